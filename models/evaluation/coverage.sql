@@ -1,0 +1,140 @@
+-- One row per run: how much of what its numbers need was there. Shares are decimal fractions; the
+-- fallback days are those on which funding of a group had no open interest to be weighted with.
+with
+states as (
+    select * from {{ ref('states') }}
+),
+
+strategies as (
+    select * from {{ ref('strategies') }}
+    where is_run
+),
+
+runs as (
+    select
+        run_id,
+        universe_id,
+        short_n
+    from {{ ref('runs') }}
+),
+
+feature_days as (
+    select
+        run_id,
+        {{ exact_sum('feature_coverage') }} / count(*) as feature_coverage,
+        min(feature_coverage) as min_feature_coverage,
+        count(case when score is null then 1 end) as n_uncovered_days
+    from states
+    group by run_id
+),
+
+-- a run may use the weighting of two funding features; a day counts once
+funding_weightings as (
+    select distinct
+        run_id,
+        universe_id,
+        weighting
+    from {{ ref('run_features') }}
+    where feature_id in ('funding_skew', 'funding_heating')
+),
+
+fallbacks as (
+    select
+        funding_weightings.run_id,
+        count(distinct case
+            when
+                (funding_weightings.weighting = 'oi' and funding_groups.is_oi_fallback)
+                or (funding_weightings.weighting = 'mcap' and funding_groups.is_mcap_fallback)
+                then funding_groups.date
+        end) as n_fallback_days,
+        {{ exact_sum("case when funding_groups.asset_group = 'alts' then funding_groups.oi_coverage end") }}
+        / nullif(count(case when funding_groups.asset_group = 'alts' then 1 end), 0)
+            as alts_oi_coverage,
+        {{ exact_sum("case when funding_groups.asset_group = 'majors' then funding_groups.oi_coverage end") }}
+        / nullif(count(case when funding_groups.asset_group = 'majors' then 1 end), 0)
+            as majors_oi_coverage
+    from funding_weightings
+    inner join strategies on funding_weightings.run_id = strategies.strategy_id
+    inner join {{ ref('funding_groups') }} as funding_groups
+        on
+            funding_weightings.universe_id = funding_groups.universe_id
+            and funding_groups.date between strategies.first_date and strategies.last_date
+    group by funding_weightings.run_id
+),
+
+positions as (
+    select
+        strategy_id as run_id,
+        {{ exact_sum('funded_exposure') }} / nullif({{ exact_sum('gross_exposure') }}, 0)
+            as funding_coverage,
+        {{ exact_sum('turnover_with_impact') }} / nullif({{ exact_sum('turnover') }}, 0)
+            as impact_coverage,
+        count(case when r_alts is null then 1 end) as n_days_without_alts_return
+    from {{ ref('daily_returns') }}
+    where is_run
+    group by strategy_id
+),
+
+basket_sizes as (
+    select
+        strategies.strategy_id as run_id,
+        rebalances.decision_date,
+        count(baskets.asset_id) as n_members
+    from strategies
+    inner join {{ ref('rebalances') }} as rebalances
+        on strategies.schedule_id = rebalances.schedule_id
+    left join {{ ref('baskets') }} as baskets
+        on
+            strategies.basket_id = baskets.basket_id
+            and rebalances.decision_date = baskets.date
+    group by strategies.strategy_id, rebalances.decision_date
+),
+
+basket_days as (
+    select
+        basket_sizes.run_id,
+        count(*) as n_rebalances,
+        min(basket_sizes.n_members) as min_basket_size,
+        count(case when basket_sizes.n_members < runs.short_n then 1 end) as n_short_baskets,
+        count(case when basket_sizes.n_members = 0 then 1 end) as n_empty_baskets
+    from basket_sizes
+    inner join runs on basket_sizes.run_id = runs.run_id
+    group by basket_sizes.run_id
+),
+
+exits as (
+    select
+        strategies.strategy_id as run_id,
+        count(*) as n_forced_exits
+    from strategies
+    inner join {{ ref('leg_values') }} as leg_values
+        on
+            leg_values.leg_id in (strategies.short_leg_id, strategies.long_leg_id)
+            and leg_values.date = leg_values.exit_date
+    group by strategies.strategy_id
+),
+
+final as (
+    select
+        feature_days.*,
+        coalesce(fallbacks.n_fallback_days, 0) as n_fallback_days,
+        fallbacks.alts_oi_coverage,
+        fallbacks.majors_oi_coverage,
+        positions.funding_coverage,
+        case when strategies.capital_usd is not null then positions.impact_coverage end
+            as impact_coverage,
+        positions.n_days_without_alts_return,
+        basket_days.n_rebalances,
+        basket_days.min_basket_size,
+        basket_days.n_short_baskets,
+        basket_days.n_empty_baskets,
+        coalesce(exits.n_forced_exits, 0) as n_forced_exits
+    from feature_days
+    inner join strategies on feature_days.run_id = strategies.strategy_id
+    inner join positions on feature_days.run_id = positions.run_id
+    left join fallbacks on feature_days.run_id = fallbacks.run_id
+    left join basket_days on feature_days.run_id = basket_days.run_id
+    left join exits on feature_days.run_id = exits.run_id
+)
+
+select * from final

@@ -1,0 +1,76 @@
+-- One row per run and state: what the strategy earned on the test days it held a position decided in
+-- that state (execution_lag_days and one day earlier). Means are annualised with 365 days.
+with
+states as (
+    select
+        states.run_id,
+        states.regime,
+        states.date + strategies.execution_lag_days + 1 as date
+    from {{ ref('states') }} as states
+    inner join {{ ref('strategies') }} as strategies on states.run_id = strategies.strategy_id
+),
+
+daily_returns as (
+    select
+        strategy_id as run_id,
+        date,
+        r_gross,
+        r_net
+    from {{ ref('daily_returns') }}
+    where is_run and is_test_day
+),
+
+run_regimes as (
+    select * from {{ ref('run_regimes') }}
+),
+
+held as (
+    select
+        states.run_id,
+        states.regime,
+        daily_returns.r_gross,
+        daily_returns.r_net
+    from states
+    inner join daily_returns
+        on states.run_id = daily_returns.run_id and states.date = daily_returns.date
+),
+
+moments as (
+    select
+        run_id,
+        regime,
+        count(*) as n_days,
+        {{ exact_sum('r_gross') }} as sum_gross,
+        {{ exact_sum('r_net') }} as sum_net,
+        {{ exact_sum('r_net * r_net') }} as sum_of_squares,
+        count(case when r_net > 0 then 1 end) as n_positive
+    from held
+    group by run_id, regime
+),
+
+final as (
+    select
+        run_regimes.run_id,
+        run_regimes.regime,
+        run_regimes.regime_order,
+        run_regimes.position_scale,
+        coalesce(moments.n_days, 0) as n_days,
+        moments.sum_gross as total_gross,
+        moments.sum_net as total_net,
+        moments.sum_net / moments.n_days * 365 as mean_net_annualised,
+        case
+            when moments.n_days > 1
+                then
+                    sqrt(greatest(
+                        moments.sum_of_squares - moments.sum_net * moments.sum_net / moments.n_days,
+                        0
+                    ) / (moments.n_days - 1)) * sqrt(365)
+        end as volatility_net,
+        moments.n_positive / moments.n_days as hit_rate_net
+    from run_regimes
+    inner join {{ ref('stability') }} as stability on run_regimes.run_id = stability.run_id
+    left join moments
+        on run_regimes.run_id = moments.run_id and run_regimes.regime = moments.regime
+)
+
+select * from final

@@ -1,0 +1,102 @@
+-- One row per run, horizon and state: the forward returns Y of the decision days spent in it, days
+-- whose target has not ended inside the window left out. Positive Y: alts beat BTC, bad for the
+-- trade. t_stat and p_value ignore that targets overlap and reject far too often: use the edges.
+with
+run_horizons as (
+    select * from {{ ref('run_horizons') }}
+),
+
+run_regimes as (
+    select * from {{ ref('run_regimes') }}
+),
+
+strategies as (
+    select
+        strategy_id as run_id,
+        short_leg_id
+    from {{ ref('strategies') }}
+    where is_run
+),
+
+states as (
+    select * from {{ ref('states') }}
+),
+
+forward_returns as (
+    select * from {{ ref('forward_returns') }}
+    where forward_return is not null
+),
+
+pairs as (
+    select
+        run_horizons.run_id,
+        run_horizons.horizon_days,
+        states.regime,
+        states.spell,
+        forward_returns.forward_return as y
+    from run_horizons
+    inner join strategies on run_horizons.run_id = strategies.run_id
+    inner join forward_returns
+        on
+            strategies.short_leg_id = forward_returns.short_leg_id
+            and run_horizons.horizon_days = forward_returns.horizon_days
+    inner join states
+        on run_horizons.run_id = states.run_id and forward_returns.date = states.date
+),
+
+moments as (
+    select
+        run_id,
+        horizon_days,
+        regime,
+        count(*) as n,
+        count(distinct spell) as n_spells,
+        {{ exact_sum('y') }} / count(*) as mean,
+        median(y) as median,
+        {{ exact_sum('y * y') }} as sum_of_squares,
+        count(case when y > 0 then 1 end) / count(*) as hit_rate
+    from pairs
+    group by run_id, horizon_days, regime
+),
+
+deviations as (
+    select
+        *,
+        case
+            when n > 1 then sqrt(greatest(sum_of_squares - n * mean * mean, 0) / (n - 1))
+        end as std
+    from moments
+),
+
+with_t as (
+    select
+        *,
+        mean / (nullif(std, 0) / sqrt(n)) as t_stat
+    from deviations
+),
+
+final as (
+    select
+        run_horizons.run_id,
+        run_horizons.horizon_days,
+        run_regimes.regime,
+        run_regimes.regime_order,
+        coalesce(with_t.n, 0) as n,
+        coalesce(with_t.n_spells, 0) as n_spells,
+        with_t.mean,
+        with_t.median,
+        with_t.std,
+        with_t.hit_rate,
+        with_t.t_stat,
+        student_t_two_sided_p(with_t.t_stat, cast(with_t.n - 1 as double)) as p_value
+    from run_horizons
+    inner join strategies on run_horizons.run_id = strategies.run_id
+    inner join run_regimes on run_horizons.run_id = run_regimes.run_id
+    left join with_t
+        on
+            run_horizons.run_id = with_t.run_id
+            and run_horizons.horizon_days = with_t.horizon_days
+            and run_regimes.regime = with_t.regime
+)
+
+select * from final

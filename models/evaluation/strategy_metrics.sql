@@ -1,0 +1,186 @@
+-- One row per strategy and series (net, gross; BTC beside the controls) over its test days: the usual
+-- performance measures, annualised with 365 days. Ratios are missing where they are undefined.
+with
+daily_returns as (
+    select * from {{ ref('daily_returns') }}
+    where is_test_day
+),
+
+series as (
+    select
+        strategy_id,
+        'net' as series,
+        date,
+        r_net as r,
+        gross_exposure,
+        turnover,
+        cost,
+        funding
+    from daily_returns
+    union all
+    select
+        strategy_id,
+        'gross' as series,
+        date,
+        r_gross as r,
+        gross_exposure,
+        turnover,
+        cost,
+        funding
+    from daily_returns
+    union all
+    select
+        strategy_id,
+        'btc' as series,
+        date,
+        r_btc as r,
+        1 as gross_exposure,
+        null as turnover,
+        null as cost,
+        null as funding
+    from daily_returns
+    where not is_run and r_btc is not null
+),
+
+{% set by_day = 'partition by strategy_id, series order by date' %}
+with_equity as (
+    select
+        *,
+        {{ compounded('r', by_day) }} as equity
+    from series
+),
+
+with_peak as (
+    select
+        *,
+        greatest(1, max(equity) over (
+            {{ by_day }} rows between unbounded preceding and current row
+        )) as peak
+    from with_equity
+),
+
+sums as (
+    select
+        strategy_id,
+        series,
+        count(*) as n_days,
+        arg_max(equity, date) as final_equity,
+        {{ exact_sum('r') }} / count(*) as mean,
+        {{ exact_sum('case when r < 0 then r * r else 0 end') }} / count(*) as downside_square,
+        min(equity / peak - 1) as max_drawdown,
+        arg_min(peak, (equity / peak - 1, date)) as trough_peak,
+        count(case when gross_exposure > 0 and r > 0 then 1 end)
+        / nullif(count(case when gross_exposure > 0 then 1 end), 0) as hit_rate,
+        count(case when gross_exposure > 0 then 1 end) as n_invested_days,
+        {{ exact_sum('gross_exposure') }} / count(*) as avg_gross_exposure,
+        {{ exact_sum('turnover') }} / count(*) as avg_turnover,
+        {{ exact_sum('cost') }} / count(*) * 365 as cost_drag,
+        {{ exact_sum('funding') }} / count(*) * 365 as funding_drag
+    from with_peak
+    group by strategy_id, series
+),
+
+-- days below the peak before the deepest trough, and the day that regained it
+drawdowns as (
+    select
+        sums.strategy_id,
+        sums.series,
+        count(case when with_peak.equity < with_peak.peak then 1 end)
+        + case when max(with_peak.peak) > any_value(sums.trough_peak) then 1 else 0 end
+            as max_drawdown_days
+    from sums
+    inner join with_peak
+        on
+            sums.strategy_id = with_peak.strategy_id
+            and sums.series = with_peak.series
+            and sums.trough_peak <= with_peak.peak
+    where sums.max_drawdown < 0
+    group by sums.strategy_id, sums.series
+),
+
+deviations as (
+    select
+        with_peak.strategy_id,
+        with_peak.series,
+        {{ exact_sum('(with_peak.r - sums.mean) * (with_peak.r - sums.mean)') }} as sum_of_squares
+    from with_peak
+    inner join sums
+        on with_peak.strategy_id = sums.strategy_id and with_peak.series = sums.series
+    group by with_peak.strategy_id, with_peak.series
+),
+
+standardised as (
+    select
+        with_peak.strategy_id,
+        with_peak.series,
+        (with_peak.r - sums.mean) / sqrt(nullif(deviations.sum_of_squares, 0) / sums.n_days) as z
+    from with_peak
+    inner join sums
+        on with_peak.strategy_id = sums.strategy_id and with_peak.series = sums.series
+    inner join deviations
+        on
+            with_peak.strategy_id = deviations.strategy_id
+            and with_peak.series = deviations.series
+),
+
+shapes as (
+    select
+        strategy_id,
+        series,
+        {{ exact_sum('z * z * z') }} / count(*) as skewness,
+        {{ exact_sum('z * z * z * z') }} / count(*) as kurtosis
+    from standardised
+    group by strategy_id, series
+),
+
+ratios as (
+    select
+        sums.*,
+        drawdowns.max_drawdown_days,
+        shapes.skewness,
+        shapes.kurtosis,
+        sqrt(nullif(deviations.sum_of_squares, 0) / nullif(sums.n_days - 1, 0)) as daily_std,
+        pow(sums.final_equity, 365.0 / sums.n_days) - 1 as cagr
+    from sums
+    inner join deviations
+        on sums.strategy_id = deviations.strategy_id and sums.series = deviations.series
+    inner join shapes
+        on sums.strategy_id = shapes.strategy_id and sums.series = shapes.series
+    left join drawdowns
+        on sums.strategy_id = drawdowns.strategy_id and sums.series = drawdowns.series
+),
+
+final as (
+    select
+        strategy_id,
+        series,
+        n_days,
+        n_invested_days,
+        final_equity - 1 as total_return,
+        cagr,
+        coalesce(daily_std, case when n_days > 1 then 0 end) * sqrt(365) as volatility,
+        mean / daily_std * sqrt(365) as sharpe,
+        mean / nullif(sqrt(downside_square), 0) * sqrt(365) as sortino,
+        max_drawdown,
+        coalesce(max_drawdown_days, 0) as max_drawdown_days,
+        cagr / nullif(-max_drawdown, 0) as calmar,
+        hit_rate,
+        skewness,
+        kurtosis,
+        normal_cdf(
+            mean / daily_std * sqrt(n_days - 1)
+            / sqrt(
+                nullif(greatest(
+                    1 - skewness * mean / daily_std
+                    + (kurtosis - 1) / 4 * pow(mean / daily_std, 2), 0
+                ), 0)
+            )
+        ) as probabilistic_sharpe,
+        avg_gross_exposure,
+        avg_turnover,
+        cost_drag,
+        funding_drag
+    from ratios
+)
+
+select * from final

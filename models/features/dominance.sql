@@ -1,0 +1,27 @@
+-- One row per universe, feature and day: the share of BTC in the market cap of BTC and the alts of
+-- the day (a decimal fraction; missing without alts), and its change in 1 and in 5 days.
+with
+universe_days as (
+    select
+        universe_id,
+        date,
+        btc_marketcap_usd / (btc_marketcap_usd + alt_marketcap_usd) as btc_dominance
+    from {{ ref('universe_days') }}
+),
+
+with_changes as (
+    select
+        *,
+        btc_dominance - lag(btc_dominance, 1) over by_day as btc_dominance_change_1d,
+        btc_dominance - lag(btc_dominance, 5) over by_day as btc_dominance_change_5d
+    from universe_days
+    window by_day as (partition by universe_id order by date)
+),
+
+final as (
+    {{ long_features('with_changes', [
+        'btc_dominance', 'btc_dominance_change_1d', 'btc_dominance_change_5d'
+    ]) }}
+)
+
+select * from final

@@ -1,0 +1,25 @@
+-- One row per universe, feature and calendar day: the raw value at t, known at the close of t.
+-- A new feature family is one model of this grain, one line here and its rows in the registry.
+{% set families = [
+    'breadth',
+    'dominance',
+    'funding',
+    'liquidity',
+    'volatility',
+    'momentum',
+    'oi_risk',
+] %}
+with
+final as (
+{%- for family in families %}
+    select
+        universe_id,
+        feature_key,
+        date,
+        raw_value
+    from {{ ref(family) }}
+    {{ 'union all' if not loop.last }}
+{%- endfor %}
+)
+
+select * from final

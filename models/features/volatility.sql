@@ -1,0 +1,67 @@
+-- One row per universe, feature and day: standard deviation of the alt index return over 7 days
+-- minus that of BTC (daily decimal fractions). The alt index return at t averages return_1d(t) over
+-- alts(t-1), weighted by market cap at t-1: members and weights are known before the return.
+with
+universe_days as (
+    select
+        universe_id,
+        date,
+        btc_return_1d
+    from {{ ref('universe_days') }}
+),
+
+alts as (
+    select
+        universe_id,
+        date + 1 as date,
+        asset_id,
+        marketcap_usd as marketcap_usd_before
+    from {{ ref('alts') }}
+),
+
+asset_days as (
+    select
+        asset_id,
+        date,
+        return_1d
+    from {{ ref('asset_days') }}
+    where return_1d is not null
+),
+
+alt_index as (
+    select
+        alts.universe_id,
+        alts.date,
+        {{ exact_sum('alts.marketcap_usd_before * asset_days.return_1d') }}
+        / {{ exact_sum('alts.marketcap_usd_before') }} as alt_index_return_1d
+    from alts
+    inner join asset_days on alts.asset_id = asset_days.asset_id and alts.date = asset_days.date
+    group by alts.universe_id, alts.date
+),
+
+dense as (
+    select
+        universe_days.universe_id,
+        universe_days.date,
+        universe_days.btc_return_1d,
+        alt_index.alt_index_return_1d
+    from universe_days
+    left join alt_index
+        on universe_days.universe_id = alt_index.universe_id and universe_days.date = alt_index.date
+),
+
+{% set by_day = 'partition by universe_id order by date' %}
+spreads as (
+    select
+        universe_id,
+        date,
+        {{ trailing('stddev_samp', 'alt_index_return_1d', 7, by_day) }}
+        - {{ trailing('stddev_samp', 'btc_return_1d', 7, by_day) }} as volatility_spread
+    from dense
+),
+
+final as (
+    {{ long_features('spreads', ['volatility_spread']) }}
+)
+
+select * from final

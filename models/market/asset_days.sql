@@ -1,0 +1,141 @@
+-- One row per asset and calendar day, from its first price row to `max_stale_days` after its last
+-- one, within the first and the last BTC close: dense, so a window of n rows is n days. Closes,
+-- market caps and volumes are carried at most max_stale_days, open interest 7 days, funding never.
+with
+prices as (
+    select * from {{ ref('stg_prices') }}
+),
+
+marketcaps as (
+    select * from {{ ref('stg_marketcaps') }}
+),
+
+volumes as (
+    select * from {{ ref('stg_volumes') }}
+),
+
+open_interest as (
+    select
+        asset_id,
+        date,
+        {{ exact_sum('open_interest_usd') }} as open_interest_usd
+    from {{ ref('stg_open_interest') }}
+    group by asset_id, date
+),
+
+funding as (
+    select
+        asset_id,
+        date,
+        funding_rate,
+        funding_rate_1d
+    from {{ ref('asset_funding') }}
+),
+
+settings as (
+    select max_stale_days from {{ ref('lake') }}
+),
+
+btc as (
+    select
+        min(date) as first_date,
+        max(date) as last_date
+    from prices
+    where asset_id = 'BTC'
+),
+
+lifetimes as (
+    select
+        prices.asset_id,
+        greatest(min(prices.date), any_value(btc.first_date)) as first_date,
+        least(
+            max(prices.date) + any_value(settings.max_stale_days), any_value(btc.last_date)
+        ) as last_date
+    from prices
+    cross join btc
+    cross join settings
+    where prices.date <= btc.last_date
+    group by prices.asset_id
+),
+
+-- days before the first one are there only for what is carried from them onto the grid
+grid as (
+    select
+        lifetimes.asset_id,
+        lifetimes.first_date,
+        cast(unnest(generate_series(
+            lifetimes.first_date - greatest(settings.max_stale_days, 7),
+            lifetimes.last_date,
+            interval 1 day
+        )) as date) as date
+    from lifetimes
+    cross join settings
+    where lifetimes.first_date <= lifetimes.last_date
+),
+
+observed as (
+    select
+        grid.asset_id,
+        grid.date,
+        grid.first_date,
+        prices.close,
+        marketcaps.marketcap_usd,
+        volumes.volume_usd,
+        open_interest.open_interest_usd,
+        funding.funding_rate,
+        funding.funding_rate_1d
+    from grid
+    left join prices on grid.asset_id = prices.asset_id and grid.date = prices.date
+    left join marketcaps on grid.asset_id = marketcaps.asset_id and grid.date = marketcaps.date
+    left join volumes on grid.asset_id = volumes.asset_id and grid.date = volumes.date
+    left join open_interest
+        on grid.asset_id = open_interest.asset_id and grid.date = open_interest.date
+    left join funding on grid.asset_id = funding.asset_id and grid.date = funding.date
+),
+
+carried as (
+    select
+        observed.asset_id,
+        observed.date,
+        observed.first_date,
+        observed.close is not null as is_observed,
+        {{ carried_forward('observed.close', 'settings.max_stale_days') }} as close,
+        {{ carried_forward('observed.marketcap_usd', 'settings.max_stale_days') }} as marketcap_usd,
+        {{ carried_forward('observed.volume_usd', 'settings.max_stale_days') }} as volume_usd,
+        {{ carried_forward('observed.open_interest_usd', 7) }} as open_interest_usd,
+        observed.funding_rate,
+        observed.funding_rate_1d
+    from observed
+    cross join settings
+    window known as (
+        partition by observed.asset_id
+        order by observed.date
+        rows between unbounded preceding and current row
+    )
+),
+
+with_returns as (
+    select
+        * exclude (first_date),
+        close / lag(close) over (partition by asset_id order by date) - 1 as return_1d
+    from carried
+    where date >= first_date
+),
+
+final as (
+    select
+        *,
+        {{ trailing('avg', 'return_1d', 3, 'partition by asset_id order by date') }}
+            as mean_return_3d,
+        {{ trailing('avg', 'return_1d', 7, 'partition by asset_id order by date') }}
+            as mean_return_7d,
+        case
+            when count(volume_usd) over last_30_days = 30 then max(volume_usd) over last_30_days
+        end as volume_30d_high_usd
+    from with_returns
+    window last_30_days as (
+        partition by asset_id order by date rows between 29 preceding and current row
+    )
+)
+
+select * from final

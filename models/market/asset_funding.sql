@@ -1,0 +1,61 @@
+-- One row per asset and day with a funding print: the mean over the asset's instruments, weighted
+-- by their own open interest on that day where all of them have it, else unweighted. Decimal
+-- fractions per interval (what features use) and per day (what positions pay).
+with
+funding as (
+    select * from {{ ref('stg_funding') }}
+),
+
+open_interest as (
+    select * from {{ ref('stg_open_interest') }}
+),
+
+instruments as (
+    select
+        funding.asset_id,
+        funding.date,
+        funding.funding_rate_interval,
+        funding.funding_rate_1d,
+        open_interest.open_interest_usd
+    from funding
+    left join open_interest
+        on
+            funding.asset_id = open_interest.asset_id
+            and funding.date = open_interest.date
+            and funding.instrument_id is not distinct from open_interest.instrument_id
+            and funding.exchange is not distinct from open_interest.exchange
+),
+
+totals as (
+    select
+        asset_id,
+        date,
+        count(*) as n_instruments,
+        count(open_interest_usd) as n_with_open_interest,
+        {{ exact_sum('open_interest_usd') }} as open_interest_usd,
+        n_instruments = n_with_open_interest and {{ exact_sum('open_interest_usd') }} > 0
+            as is_weighted,
+        {{ exact_sum('funding_rate_interval * open_interest_usd') }} as weighted_interval,
+        {{ exact_sum('funding_rate_1d * open_interest_usd') }} as weighted_1d,
+        {{ exact_sum('funding_rate_interval') }} as plain_interval,
+        {{ exact_sum('funding_rate_1d') }} as plain_1d
+    from instruments
+    group by asset_id, date
+),
+
+final as (
+    select
+        asset_id,
+        date,
+        case
+            when is_weighted then weighted_interval / open_interest_usd
+            else plain_interval / n_instruments
+        end as funding_rate,
+        case
+            when is_weighted then weighted_1d / open_interest_usd
+            else plain_1d / n_instruments
+        end as funding_rate_1d
+    from totals
+)
+
+select * from final

@@ -1,0 +1,150 @@
+-- One row per strategy and decision day: what its position earned from t-1 to t, what the trades at
+-- the close of t cost (charged to t), and the net of both and funding. Decimal fractions of net
+-- asset value. The first day holds nothing: only its trades and their cost are there.
+with
+strategies as (
+    select * from {{ ref('strategies') }}
+),
+
+positions as (
+    select * from {{ ref('positions') }}
+),
+
+leg_days as (
+    select
+        leg_id,
+        date,
+        leg_return
+    from {{ ref('leg_days') }}
+),
+
+leg_funding as (
+    select * from {{ ref('leg_funding') }}
+),
+
+leg_trades as (
+    select * from {{ ref('leg_trades') }}
+),
+
+btc as (
+    select
+        date,
+        return_1d as r_btc
+    from {{ ref('asset_days') }}
+    where asset_id = 'BTC'
+),
+
+held as (
+    select
+        positions.*,
+        strategies.is_run,
+        strategies.first_date,
+        strategies.taker_fee_bps + strategies.slippage_bps as cost_bps,
+        strategies.funding_enabled,
+        strategies.capital_usd,
+        strategies.impact_coefficient,
+        lag(positions.long_exposure_after, 1, 0) over by_day as long_exposure_held,
+        lag(positions.short_exposure_after, 1, 0) over by_day as short_exposure_held,
+        {{ is_test_day('positions.date - strategies.first_date') }} as is_test_day
+    from positions
+    inner join strategies on positions.strategy_id = strategies.strategy_id
+    window by_day as (partition by positions.strategy_id order by positions.date)
+),
+
+-- a leg without rows on a day has no weights: nothing to trade, nothing to fund
+joined as (
+    select
+        held.*,
+        long_days.leg_return as r_majors,
+        short_days.leg_return as r_alts,
+        case when held.date > held.first_date then btc.r_btc end as r_btc,
+        coalesce(long_trades.turnover, 0) + coalesce(short_trades.turnover, 0) as turnover,
+        coalesce(long_trades.impact_cost, 0) + coalesce(short_trades.impact_cost, 0)
+            as impact_cost,
+        coalesce(long_trades.turnover_with_impact, 0)
+        + coalesce(short_trades.turnover_with_impact, 0) as turnover_with_impact,
+        held.long_exposure_held * coalesce(long_funding.invested_weight, 0)
+        + held.short_exposure_held * coalesce(short_funding.invested_weight, 0) as gross_exposure,
+        held.long_exposure_held * coalesce(long_funding.funded_weight, 0)
+        + held.short_exposure_held * coalesce(short_funding.funded_weight, 0) as funded_exposure,
+        case
+            when held.funding_enabled
+                then
+                    held.long_exposure_held * coalesce(long_funding.funding_rate, 0)
+                    - held.short_exposure_held * coalesce(short_funding.funding_rate, 0)
+            else 0
+        end as funding
+    from held
+    left join btc on held.date = btc.date
+    left join leg_days as long_days
+        on held.long_leg_id = long_days.leg_id and held.date = long_days.date
+    left join leg_days as short_days
+        on held.short_leg_id = short_days.leg_id and held.date = short_days.date
+    left join leg_funding as long_funding
+        on held.long_leg_id = long_funding.leg_id and held.date = long_funding.date
+    left join leg_funding as short_funding
+        on held.short_leg_id = short_funding.leg_id and held.date = short_funding.date
+    left join leg_trades as long_trades
+        on
+            held.long_leg_id = long_trades.leg_id
+            and held.date = long_trades.date
+            and held.long_exposure_before = long_trades.exposure_before
+            and held.long_exposure_after = long_trades.exposure_after
+            and held.capital_usd is not distinct from long_trades.capital_usd
+            and held.impact_coefficient = long_trades.impact_coefficient
+    left join leg_trades as short_trades
+        on
+            held.short_leg_id = short_trades.leg_id
+            and held.date = short_trades.date
+            and held.short_exposure_before = short_trades.exposure_before
+            and held.short_exposure_after = short_trades.exposure_after
+            and held.capital_usd is not distinct from short_trades.capital_usd
+            and held.impact_coefficient = short_trades.impact_coefficient
+),
+
+with_net as (
+    select
+        *,
+        turnover * cost_bps / 10000 + impact_cost as cost,
+        r_gross - (turnover * cost_bps / 10000 + impact_cost) - funding as r_net
+    from joined
+),
+
+with_equity as (
+    select
+        *,
+        {{ compounded('r_gross', 'partition by strategy_id order by date') }} as equity_gross,
+        {{ compounded('r_net', 'partition by strategy_id order by date') }} as equity_net
+    from with_net
+),
+
+final as (
+    select
+        strategy_id,
+        is_run,
+        date,
+        r_alts,
+        r_majors,
+        r_btc,
+        r_alts - r_btc as y,
+        scale_before as position_scale,
+        gross_exposure,
+        funded_exposure,
+        r_gross,
+        turnover,
+        turnover_with_impact,
+        cost,
+        funding,
+        r_net,
+        equity_gross,
+        equity_net,
+        equity_net / greatest(1, max(equity_net) over by_day) - 1 as drawdown_net,
+        is_test_day
+    from with_equity
+    window by_day as (
+        partition by strategy_id order by date
+        rows between unbounded preceding and current row
+    )
+)
+
+select * from final

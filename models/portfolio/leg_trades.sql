@@ -1,0 +1,100 @@
+-- One row per leg, day and change of its exposure (before, after) under a capital and an impact
+-- coefficient: turnover and square-root-law impact cost, as fractions of net asset value. Strategies
+-- that make the same trade share the row.
+with
+strategies as (
+    select
+        strategy_id,
+        capital_usd,
+        impact_coefficient
+    from {{ ref('strategies') }}
+),
+
+positions as (
+    select * from {{ ref('positions') }}
+),
+
+leg_weights as (
+    select * from {{ ref('leg_weights') }}
+),
+
+impact_inputs as (
+    select * from {{ ref('impact_inputs') }}
+),
+
+both_legs as (
+    select
+        strategy_id,
+        long_leg_id as leg_id,
+        date,
+        long_exposure_before as exposure_before,
+        long_exposure_after as exposure_after
+    from positions
+    union all
+    select
+        strategy_id,
+        short_leg_id as leg_id,
+        date,
+        short_exposure_before as exposure_before,
+        short_exposure_after as exposure_after
+    from positions
+),
+
+exposures as (
+    select distinct
+        both_legs.leg_id,
+        both_legs.date,
+        both_legs.exposure_before,
+        both_legs.exposure_after,
+        strategies.capital_usd,
+        strategies.impact_coefficient
+    from both_legs
+    inner join strategies on both_legs.strategy_id = strategies.strategy_id
+    where both_legs.exposure_before > 0 or both_legs.exposure_after > 0
+),
+
+asset_trades as (
+    select
+        exposures.*,
+        leg_weights.asset_id,
+        abs(
+            exposures.exposure_after * leg_weights.weight_after
+            - exposures.exposure_before * leg_weights.weight_before
+        ) as trade
+    from exposures
+    inner join leg_weights
+        on exposures.leg_id = leg_weights.leg_id and exposures.date = leg_weights.date
+),
+
+with_impact as (
+    select
+        asset_trades.*,
+        asset_trades.impact_coefficient * impact_inputs.sigma_20d
+        * sqrt(asset_trades.trade * asset_trades.capital_usd / impact_inputs.adv_20d_usd)
+            as impact
+    from asset_trades
+    left join impact_inputs
+        on
+            asset_trades.asset_id = impact_inputs.asset_id
+            and asset_trades.date = impact_inputs.date
+            and asset_trades.capital_usd is not null
+),
+
+final as (
+    select
+        leg_id,
+        date,
+        exposure_before,
+        exposure_after,
+        capital_usd,
+        impact_coefficient,
+        {{ exact_sum('trade') }} as turnover,
+        coalesce({{ exact_sum('trade * impact') }}, 0) as impact_cost,
+        coalesce({{ exact_sum('case when impact is not null then trade end') }}, 0)
+            as turnover_with_impact
+    from with_impact
+    group by
+        leg_id, date, exposure_before, exposure_after, capital_usd, impact_coefficient
+)
+
+select * from final

@@ -1,0 +1,16 @@
+-- One row per run and feature: its weight in the score.
+with
+runs as (
+    select * from {{ ref('runs') }}
+),
+
+final as (
+    select
+        run_id,
+        universe_id,
+        zscore_window_days,
+        unnest(features, recursive := true)
+    from runs
+)
+
+select * from final

@@ -1,0 +1,39 @@
+-- One row per lake table and reason: rows that were left out because they cannot be used, and
+-- duplicate rows that agreed and were folded into one. They never reach a number.
+{%- set facts = [
+    ('fact_price', 'close', 'positive', ['asset_id', 'date']),
+    ('fact_marketcap', 'marketcap', 'positive', ['asset_id', 'date']),
+    ('fact_volume', 'volume', 'not negative', ['asset_id', 'date']),
+    ('fact_funding', 'funding_rate', none, ['asset_id', 'instrument_id', 'exchange', 'date']),
+    ('fact_open_interest', 'open_interest_usd', 'not negative',
+     ['asset_id', 'instrument_id', 'exchange', 'date']),
+] %}
+with
+{% for table, column, bound, key in facts %}
+{{ table }} as (
+    select
+        '{{ table }}' as table_name,
+        coalesce({{ impossible_value(column, bound) }}, 'duplicate') as reason,
+        count(*) as n_rows,
+        count(distinct ({{ key | join(', ') }})) as n_keys
+    from {{ lake_table(table, {
+        'asset_id': 'varchar', 'date': 'date', column: 'double', 'instrument_id': 'varchar',
+        'exchange': 'varchar'
+    }) }}
+    group by all
+),
+{% endfor %}
+final as (
+{%- for table, column, bound, key in facts %}
+    select
+        table_name,
+        reason,
+        case when reason = 'duplicate' then n_rows - n_keys else n_rows end as n_rows
+    from {{ table }}
+    where reason <> 'duplicate' or n_rows > n_keys
+    {{ 'union all' if not loop.last }}
+{%- endfor %}
+)
+
+select * from final
+-- depends_on: {{ ref('lake') }}

@@ -1,0 +1,170 @@
+-- One row per run: its decision days (first and last date, number, those without enough feature
+-- coverage, on which nothing is decided) and, when it cannot be computed, why not. The first decision
+-- day is the first day of the window with enough coverage.
+with
+runs as (
+    select * from {{ ref('runs') }}
+),
+
+scores as (
+    select * from {{ ref('scores') }}
+),
+
+prices as (
+    select
+        asset_id,
+        min(date) as first_date,
+        max(date) as last_date
+    from {{ ref('stg_prices') }}
+    group by asset_id
+),
+
+btc as (
+    select
+        first_date,
+        last_date
+    from prices
+    where asset_id = 'BTC'
+),
+
+lake_tables as (
+    select unnest(lake.tables, recursive := true)
+    from {{ ref('lake') }} as lake
+),
+
+run_majors as (
+    select
+        run_id,
+        unnest(majors) as asset_id
+    from runs
+),
+
+absent_majors as (
+    select
+        run_majors.run_id,
+        string_agg(run_majors.asset_id, ', ' order by run_majors.asset_id) as asset_ids
+    from run_majors
+    anti join prices on run_majors.asset_id = prices.asset_id
+    group by run_majors.run_id
+),
+
+feature_needs as (
+    select
+        feature_id,
+        'fact_' || unnest(string_split(needs, ';')) as table_name
+    from {{ ref('feature_registry') }}
+    where needs is not null and needs <> ''
+),
+
+absent_tables as (
+    select
+        run_features.run_id,
+        string_agg(distinct feature_needs.table_name, ', ' order by feature_needs.table_name)
+            as table_names,
+        string_agg(distinct run_features.feature_id, ', ' order by run_features.feature_id)
+            as feature_ids
+    from {{ ref('run_features') }} as run_features
+    inner join feature_needs on run_features.feature_id = feature_needs.feature_id
+    inner join lake_tables
+        on feature_needs.table_name = lake_tables.table_name and lake_tables.n_rows = 0
+    group by run_features.run_id
+),
+
+covered as (
+    select
+        scores.run_id,
+        min(scores.date) as first_date
+    from scores
+    inner join runs on scores.run_id = runs.run_id
+    where scores.feature_coverage > runs.min_coverage
+    group by scores.run_id
+),
+
+decision_days as (
+    select
+        covered.run_id,
+        covered.first_date,
+        max(scores.date) as last_date,
+        count(*) as n_days,
+        coalesce(
+            list(scores.date order by scores.date)
+                filter (where not coalesce(scores.feature_coverage > runs.min_coverage, false)),
+            []
+        )::date[] as uncovered_dates
+    from covered
+    inner join runs on covered.run_id = runs.run_id
+    inner join scores on covered.run_id = scores.run_id and covered.first_date <= scores.date
+    group by covered.run_id, covered.first_date
+),
+
+final as (
+    select
+        runs.run_id,
+        runs.experiment_id,
+        decision_days.first_date,
+        decision_days.last_date,
+        decision_days.n_days,
+        decision_days.uncovered_dates,
+        case
+            when absent_majors.asset_ids is not null
+                then concat_ws(
+                    chr(10),
+                    'The lake has no prices of a major of this experiment',
+                    '  where:    universe.majors of ' || runs.experiment_id,
+                    '  received: ' || absent_majors.asset_ids,
+                    '  remedy:   add the asset to fact_price, or take it out of universe.majors'
+                )
+            when absent_tables.table_names is not null and not runs.allow_missing_features
+                then concat_ws(
+                    chr(10),
+                    'The lake lacks a table that features of this experiment need',
+                    '  where:    features of ' || runs.experiment_id,
+                    '  received: ' || absent_tables.feature_ids || ' without '
+                    || absent_tables.table_names,
+                    '  remedy:   add the table, leave these features out, or set'
+                    || ' allow_missing_features: true (a missing feature then counts 0)'
+                )
+            when runs.window_start > btc.last_date or runs.window_end < btc.first_date
+                then concat_ws(
+                    chr(10),
+                    'The window lies outside the lake',
+                    '  where:    window of ' || runs.experiment_id,
+                    '  received: ' || coalesce(runs.window_start::varchar, 'lake''s start')
+                    || ' to ' || coalesce(runs.window_end::varchar, 'lake''s end'),
+                    '  remedy:   choose days between the first and the last BTC close, '
+                    || btc.first_date || ' and ' || btc.last_date
+                )
+            when decision_days.run_id is null
+                then concat_ws(
+                    chr(10),
+                    'No day of the window has enough features to decide on',
+                    '  where:    window and features of ' || runs.experiment_id,
+                    '  received: feature coverage never above min_coverage '
+                    || runs.min_coverage,
+                    '  remedy:   start later (z-scores need '
+                    || runs.zscore_window_days || ' days of history) or look at the lake with'
+                    || ' `msm lake check`'
+                )
+            when
+                runs.walk_forward
+                and decision_days.n_days < runs.lookback_window_days + runs.min_test_days
+                then concat_ws(
+                    chr(10),
+                    'The window is shorter than the lookback and one test window',
+                    '  where:    window of ' || runs.experiment_id,
+                    '  received: ' || decision_days.n_days || ' decision days, '
+                    || decision_days.first_date || ' to ' || decision_days.last_date,
+                    '  remedy:   give at least '
+                    || (runs.lookback_window_days + runs.min_test_days)
+                    || ' days (backtest.lookback_window_days + min_test_days), or set'
+                    || ' backtest.walk_forward: false'
+                )
+        end as error
+    from runs
+    cross join btc
+    left join absent_majors on runs.run_id = absent_majors.run_id
+    left join absent_tables on runs.run_id = absent_tables.run_id
+    left join decision_days on runs.run_id = decision_days.run_id
+)
+
+select * from final

@@ -1,0 +1,10 @@
+from msm_py import state_model
+
+
+def model(dbt, session):
+    dbt.config(materialized="table")
+    return state_model.states(
+        runs=dbt.ref("runs").to_arrow_table(),
+        run_windows=dbt.ref("run_windows").to_arrow_table(),
+        scores=dbt.ref("scores").to_arrow_table(),
+    )

@@ -1,0 +1,1 @@
+"""MSM, the Market State Monitor backtest library: what SQL is bad at, as pure functions."""

@@ -1,0 +1,5 @@
+"""The command ``msm``."""
+
+
+def main() -> None:
+    """Run the command line."""

@@ -1,0 +1,46 @@
+"""What dbt-duckdb loads into the connection of every invocation: limits and SQL functions."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from dbt.adapters.duckdb.plugins import BasePlugin
+from duckdb.sqltypes import DOUBLE
+from scipy import special
+
+
+def _doubles(column: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def normal_cdf(x: pa.Array) -> pa.Array:
+    """Return the standard normal distribution function of ``x``; NULL stays NULL."""
+    return pa.array(special.ndtr(_doubles(x)), from_pandas=True)
+
+
+def student_t_two_sided_p(t: pa.Array, degrees_of_freedom: pa.Array) -> pa.Array:
+    """Return the two-sided Student p-value of ``t``; NULL stays NULL."""
+    df = _doubles(degrees_of_freedom)
+    return pa.array(2.0 * special.stdtr(df, -np.abs(_doubles(t))), from_pandas=True)
+
+
+class Plugin(BasePlugin):
+    """Registers the SQL functions and passes MSM_THREADS and MSM_MEMORY_LIMIT to DuckDB."""
+
+    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
+        """Set DuckDB's threads and memory limit from the environment, if given there."""
+        for option in ("threads", "memory_limit"):
+            value = os.environ.get(f"MSM_{option.upper()}")
+            if value:
+                config[option] = value
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """Register the distribution functions that DuckDB lacks."""
+        conn.create_function("normal_cdf", normal_cdf, [DOUBLE], DOUBLE, type="arrow")
+        conn.create_function(
+            "student_t_two_sided_p", student_t_two_sided_p, [DOUBLE, DOUBLE], DOUBLE, type="arrow"
+        )

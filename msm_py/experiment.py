@@ -1,0 +1,365 @@
+"""Experiments: from a YAML, or from what stands in dbt's ``--vars``, to one resolved question.
+
+A resolved experiment is a plain dict, ready for JSON, with all defaults filled in, so that equal
+meaning gives equal bytes. What is computed once for many experiments (universe, basket, feature)
+has an id that hashes the part of the dict that defines it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from msm_py.errors import MsmError
+from msm_py.experiment_errors import shown, translate
+from msm_py.experiment_schema import (
+    FEATURES_WITH_PARAMS,
+    STATES,
+    Experiment,
+    Feature,
+    json_schema,
+    json_schema_text,
+)
+from msm_py.experiment_yaml import read_yaml_map
+from msm_py.registry import feature_registry
+
+__all__ = [
+    "STATES",
+    "Experiment",
+    "Feature",
+    "basket_id",
+    "canonical_json",
+    "experiments_from_vars",
+    "feature_key",
+    "from_resolved",
+    "json_schema",
+    "json_schema_text",
+    "load_experiment",
+    "load_experiments",
+    "load_experiments_file",
+    "resolve",
+    "run_id",
+    "universe_id",
+]
+
+Resolved = dict[str, Any]
+
+
+# --- In ------------------------------------------------------------------------------------------
+
+
+def load_experiment(
+    path: str | Path, *, start: date | str | None = None, end: date | str | None = None
+) -> Experiment:
+    """Load and validate one experiment file.
+
+    Parameters
+    ----------
+    path
+        A YAML file.
+    start, end
+        Replace ``window.start`` and ``window.end``, as the command line does.
+
+    Returns
+    -------
+    Experiment
+        With all defaults filled in.
+
+    Raises
+    ------
+    MsmError
+        Anything wrong with the file or what stands in it.
+    """
+    raw = read_yaml_map(Path(path))
+    raw, names = _with_window(raw, start, end)
+    return _validated(raw, prefix=f"{path}: ", names=names)
+
+
+def load_experiments(
+    paths: Iterable[str | Path],
+    *,
+    start: date | str | None = None,
+    end: date | str | None = None,
+) -> list[Experiment]:
+    """Load several files, in order; a spec that is given twice counts once.
+
+    Parameters
+    ----------
+    paths
+        YAML files.
+    start, end
+        As in `load_experiment`.
+
+    Returns
+    -------
+    list of Experiment
+
+    Raises
+    ------
+    MsmError
+        As `load_experiment`; or two files give one experiment_id to different specs.
+    """
+    return _distinct((str(path), load_experiment(path, start=start, end=end)) for path in paths)
+
+
+def from_resolved(spec: object, *, where: str = "experiment") -> Experiment:
+    """Validate a resolved experiment, or one written by hand that leaves defaults out.
+
+    Parameters
+    ----------
+    spec
+        What should be a map with the keys of an experiment.
+    where
+        What it is called in messages, such as ``experiments[3]``.
+
+    Returns
+    -------
+    Experiment
+        ``from_resolved(resolve(x)) == x``.
+
+    Raises
+    ------
+    MsmError
+        Anything wrong with it; ``where`` says for example ``experiments[3].features[0].id``.
+
+    Examples
+    --------
+    >>> features = [{"id": "momentum", "weight": "2e-1"}]
+    >>> x = from_resolved({"experiment_id": "a", "features": features})
+    >>> x.features[0].weight, x.target.short_leg.n
+    (0.2, 20)
+    """
+    return _validated(spec, prefix=f"{where}.")
+
+
+def experiments_from_vars(value: object, *, where: str = "experiments") -> list[Experiment]:
+    """Validate the list of experiments that dbt's ``--vars`` carry.
+
+    Parameters
+    ----------
+    value
+        What stands in the var: a list of maps; None means no experiments.
+    where
+        What it is called in messages.
+
+    Returns
+    -------
+    list of Experiment
+        In order; identical specs once.
+
+    Raises
+    ------
+    MsmError
+        No list, an item that is no valid experiment, or one experiment_id for different specs.
+    """
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        raise MsmError(
+            "the experiments must be a list",
+            where=where,
+            received=shown(value),
+            remedy='write [{"experiment_id": ...}], or let `msm vars EXPERIMENT.yaml` write it',
+        )
+    names = (f"{where}[{index}]" for index in range(len(value)))
+    return _distinct(
+        (name, from_resolved(item, where=name)) for name, item in zip(names, value, strict=True)
+    )
+
+
+def load_experiments_file(path: str | Path) -> list[Experiment]:
+    """Read the JSON file that ``msm vars --out`` writes.
+
+    Parameters
+    ----------
+    path
+        A JSON file: a list of experiments, or a map with the one key ``experiments``.
+
+    Returns
+    -------
+    list of Experiment
+
+    Raises
+    ------
+    MsmError
+        No such file, broken JSON, or as `experiments_from_vars`.
+    """
+    remedy = "write it with `msm vars EXPERIMENT.yaml --out FILE`"
+    try:
+        data = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise MsmError(
+            "the experiments file cannot be read",
+            where=str(path),
+            received=str(error.strerror),
+            remedy=remedy,
+        ) from None
+    except ValueError as error:
+        raise MsmError(
+            "the experiments file is broken JSON",
+            where=str(path),
+            received=str(error),
+            remedy=remedy,
+        ) from None
+    if isinstance(data, dict) and list(data) == ["experiments"]:
+        data = data["experiments"]
+    return experiments_from_vars(data, where=f"{path}: experiments")
+
+
+def _validated(raw: object, *, prefix: str, names: Mapping[str, str] | None = None) -> Experiment:
+    try:
+        return Experiment.model_validate(raw, context={"feature_ids": list(feature_registry())})
+    except ValidationError as error:
+        raise translate(error, raw, prefix, names) from None
+
+
+def _with_window(
+    raw: dict[str, Any], start: date | str | None, end: date | str | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Lay the dates of the command line over the file's, and say which keys came from there."""
+    given = {key: day for key, day in (("start", start), ("end", end)) if day is not None}
+    window = raw.get("window", {})
+    if not given or not isinstance(window, dict):
+        return raw, {}
+    names = {f"window.{key}": f"--{key}" for key in given}
+    return {**raw, "window": {**window, **given}}, names
+
+
+def _distinct(named: Iterable[tuple[str, Experiment]]) -> list[Experiment]:
+    first: dict[str, tuple[str, Experiment]] = {}
+    for name, experiment in named:
+        known_name, known = first.setdefault(experiment.experiment_id, (name, experiment))
+        if known != experiment:
+            raise MsmError(
+                "one experiment_id stands for two different experiments",
+                where=f"{known_name} and {name}",
+                received=experiment.experiment_id,
+                remedy="give one of them another experiment_id",
+            )
+    return [experiment for _, experiment in first.values()]
+
+
+# --- Out -----------------------------------------------------------------------------------------
+
+
+def resolve(experiment: Experiment) -> Resolved:
+    """Return the canonical dict of an experiment.
+
+    Parameters
+    ----------
+    experiment
+        A validated experiment.
+
+    Returns
+    -------
+    dict
+        Ready for JSON, keys in schema order, defaults filled in, lists that mean sets sorted,
+        dates as ISO text, whole numbers int and all others float.
+
+    Examples
+    --------
+    >>> x = from_resolved({"experiment_id": "a", "features": [{"id": "momentum", "weight": 1}]})
+    >>> resolve(x)["features"]
+    [{'id': 'momentum', 'weight': 1.0, 'params': {}}]
+    """
+    return experiment.model_dump(mode="json")
+
+
+def canonical_json(value: Mapping[str, Any]) -> str:
+    """Return the one JSON text of a resolved dict (keys sorted, no spaces), for hashing.
+
+    Examples
+    --------
+    >>> canonical_json({"b": 1.0, "a": None})
+    '{"a":null,"b":1.0}'
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+# --- Ids -----------------------------------------------------------------------------------------
+
+
+def universe_id(resolved: Mapping[str, Any]) -> str:
+    """Return the id of the universe: 10 hex digits of what decides which assets are alts.
+
+    Parameters
+    ----------
+    resolved
+        A dict from `resolve`.
+    """
+    return _hash(_universe(resolved))
+
+
+def basket_id(resolved: Mapping[str, Any]) -> str:
+    """Return the id of the short basket: the universe, its size and its weighting.
+
+    Parameters
+    ----------
+    resolved
+        A dict from `resolve`.
+    """
+    leg = resolved["target"]["short_leg"]
+    return _hash({**_universe(resolved), "n": leg["n"], "weighting": leg["weighting"]})
+
+
+def feature_key(feature: Mapping[str, Any]) -> str:
+    """Return the key of a feature's raw values within a universe.
+
+    Parameters
+    ----------
+    feature
+        An item of ``resolved["features"]``.
+
+    Examples
+    --------
+    >>> feature_key({"id": "momentum", "weight": 1.0, "params": {}})
+    'momentum'
+    >>> params = {"weighting": "oi", "min_oi_coverage": 0.0}
+    >>> feature_key({"id": "funding_skew", "weight": 1.0, "params": params})
+    'funding_skew|oi|0.0'
+    """
+    if feature["id"] not in FEATURES_WITH_PARAMS:
+        return str(feature["id"])
+    params = feature["params"]
+    return f"{feature['id']}|{params['weighting']}|{params['min_oi_coverage']!r}"
+
+
+def run_id(resolved: Mapping[str, Any], lake_fingerprint: str, code_fingerprint: str) -> str:
+    """Return the id of a run: the same question on the same data with the same code.
+
+    Parameters
+    ----------
+    resolved
+        A dict from `resolve`.
+    lake_fingerprint, code_fingerprint
+        Of the lake's content and of the code that computes.
+
+    Returns
+    -------
+    str
+        ``<experiment_id>-<10 hex digits>``.
+    """
+    question = {"spec": resolved, "lake": lake_fingerprint, "code": code_fingerprint}
+    return f"{resolved['experiment_id']}-{_hash(question)}"
+
+
+def _universe(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    universe = resolved["universe"]
+    return {
+        "majors": sorted(universe["majors"]),
+        "exclude_assets": sorted(universe["exclude_assets"]),
+        "min_mcap_usd": universe["min_mcap_usd"],
+        "min_volume_usd": resolved["target"]["short_leg"]["min_volume_usd"],
+    }
+
+
+def _hash(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:10]

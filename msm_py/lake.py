@@ -1,0 +1,727 @@
+"""The lake contract: which tables a lake has, what their columns are, what its numbers mean.
+
+A lake is a directory of Parquet that MSM only ever reads. ``open_lake`` looks at file footers and
+``lake.yaml`` and says in one clear paragraph what is wrong; it does not read the data (see
+``msm_py.lake_check`` for that). ``TABLES`` is the only place where tables and columns are listed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import hashlib
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
+
+import duckdb
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
+
+from msm_py.errors import MsmError
+
+LAKE_YAML: Final = "lake.yaml"
+
+Kind = Literal["text", "number", "date", "flag"]
+Unit = Literal["decimal", "percent", "bps"]
+
+FACTOR_TO_DECIMAL: Final[Mapping[str, float]] = MappingProxyType(
+    {"decimal": 1.0, "percent": 0.01, "bps": 0.0001}
+)
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """What one table of a lake holds.
+
+    Parameters
+    ----------
+    required
+        Whether a lake must have the table.
+    columns
+        Required columns and their kinds; other columns of the files are ignored.
+    optional
+        Columns that may be absent; where they are present their kind is checked.
+    key
+        The grain: columns that identify a row (those of them that the files have).
+    """
+
+    required: bool
+    columns: Mapping[str, Kind]
+    optional: Mapping[str, Kind]
+    key: tuple[str, ...]
+
+    @property
+    def value(self) -> str | None:
+        """Return the name of the table's number, None for a table without one."""
+        return next((name for name, kind in self.columns.items() if kind == "number"), None)
+
+
+def _fact(value: str, *, required: bool, by_instrument: bool = False) -> TableSpec:
+    """Return the spec of a daily table with one number per row."""
+    return TableSpec(
+        required=required,
+        columns={"asset_id": "text", "date": "date", value: "number"},
+        optional={"instrument_id": "text", "exchange": "text"} if by_instrument else {},
+        key=("asset_id", "instrument_id", "exchange", "date")
+        if by_instrument
+        else ("asset_id", "date"),
+    )
+
+
+TABLES: Final[Mapping[str, TableSpec]] = MappingProxyType(
+    {
+        "fact_price": _fact("close", required=True),
+        "fact_marketcap": _fact("marketcap", required=True),
+        "fact_volume": _fact("volume", required=True),
+        "fact_funding": _fact("funding_rate", required=False, by_instrument=True),
+        "fact_open_interest": _fact("open_interest_usd", required=False, by_instrument=True),
+        "dim_asset": TableSpec(
+            required=False,
+            columns={"asset_id": "text"},
+            optional={
+                "is_stable": "flag",
+                "is_wrapped": "flag",
+                "is_wrapped_stable": "flag",
+                "is_exchange_token": "flag",
+                "symbol": "text",
+                "name": "text",
+            },
+            key=("asset_id",),
+        ),
+    }
+)
+
+_NUMBERS = {
+    *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER"),
+    *("UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE"),
+}
+_TIMESTAMPS = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}
+_WANTED: Mapping[Kind, str] = {
+    "text": "text (VARCHAR)",
+    "number": "a number (DOUBLE, an integer or DECIMAL)",
+    "date": "a DATE, or a TIMESTAMP without time zone at midnight",
+    "flag": "BOOLEAN",
+}
+
+
+@dataclass(frozen=True)
+class FundingUnit:
+    """The unit of funding rates of one exchange over one range of dates.
+
+    Parameters
+    ----------
+    exchange
+        The value of fact_funding.exchange it holds for; None for every exchange that has no rows
+        of its own. An exchange that has any row is covered on every date.
+    from_date, until_date
+        First and last day, both inclusive; None means open.
+    unit
+        What the vendor wrote: decimal fractions, percent or basis points.
+    interval_hours
+        Length of the interval that one rate is for.
+    factor
+        ``funding_rate * factor`` is the decimal rate per interval.
+    """
+
+    exchange: str | None
+    from_date: date | None
+    until_date: date | None
+    unit: Unit
+    interval_hours: float
+    factor: float
+
+
+@dataclass(frozen=True)
+class LakeSettings:
+    """What the tables of a lake do not say themselves (``lake.yaml``).
+
+    Parameters
+    ----------
+    name
+        A label; the directory's name unless given.
+    max_stale_days
+        How long a price, market cap or volume is carried forward.
+    funding_units
+        One row per exchange and range of dates: the general rows first, then the exchanges in
+        name order, each in date order.
+    """
+
+    name: str
+    max_stale_days: int
+    funding_units: tuple[FundingUnit, ...]
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """The files of one table.
+
+    Parameters
+    ----------
+    files
+        Absolute paths in name order.
+    columns
+        Every column of the files and its DuckDB type, as ``sql`` reads them.
+    n_rows
+        Rows over all files, from the footers (before anything is dropped).
+    """
+
+    files: tuple[Path, ...]
+    columns: Mapping[str, str]
+    n_rows: int
+
+    @property
+    def sql(self) -> str:
+        """Return the DuckDB table function that reads exactly these files.
+
+        Columns are matched by name over all files, and names of folders never become columns (a
+        lake below ``exchange=x/`` must mean the same as one elsewhere).
+        """
+        return _read_parquet(self.files)
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A lake that keeps the contract.
+
+    Parameters
+    ----------
+    path
+        Its directory, absolute.
+    settings
+        What lake.yaml says, defaults filled in.
+    tables
+        The tables that are there, by name, in the order of ``TABLES``.
+    """
+
+    path: Path
+    settings: LakeSettings
+    tables: Mapping[str, TableFiles]
+
+
+def open_lake(path: str | Path) -> Lake:
+    """Validate a lake directory and describe it.
+
+    Only footers of Parquet files, lake.yaml and, where they are cheap, single columns are read.
+
+    Parameters
+    ----------
+    path
+        The lake's directory. Each table is ``<name>.parquet`` or ``<name>/**/*.parquet``.
+
+    Returns
+    -------
+    Lake
+        An optional table that is absent is absent from ``tables``.
+
+    Raises
+    ------
+    MsmError
+        When the directory, a table, a column, a file or lake.yaml breaks the contract, or when
+        fact_price has no usable row of BTC.
+
+    Examples
+    --------
+    >>> open_lake("no/such/lake")
+    Traceback (most recent call last):
+        ...
+    msm_py.errors.MsmError: there is no such lake
+      where:    no/such/lake
+      remedy:   give the directory that holds fact_price.parquet, or write one: msm lake sample DIR
+    """
+    given = Path(path)
+    found = _find_tables(given)
+    settings = _read_settings(given)
+    with duckdb.connect(config={"autoinstall_known_extensions": False}) as con:
+        tables = {name: _describe(con, name, files) for name, files in found.items()}
+        _check_btc(con, given, tables["fact_price"])
+    return Lake(given.resolve(), settings, tables)
+
+
+def fingerprint(lake: Lake) -> str:
+    """Return the SHA-256 of a lake's content: its table files and lake.yaml.
+
+    Files are taken in the order of their names relative to the lake, each name and content
+    counting; files that no table has do not count, and neither does where the lake lies. The
+    directory is listed anew, so files that came or went since ``open_lake`` are seen.
+
+    Parameters
+    ----------
+    lake
+        An opened lake.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    MsmError
+        When a file cannot be read.
+    """
+    files = [file for group in _find_tables(lake.path).values() for file in group]
+    config = lake.path / LAKE_YAML
+    if config.is_file():
+        files.append(config)
+    named = sorted((file.relative_to(lake.path).as_posix(), file) for file in files)
+    total = hashlib.sha256()
+    for name, file in named:
+        try:
+            with file.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256")
+        except OSError as error:
+            raise _unreadable([file], error.strerror or str(error)) from error
+        # A digest has a fixed length and a name cannot hold a NUL: no two lakes run together.
+        total.update(name.encode() + b"\0" + content.digest())
+    return total.hexdigest()
+
+
+def _find_tables(lake: Path) -> dict[str, tuple[Path, ...]]:
+    """Return the absolute files of every table that a lake directory has."""
+    if not lake.exists():
+        raise MsmError(
+            "there is no such lake",
+            where=str(lake),
+            remedy="give the directory that holds fact_price.parquet, "
+            "or write one: msm lake sample DIR",
+        )
+    if not lake.is_dir():
+        raise MsmError(
+            "a lake is a directory, and this is a file",
+            where=str(lake),
+            remedy=f"give the directory that it lies in: {lake.parent}",
+        )
+    try:
+        entries = sorted(entry.name for entry in lake.iterdir())
+    except OSError as error:
+        raise MsmError(
+            "the lake cannot be listed", where=str(lake), received=error.strerror
+        ) from error
+    if not entries:
+        raise MsmError(
+            "the lake is an empty folder",
+            where=str(lake),
+            remedy=f"it must hold {_listed(n for n, s in TABLES.items() if s.required)} as "
+            "Parquet; msm lake sample DIR writes an example",
+        )
+    found = {}
+    for name, spec in TABLES.items():
+        files = _table_files(lake.resolve(), name)
+        if files:
+            found[name] = files
+        elif spec.required:
+            raise MsmError(
+                f"the lake lacks the required table {name}",
+                where=str(lake),
+                received=f"a folder with {_listed(entries[:12])}" + _hint(name, entries),
+                remedy=f"add {name}.parquet (or a directory {name} with *.parquet files) with the "
+                f"columns {_listed(spec.columns)}",
+            )
+    return found
+
+
+def _table_files(lake: Path, name: str) -> tuple[Path, ...]:
+    """Return the files of one table in name order, none when the table is absent."""
+    file, folder = lake / f"{name}.parquet", lake / name
+    if file.exists() and folder.is_dir():
+        raise MsmError(
+            f"the table {name} is there twice",
+            where=str(lake),
+            received=f"{file.name} and {folder.name}/",
+            remedy="keep one of them",
+        )
+    if file.is_dir():
+        raise MsmError(
+            f"{file.name} is a folder",
+            where=str(file),
+            remedy=f"name it {name} (a table is {name}.parquet or {name}/**/*.parquet)",
+        )
+    if file.exists():
+        return (file,)
+    # Hidden files count, as they do in DuckDB's own glob: what is read is what is fingerprinted.
+    pattern = f"{glob.escape(str(folder))}/**/*.parquet"
+    return tuple(sorted(Path(f) for f in glob.iglob(pattern, recursive=True, include_hidden=True)))
+
+
+def _describe(con: duckdb.DuckDBPyConnection, name: str, files: tuple[Path, ...]) -> TableFiles:
+    """Check the columns of every file of a table and return what DuckDB reads from them all."""
+    spec = TABLES[name]
+    for file, columns in _schemas(con, files).items():
+        _check_columns(con, name, file, columns)
+    source = _read_parquet(files)
+    try:
+        described = con.execute(f"describe select * from {source}").fetchall()
+        counted = con.execute(
+            f"select sum(num_rows)::bigint from parquet_file_metadata({_path_list(files)})"
+        ).fetchone()
+    except duckdb.Error as error:
+        raise MsmError(
+            f"the files of {name} do not fit together",
+            where=str(files[0].parent),
+            received=_first_line(error),
+            remedy="give all files of one table the same columns and types",
+        ) from error
+    columns = {str(row[0]): str(row[1]) for row in described}
+    n_rows = int(counted[0]) if counted else 0
+    if spec.required and n_rows == 0:
+        raise MsmError(
+            f"the required table {name} has no rows",
+            where=_listed(map(str, files[:3])),
+            remedy="write the table anew, with data",
+        )
+    if columns.get("date") in _TIMESTAMPS:
+        _check_midnight(con, name, files)
+    return TableFiles(files, columns, n_rows)
+
+
+def _schemas(con: duckdb.DuckDBPyConnection, files: tuple[Path, ...]) -> dict[Path, dict[str, str]]:
+    """Return the top-level columns and DuckDB types of each file."""
+    query = "select file_name, name, duckdb_type, num_children from parquet_schema({})"
+    try:
+        rows = con.execute(query.format(_path_list(files))).fetchall()
+    except duckdb.Error:
+        for file in files:  # which one it was is told by the file, not by the message
+            try:
+                con.execute(query.format(_path_list([file])))
+            except duckdb.Error as error:
+                raise _unreadable([file], _first_line(error)) from error
+        raise
+    schemas: dict[Path, dict[str, str]] = {file: {} for file in files}
+    nested = 0
+    for file_name, column, kind, n_children in rows:
+        if kind is None:  # the root of a file
+            nested = 0
+        elif nested:
+            nested += (n_children or 0) - 1
+        else:
+            schemas[Path(file_name)][str(column)] = str(kind).strip('"')
+            nested = n_children or 0
+    return schemas
+
+
+def _check_columns(
+    con: duckdb.DuckDBPyConnection, name: str, file: Path, columns: Mapping[str, str]
+) -> None:
+    """Raise when a file lacks a required column or has a column of the wrong kind."""
+    spec = TABLES[name]
+    for column in spec.columns:
+        if column not in columns:
+            remedy = f"{name} needs the columns {_listed(spec.columns)}"
+            if any(part.startswith(f"{column}=") for part in file.parts):
+                remedy += "; a value in the name of a folder is not read, write it into the file"
+            raise MsmError(
+                f"the table {name} lacks the column {column}",
+                where=str(file),
+                received=f"the columns {_listed(columns)}" + _hint(column, columns),
+                remedy=remedy,
+            )
+    for column, kind in {**spec.columns, **spec.optional}.items():
+        received = columns.get(column)
+        if received is None or _fits(kind, received):
+            continue
+        if received == "NULL" and column in spec.optional:
+            continue  # what pandas writes for a column of nothing but None
+        sample = _first_row(
+            con,
+            f"select {column}::varchar from {{}} where {column} is not null limit 1",
+            [file],
+        )
+        raise MsmError(
+            f"the column {column} of {name} has the wrong type",
+            where=str(file),
+            received=received + (f", for example {sample[0]!r}" if sample else ""),
+            remedy=f"write it as {_WANTED[kind]}",
+        )
+
+
+def _fits(kind: Kind, received: str) -> bool:
+    """Return whether a DuckDB type can serve as a kind of column without losing anything."""
+    if kind == "text":
+        return received == "VARCHAR"
+    if kind == "flag":
+        return received == "BOOLEAN"
+    if kind == "date":
+        return received == "DATE" or received in _TIMESTAMPS
+    return received in _NUMBERS or received.startswith("DECIMAL(")
+
+
+def _check_midnight(con: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path]) -> None:
+    """Raise when a date that is stored as a timestamp has a time of day."""
+    query = "select date::varchar from {} where date::date::timestamp <> date limit 1"
+    row = _first_row(con, query, files)
+    if row:
+        raise MsmError(
+            f"the column date of {name} has times of day",
+            where=name,
+            received=str(row[0]),
+            remedy="write one row per asset and UTC day, date as DATE",
+        )
+
+
+def _check_btc(con: duckdb.DuckDBPyConnection, lake: Path, price: TableFiles) -> None:
+    """Raise when no usable price of BTC exists, whose first and last close span the grid."""
+    usable = "close > 0 and isfinite(close::double) and date is not null"
+    query = f"select 1 from {{}} where asset_id = 'BTC' and {usable} limit 1"
+    if _first_row(con, query, price.files):
+        return
+    # The names that look most like it first.
+    some = _first_row(
+        con,
+        "select list(asset_id order by upper(asset_id) not like '%BTC%', asset_id)[:8] "
+        "from (select distinct asset_id from {} where asset_id is not null)",
+        price.files,
+    )
+    raise MsmError(
+        "the lake has no usable price of BTC",
+        where=f"{lake}, fact_price",
+        received=f"assets such as {_listed(some[0] or [])}" if some else None,
+        remedy="add the closes of BTC with asset_id BTC: they span the calendar of the lake",
+    )
+
+
+def _first_row(
+    con: duckdb.DuckDBPyConnection, query: str, files: Sequence[Path]
+) -> tuple[Any, ...] | None:
+    """Return the first row of a query whose ``{}`` stands for these files."""
+    try:
+        return con.execute(query.format(_read_parquet(files))).fetchone()
+    except duckdb.Error as error:
+        raise _unreadable(files, _first_line(error)) from error
+
+
+class _Strict(BaseModel):
+    """A part of lake.yaml that knows all its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Range(_Strict):
+    """One range of dates and its unit."""
+
+    from_date: date | None = Field(default=None, alias="from")
+    until_date: date | None = Field(default=None, alias="until")
+    unit: Unit
+
+
+_Hours = Annotated[float, Field(gt=0, le=24, strict=True)]
+
+
+class _Source(_Strict):
+    """What holds for one exchange only."""
+
+    exchange: str = Field(min_length=1)
+    interval_hours: _Hours | None = None
+    units: list[_Range] | None = Field(default=None, min_length=1)
+
+
+class _Funding(_Strict):
+    """How funding rates are to be read."""
+
+    interval_hours: _Hours = 8.0
+    units: list[_Range] = Field(default=[_Range(unit="decimal")], min_length=1)
+    sources: list[_Source] = []
+
+
+class _LakeYaml(_Strict):
+    """The whole of lake.yaml."""
+
+    name: str | None = Field(default=None, min_length=1)
+    max_stale_days: Annotated[StrictInt, Field(ge=0)] = 3
+    funding: _Funding = _Funding()
+
+
+_Loc = tuple[int | str, ...]
+_PARTS: Mapping[_Loc, type[_Strict]] = {
+    (): _LakeYaml,
+    ("funding",): _Funding,
+    ("funding", "units"): _Range,
+    ("funding", "sources"): _Source,
+    ("funding", "sources", "units"): _Range,
+}
+
+
+def _read_settings(lake: Path) -> LakeSettings:
+    """Return what lake.yaml says, or the defaults when there is none."""
+    file = lake / LAKE_YAML
+    name = lake.resolve().name or "lake"
+    if not file.exists():
+        return _settings(_LakeYaml(), file, name)
+    try:
+        received = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise MsmError(f"{LAKE_YAML} cannot be read", where=str(file), received=str(error)) from (
+            error
+        )
+    except yaml.YAMLError as error:
+        raise MsmError(
+            f"{LAKE_YAML} is not valid YAML",
+            where=str(file),
+            received=" ".join(str(error).split()),
+            remedy="mend the line, or delete the file to get the defaults",
+        ) from error
+    if received is None:
+        received = {}
+    if not isinstance(received, dict):
+        raise MsmError(
+            f"{LAKE_YAML} must be a map of keys",
+            where=str(file),
+            received=f"a {type(received).__name__}",
+            remedy=f"its keys are {_listed(_keys(_LakeYaml))}",
+        )
+    try:
+        parsed = _LakeYaml.model_validate(received)
+    except ValidationError as error:
+        raise _yaml_error(file, error) from error
+    return _settings(parsed, file, name)
+
+
+def _yaml_error(file: Path, error: ValidationError) -> MsmError:
+    """Return the first complaint of pydantic in the words of this project."""
+    first = error.errors()[0]
+    loc = first["loc"]
+    where = f"{file}, {_dotted(loc)}"
+    if first["type"] == "extra_forbidden":
+        part = _PARTS.get(tuple(p for p in loc[:-1] if isinstance(p, str)), _LakeYaml)
+        known = _keys(part)
+        return MsmError(
+            f"{LAKE_YAML} has an unknown key",
+            where=where,
+            received=f"{loc[-1]}" + _hint(str(loc[-1]), known),
+            remedy=f"the keys that can stand there are {_listed(known)}",
+        )
+    return MsmError(
+        f"{LAKE_YAML} has a key that is missing"
+        if first["type"] == "missing"
+        else f"{LAKE_YAML} has a wrong value",
+        where=where,
+        received=None if first["type"] == "missing" else repr(first["input"]),
+        remedy=first["msg"][:1].lower() + first["msg"][1:],
+    )
+
+
+def _settings(parsed: _LakeYaml, file: Path, directory: str) -> LakeSettings:
+    """Flatten lake.yaml; what a source does not say it takes from the general part."""
+    funding = parsed.funding
+    rows = _unit_rows(funding.units, funding.interval_hours, None, f"{file}, funding.units")
+    for source in sorted(funding.sources, key=lambda s: s.exchange):
+        if any(row.exchange == source.exchange for row in rows):
+            raise MsmError(
+                "an exchange is named twice",
+                where=f"{file}, funding.sources",
+                received=source.exchange,
+                remedy="write all ranges of an exchange under one entry",
+            )
+        rows += _unit_rows(
+            source.units or funding.units,
+            source.interval_hours or funding.interval_hours,
+            source.exchange,
+            f"{file}, funding.sources ({source.exchange})",
+        )
+    return LakeSettings(parsed.name or directory, parsed.max_stale_days, tuple(rows))
+
+
+def _unit_rows(
+    ranges: list[_Range], hours: float, exchange: str | None, where: str
+) -> list[FundingUnit]:
+    """Return ranges as rows in date order, after checking that they cover each day once."""
+    ordered = sorted(ranges, key=lambda r: (r.from_date or date.min, r.until_date or date.max))
+    for this in ordered:
+        if this.from_date and this.until_date and this.from_date > this.until_date:
+            raise MsmError(
+                "a range of funding units ends before it starts",
+                where=where,
+                received=f"from {this.from_date} until {this.until_date}",
+                remedy="both dates are inclusive; swap them",
+            )
+    for before, after in itertools.pairwise(ordered):
+        end, start = before.until_date, after.from_date
+        if end is None or start is None or start <= end:
+            raise MsmError(
+                "ranges of funding units overlap",
+                where=where,
+                received=f"{_span(before)} and {_span(after)}",
+                remedy="both dates are inclusive: let each range start the day after the one before"
+                + (f", from: {end + timedelta(days=1)}" if end and end < date.max else ""),
+            )
+        if start > end + timedelta(days=1):
+            raise MsmError(
+                "ranges of funding units leave a gap",
+                where=where,
+                received=f"no unit from {end + timedelta(days=1)} to {start - timedelta(days=1)}",
+                remedy="let each range start the day after the one before it ends",
+            )
+    first, last = ordered[0].from_date, ordered[-1].until_date
+    if first is not None or last is not None:
+        raise MsmError(
+            "ranges of funding units leave a gap",
+            where=where,
+            received=f"no unit before {first}" if first else f"no unit after {last}",
+            remedy="leave out `from` of the first range and `until` of the last one",
+        )
+    return [
+        FundingUnit(exchange, r.from_date, r.until_date, r.unit, hours, FACTOR_TO_DECIMAL[r.unit])
+        for r in ordered
+    ]
+
+
+def _span(part: _Range) -> str:
+    """Return a range of dates in words."""
+    return f"{part.unit} {part.from_date or 'from the start'} to {part.until_date or 'the end'}"
+
+
+def _keys(part: type[_Strict]) -> list[str]:
+    """Return the keys of a part of lake.yaml as people write them."""
+    return [field.alias or name for name, field in part.model_fields.items()]
+
+
+def _dotted(loc: _Loc) -> str:
+    """Return the place of a key, such as funding.units[1].unit."""
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
+
+
+def _unreadable(files: Sequence[Path], received: str) -> MsmError:
+    """Return the error for a file that is truncated, damaged or not Parquet."""
+    return MsmError(
+        "a file of the lake cannot be read",
+        where=_listed(map(str, files[:3])),
+        received=received,
+        remedy="it is truncated, damaged, not Parquet or not yours to read: write it anew",
+    )
+
+
+def _read_parquet(files: Iterable[Path]) -> str:
+    """Return the table function over exactly these files."""
+    return f"read_parquet({_path_list(files)}, union_by_name = true, hive_partitioning = false)"
+
+
+def _path_list(files: Iterable[Path]) -> str:
+    """Return paths as a DuckDB list literal, taken literally (no globs)."""
+    return "[" + ", ".join(_quoted(str(file)) for file in files) + "]"
+
+
+def _quoted(path: str) -> str:
+    """Return one path as a SQL string in which no character is a glob."""
+    literal = "".join(f"[{c}]" if c in "[*?" else c for c in path)
+    return "'" + literal.replace("'", "''") + "'"
+
+
+def _first_line(error: duckdb.Error) -> str:
+    """Return what DuckDB said, without its hints."""
+    return str(error).splitlines()[0]
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return names with commas between them."""
+    return ", ".join(names)
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    """Return a did-you-mean when a known name is close, else nothing."""
+    close = difflib.get_close_matches(word.lower(), {k.lower(): k for k in known}, n=1, cutoff=0.6)
+    spelled = {k.lower(): k for k in known}
+    return f" (did you mean {spelled[close[0]]}?)" if close else ""
