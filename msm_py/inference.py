@@ -196,7 +196,7 @@ def edges(
     >>> e = edges(y, regime, day[None] // 10, horizon_days=1, n_regimes=2,
     ...           bootstrap=BootstrapSettings())
     >>> names = edge_names(["ALTS", "MAJORS"])
-    >>> dict(zip(names, e.trade_edge[0].round(3).tolist()))
+    >>> dict(zip(names, e.trade_edge[0].round(2).tolist()))
     {'ALTS': -0.02, 'MAJORS': 0.02, 'edge_best': 0.02, 'edge_worst': -0.02, 'spread': 0.04}
     >>> e.p_value[0].tolist(), str(e.evidence[0, 0])
     ([0.001, 0.001, 0.001, 0.001, 0.001], 'normal')

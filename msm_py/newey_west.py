@@ -94,8 +94,10 @@ def fixed_b_p_value(t: ArrayLike, b: float) -> Floats:
 
     Examples
     --------
-    >>> fixed_b_p_value([0.0, 2.095, 4.77], 0.05).round(3), fixed_b_p_value(4.77, 1.0).round(3)
-    (array([1.   , 0.05 , 0.   ]), array(0.05))
+    >>> fixed_b_p_value([0.0, 2.095, 4.77], 0.05).round(3)
+    array([1.  , 0.05, 0.  ])
+    >>> float(fixed_b_p_value(4.77, 1.0).round(3))
+    0.05
     """
     t = np.abs(np.asarray(t, dtype=np.float64))
     c = 1.0 + b * (-0.69372 + b * (0.20917 + b * (0.07694 - b * 0.07227)))

@@ -58,7 +58,7 @@ _DRIFT: Final = 0.0004  # of every asset, so that alts do not fade away within f
 _TRIGGER_DAYS: Final = 20
 _TRIGGER: Final = 0.7
 class P:
-    market=.013; skew=.009; trend=.009; beta=.4; lag_beta=0; rel=.006; lag=4; cap=1.0; lag_f=2; len=11; rest=5; hump=1.0; own=1.0; liq=.6; fund=1.2; buildup=.06
+    market=.013; skew=.009; trend=.009; beta=.4; lag_beta=0; rel=.006; lag=4; cap=1.0; lag_f=2; len=11; rest=5; hump=1.0; own=1.0; fm=0.0; liq=.6; fund=1.2; buildup=.06
 _CRASH_SHARE: Final = 0.12  # of alts that crash (or pump) on a day of an extreme regime
 _VENUES: Final = ("AlphaX", "BetaX", "HourlyX")
 _SPECIAL: Final = {
@@ -225,7 +225,7 @@ def sample_lake(
     listed = _listed(streams[2], assets, n_days)
     close, marketcap = _prices(streams[3], assets, returns, listed)
     volume = _volume(streams[4], assets, marketcap, intensity)
-    interest, funding = _derivatives(streams[5], assets, marketcap, intensity)
+    interest, funding = _derivatives(streams[5], assets, marketcap, intensity, returns[0])
     switch = n_days * 3 // 4
     written = funding.copy()
     written[:2, :, switch:] *= 100.0  # HourlyX stays with decimal fractions
@@ -386,7 +386,7 @@ def _volume(
 
 
 def _derivatives(
-    rng: np.random.Generator, assets: list[str], marketcap: Floats, intensity: Floats
+    rng: np.random.Generator, assets: list[str], marketcap: Floats, intensity: Floats, btc: Floats
 ) -> tuple[Floats, Floats]:
     """Return open interest in USD and decimal funding rates per interval (venues, assets, days).
 
@@ -409,7 +409,7 @@ def _derivatives(
     level[assets.index("BTC")] *= np.exp(built)
     interest = share * level
     common = 1.0 + 0.25 * _ar1(rng.standard_normal(days), 0.9)
-    crowd = np.where(major[:, None], 0.0, P.fund * _lagged(intensity, P.lag_f) + 0.2 * _ar1(rng.standard_normal(days), 0.7))
+    crowd = np.where(major[:, None], 0.0, P.fund * _lagged(intensity, P.lag_f) + P.fm*btc/.013 + 0.2 * _ar1(rng.standard_normal(days), 0.7))
     spread = 0.4 * rng.standard_normal((len(_VENUES), n, days))
     spread[:, major] *= 0.2
     funding = 1e-4 * (common + crowd + spread)

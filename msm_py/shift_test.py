@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
 from msm_py.bootstrap import Bools, Floats, Sample, circular_sums
@@ -96,7 +97,7 @@ def shift_test(
 def rotated_t(
     sample: Sample,
     run: int | np.intp,
-    edges: np.ndarray[tuple[int], np.dtype[np.intp]],
+    edges: NDArray[np.intp],
     block_days: int,
 ) -> Floats:
     r"""Return edge / se of one run for every rotation: regime of day (t + k) mod n with Y of day t.
@@ -142,18 +143,23 @@ def rotated_t(
         terms.append((len(regimes), position[int(sample.best[run])], 1.0))
         terms.append((len(regimes), position[int(sample.worst[run])], -1.0))
 
+    padded = np.zeros((block_days, length))
+
+    def lag_spectra(x: Floats) -> NDArray[np.complex128]:
+        """Return the transforms of x(t) x(t + d), around the circle, for every lag d < L."""
+        later = sliding_window_view(np.concatenate([x, x[: block_days - 1]]), n)
+        np.multiply(later, x, out=padded[:, :n])
+        return np.fft.rfft(padded)
+
     lag_weight = 2.0 * (block_days - np.arange(block_days, dtype=np.float64))
     lag_weight[0] = block_days
-    products = np.fft.rfft(_lagged(y, block_days) * lag_weight[:, None], length).conj()
+    y_spectra = lag_spectra(y).conj() * lag_weight[:, None]
     window = circular_sums(member, block_days)
     smooth = np.roll(circular_sums(window, block_days), block_days - 1, axis=-1)
     plain = np.concatenate([member, [exposure[e] * smooth[s] for e, s, _ in terms]])
     spectrum = np.concatenate(
         [
-            [
-                (np.fft.rfft(_lagged(v, block_days), length) * products).sum(axis=0)
-                for v in exposure
-            ],
+            [(lag_spectra(v) * y_spectra).sum(axis=0) for v in exposure],
             np.fft.rfft(plain, length) * np.fft.rfft(y, length).conj(),
         ]
     )
@@ -179,8 +185,3 @@ def rotated_t(
     t = edge / (np.sqrt(square / block_days) / n)
     t[zero] = np.inf
     return t
-
-
-def _lagged(x: Floats, n_lags: int) -> Floats:
-    """Return x(t) x(t + d), around the circle, for lags d = 0 to n_lags - 1, shape (n_lags, n)."""
-    return sliding_window_view(np.concatenate([x, x[: n_lags - 1]]), len(x)) * x

@@ -74,8 +74,8 @@ def probabilistic_sharpe_ratio(
     --------
     A monthly Sharpe ratio of 0.458 over 24 months of skewed, fat-tailed returns, as in the paper:
 
-    >>> probabilistic_sharpe_ratio(0.458, 24, -2.448, 10.164).round(3)
-    array(0.913)
+    >>> float(probabilistic_sharpe_ratio(0.458, 24, -2.448, 10.164).round(3))
+    0.913
     """
     sharpe, n, skewness, kurtosis, benchmark = np.broadcast_arrays(
         *(np.asarray(x, dtype=np.float64) for x in (sharpe, n, skewness, kurtosis, benchmark))

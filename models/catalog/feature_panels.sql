@@ -1,0 +1,47 @@
+-- One row per distinct feature panel (feature set and decision days), day and feature: what runs with
+-- these features saw. Runs that differ in weights or thresholds only share a panel.
+with
+panels as (
+    select distinct
+        runs.feature_set_id,
+        run_windows.first_date,
+        run_windows.last_date,
+        md5(concat_ws('|', runs.feature_set_id, run_windows.first_date, run_windows.last_date))
+            as panel_id
+    from {{ ref('runs') }} as runs
+    inner join {{ ref('run_windows') }} as run_windows on runs.run_id = run_windows.run_id
+    where run_windows.error is null
+),
+
+run_features as (
+    select distinct
+        feature_set_id,
+        universe_id,
+        feature_key,
+        feature_id,
+        zscore_window_days
+    from {{ ref('run_features') }}
+),
+
+z_scores as (
+    select * from {{ ref('z_scores') }}
+),
+
+final as (
+    select
+        panels.panel_id,
+        z_scores.date,
+        run_features.feature_id,
+        z_scores.raw_value,
+        z_scores.z_score
+    from panels
+    inner join run_features on panels.feature_set_id = run_features.feature_set_id
+    inner join z_scores
+        on
+            run_features.universe_id = z_scores.universe_id
+            and run_features.feature_key = z_scores.feature_key
+            and run_features.zscore_window_days = z_scores.zscore_window_days
+            and z_scores.date between panels.first_date and panels.last_date
+)
+
+select * from final

@@ -1,0 +1,15 @@
+from msm_py import edge_model
+
+
+def model(dbt, session):
+    dbt.config(materialized="table")
+    horizons = dbt.ref("run_horizons")
+    strategies = dbt.ref("strategies").filter("is_run")
+    return edge_model.edge_rows(
+        runs=dbt.ref("runs").to_arrow_table(),
+        run_targets=horizons.join(
+            strategies.project("strategy_id as run_id, short_leg_id"), "run_id"
+        ).to_arrow_table(),
+        states=dbt.ref("states").to_arrow_table(),
+        forward_returns=dbt.ref("forward_returns").to_arrow_table(),
+    )
