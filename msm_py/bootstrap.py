@@ -492,8 +492,9 @@ def replicates(sample: Sample, plan: BlockPlan, number: int, *, studentized: boo
     overall = cc - 2.0 * mean * length_c + mean * mean * length_2
     square = np.empty((runs, n_regimes + 1, own.shape[-1]))
     square[:, :-1] = own - 2.0 * inverse * cross + overall[:, None]
+    size_of_u = inverse * inverse * uu
     scale = np.empty_like(square)
-    scale[:, :-1] = inverse * inverse * uu + cc[:, None]
+    scale[:, :-1] = size_of_u + cc[:, None]
 
     best, worst = sample.best, sample.worst
     centre_b, centre_w = sample.pick(centre, best), sample.pick(centre, worst)
@@ -501,8 +502,7 @@ def replicates(sample: Sample, plan: BlockPlan, number: int, *, studentized: boo
     mixed = u_u - centre_w * u_v - centre_b * v_u + centre_b * centre_w * v_v
     mixed *= sample.pick(inverse, best) * sample.pick(inverse, worst)
     square[:, -1] = sample.pick(own, best) + sample.pick(own, worst) - 2.0 * mixed
-    scale[:, -1] = sample.pick(scale[:, :-1], best) + sample.pick(scale[:, :-1], worst)
-    scale[:, -1] -= 2.0 * cc
+    scale[:, -1] = sample.pick(size_of_u, best) + sample.pick(size_of_u, worst)
 
     square[square <= _ZERO_SQUARE * scale] = 0.0
     return Replicates(deviation, np.sqrt(square) / n, valid)
@@ -603,7 +603,7 @@ def bootstrap_test(
     low, high, p = (np.full(shape, np.nan) for _ in range(3))
     used, redrawn = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     for rows, drawn in _enough(sample, wanted, plan, studentized=studentized):
-        order = np.cumsum(drawn.valid, axis=-1)
+        order = np.cumsum(drawn.valid, axis=-1, dtype=np.int32)
         use = drawn.valid & (order <= plan.n_boot)
         n_use = np.minimum(order[..., -1], plan.n_boot)
         at_last = np.argmax(order == n_use[..., None], axis=-1) + 1  # where the last used one is

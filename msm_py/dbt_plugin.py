@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
@@ -28,6 +29,14 @@ def student_t_two_sided_p(t: pa.Array, degrees_of_freedom: pa.Array) -> pa.Array
     return pa.array(2.0 * special.stdtr(df, -np.abs(_doubles(t))), from_pandas=True)
 
 
+_STARTED_AT = datetime.now(UTC)
+
+
+def invocation_started_at() -> datetime:
+    """Return when the invocation opened its database, UTC."""
+    return _STARTED_AT
+
+
 class Plugin(BasePlugin):
     """Registers the SQL functions and passes MSM_THREADS and MSM_MEMORY_LIMIT to DuckDB."""
 
@@ -40,6 +49,8 @@ class Plugin(BasePlugin):
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Register the distribution functions that DuckDB lacks."""
+        global _STARTED_AT
+        _STARTED_AT = datetime.now(UTC)
         conn.create_function("normal_cdf", normal_cdf, [DOUBLE], DOUBLE, type="arrow")
         conn.create_function(
             "student_t_two_sided_p", student_t_two_sided_p, [DOUBLE, DOUBLE], DOUBLE, type="arrow"

@@ -58,7 +58,7 @@ _DRIFT: Final = 0.0004  # of every asset, so that alts do not fade away within f
 _TRIGGER_DAYS: Final = 20
 _TRIGGER: Final = 0.7
 class P:
-    market=.013; skew=.009; trend=.009; beta=.4; lag_beta=0; rel=.006; lag=4; cap=1.0; lag_f=2; len=11; rest=5; hump=1.0; own=1.0; fm=0.0; liq=.6; fund=1.2; buildup=.06
+    market=.013; skew=.009; trend=.009; beta=.4; lag_beta=0; rel=.006; lag=4; cap=1.0; lag_f=2; len=11; rest=5; hump=1.0; own=1.0; tl=0; fm=0.0; liq=.6; fund=1.2; buildup=.06
 _CRASH_SHARE: Final = 0.12  # of alts that crash (or pump) on a day of an extreme regime
 _VENUES: Final = ("AlphaX", "BetaX", "HourlyX")
 _SPECIAL: Final = {
@@ -262,7 +262,7 @@ def _regime(rng: np.random.Generator, shocks: Floats) -> tuple[Ints, Floats]:
     A spell starts when the sum of the last 20 relative shocks of alts is far from zero, so it
     depends on the past alone.
     """
-    sums = _trailing_mean(shocks, _TRIGGER_DAYS) * np.sqrt(_TRIGGER_DAYS)
+    sums = _lagged(_trailing_mean(shocks, _TRIGGER_DAYS) * np.sqrt(_TRIGGER_DAYS), P.tl)
     regime, intensity = np.zeros(shocks.size, np.int64), np.zeros(shocks.size)
     lengths, rests = rng.integers(P.len, P.len+5, shocks.size), rng.integers(P.rest, P.rest+6, shocks.size)
     t, spell = _TRIGGER_DAYS, 0

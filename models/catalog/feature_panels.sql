@@ -3,14 +3,12 @@
 with
 panels as (
     select distinct
-        runs.feature_set_id,
-        run_windows.first_date,
-        run_windows.last_date,
-        md5(concat_ws('|', runs.feature_set_id, run_windows.first_date, run_windows.last_date))
-            as panel_id
-    from {{ ref('runs') }} as runs
-    inner join {{ ref('run_windows') }} as run_windows on runs.run_id = run_windows.run_id
-    where run_windows.error is null
+        feature_panel_id as panel_id,
+        feature_set_id,
+        first_date,
+        last_date
+    from {{ ref('strategies') }}
+    where is_run
 ),
 
 run_features as (

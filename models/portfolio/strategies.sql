@@ -14,6 +14,7 @@ run_strategies as (
     select
         runs.run_id,
         runs.basket_id,
+        runs.feature_set_id,
         {{ schedule_id() }} as schedule_id,
         run_windows.first_date,
         run_windows.last_date,
@@ -39,6 +40,7 @@ with_ids as (
         *,
         md5(concat_ws('|', 'short', basket_id, schedule_id)) as short_leg_id,
         md5(concat_ws('|', 'long', long_weights_id, schedule_id)) as long_leg_id,
+        md5(concat_ws('|', feature_set_id, first_date, last_date)) as feature_panel_id,
         'ungated-' || md5(concat_ws(
             '|', basket_id, schedule_id, long_weights_id, gross_long, gross_short, taker_fee_bps,
             slippage_bps, funding_enabled, coalesce(capital_usd::varchar, 'none'),
@@ -57,7 +59,7 @@ final as (
     select distinct
         control_id as strategy_id,
         false as is_run,
-        * exclude (run_id)
+        * exclude (run_id) replace (null as feature_set_id, null as feature_panel_id)
     from with_ids
 )
 

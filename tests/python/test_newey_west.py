@@ -51,9 +51,7 @@ def test_variance_equals_statsmodels_hac_of_a_regression_on_regimes():
     rng = np.random.default_rng(4)
     y, regime = rng.normal(size=300), (np.arange(300) // 13) % 2
     member = np.stack([regime == 0, regime == 1]).astype(float)
-    fit = sm.OLS(y, member.T).fit(
-        cov_type="HAC", cov_kwds={"maxlags": 22, "use_correction": False}
-    )
+    fit = sm.OLS(y, member.T).fit(cov_type="HAC", cov_kwds={"maxlags": 22, "use_correction": False})
     variance = np.array([1.0, -1.0]) @ fit.cov_params() @ np.array([1.0, -1.0])
     psi = Sample.of(y[None], 1 - regime[None], 2).influence[0, -1]
     np.testing.assert_allclose(newey_west_variance(psi, 23) / 300, variance, rtol=1e-12)

@@ -1,0 +1,31 @@
+import os
+
+from msm_py import dbt_plugin, run_batch
+
+
+def model(dbt, session):
+    dbt.config(materialized="table")
+    return run_batch.write_run_folders(
+        {
+            "runs": dbt.ref("runs").to_arrow_table(),
+            "run_windows": dbt.ref("run_windows").to_arrow_table(),
+            "strategies": dbt.ref("strategies").filter("is_run").to_arrow_table(),
+            "states": dbt.ref("states").to_arrow_table(),
+            "daily_returns": dbt.ref("daily_returns").filter("is_run").to_arrow_table(),
+            "regime_statistics": dbt.ref("regime_statistics").to_arrow_table(),
+            "edges": dbt.ref("edges").to_arrow_table(),
+            "regime_metrics": dbt.ref("regime_metrics").to_arrow_table(),
+            "regime_distribution": dbt.ref("regime_distribution").to_arrow_table(),
+            "regime_transitions": dbt.ref("regime_transitions").to_arrow_table(),
+            "stability": dbt.ref("stability").to_arrow_table(),
+            "coverage": dbt.ref("coverage").to_arrow_table(),
+            "strategy_metrics": dbt.ref("strategy_metrics").to_arrow_table(),
+            "basket_panels": dbt.ref("basket_panels").to_arrow_table(),
+            "feature_panels": dbt.ref("feature_panels").to_arrow_table(),
+            "lake": dbt.ref("lake").to_arrow_table(),
+            "lake_tables": dbt.ref("lake_tables").to_arrow_table(),
+            "dropped_rows": dbt.ref("dropped_rows").to_arrow_table(),
+        },
+        lake_path=os.environ.get("MSM_LAKE", "lake"),
+        started_at=dbt_plugin.invocation_started_at(),
+    )

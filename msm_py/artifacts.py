@@ -1,0 +1,374 @@
+"""Run folders: what a run wrote, complete or not there at all.
+
+A run's files are written to a hidden folder beside their place and renamed into it. A complete run
+that is already there wins over a later equal one. Every file but the manifest is a function of
+experiment, lake and code alone; times, machine and git stand in the manifest.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from msm_py import __version__
+from msm_py.errors import MsmError
+from msm_py.project import project_dir
+
+Row = Mapping[str, Any]
+
+MANIFEST: Final = "manifest.json"
+METRICS: Final = "metrics.json"
+REGIME_EVALUATION: Final = "regime_evaluation.json"
+REGIME_METRICS: Final = "regime_metrics.csv"
+REGIME_TIMESERIES: Final = "regime_timeseries.parquet"
+RETURNS: Final = "returns.parquet"
+BASKET: Final = "basket.parquet"
+FEATURES: Final = "features.parquet"
+CATALOG_ENTRY: Final = "catalog_entry.json"
+
+SIGN_NOTE: Final = (
+    "Y and edge are alts minus BTC: negative is good for the trade (long majors, short alts); "
+    "trade_edge is minus the edge."
+)
+
+TIMESERIES_COLUMNS: Final = ("date", "score", "feature_coverage", "regime", "regime_age_days")
+RETURNS_COLUMNS: Final = (
+    "date",
+    "r_alts",
+    "r_majors",
+    "r_btc",
+    "y",
+    "position_scale",
+    "gross_exposure",
+    "r_gross",
+    "turnover",
+    "cost",
+    "funding",
+    "r_net",
+    "equity_gross",
+    "equity_net",
+    "drawdown_net",
+    "is_test_day",
+)
+BASKET_COLUMNS: Final = ("date", "asset_id", "rank", "marketcap_usd", "weight")
+FEATURES_COLUMNS: Final = ("date", "feature_id", "raw_value", "z_score")
+
+# small files: snappy without dictionaries is four times as fast as anything that packs better
+PARQUET_OPTIONS: Final = {"compression": "snappy", "use_dictionary": False, "version": "2.6"}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What all runs of an invocation share: data, code and machine.
+
+    Parameters
+    ----------
+    lake_fingerprint, code_fingerprint
+        What the run ids hash.
+    lake_name
+        The label in lake.yaml.
+    lake_tables, dropped_rows
+        Rows of the models of these names.
+    started_at
+        When the invocation began, UTC.
+    """
+
+    lake_fingerprint: str
+    code_fingerprint: str
+    lake_name: str
+    lake_tables: Sequence[Row]
+    dropped_rows: Sequence[Row]
+    started_at: datetime
+
+
+def runs_dir() -> Path:
+    """Return the folder of run folders: MSM_RUNS, or ``runs``."""
+    return Path(os.environ.get("MSM_RUNS", "runs"))
+
+
+def check_runs_dir(folder: Path) -> None:
+    """Make the runs folder and see that it can be written to.
+
+    Raises
+    ------
+    MsmError
+        When it is a file or cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise MsmError(
+            "the runs folder cannot be written to",
+            where=str(folder),
+            received=error.strerror or str(error),
+            remedy="give a folder that you may write to with --runs DIR (or MSM_RUNS)",
+        ) from None
+
+
+def existing_runs(folder: Path) -> list[str]:
+    """Return the ids of the complete runs in a runs folder, sorted."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.is_dir() and not entry.name.startswith(".")
+    )
+
+
+class RowsByKey:
+    """The rows of a table that belong to one key, without copying the others.
+
+    Parameters
+    ----------
+    table
+        Any table.
+    key
+        The column to look up by.
+    order
+        Columns that order the rows of a key.
+    """
+
+    def __init__(self, table: pa.Table, key: str, order: Sequence[str] = ()) -> None:
+        table = table.sort_by([(name, "ascending") for name in (key, *order)]).combine_chunks()
+        keys = table[key].to_pandas().to_numpy()
+        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.array([])
+        ends = np.r_[starts[1:], len(keys)]
+        self._table = table
+        self._span = {
+            keys[int(start)]: (int(start), int(end - start))
+            for start, end in zip(starts, ends, strict=bool(len(keys)))
+        }
+
+    def __getitem__(self, key: str) -> pa.Table:
+        """Return the rows of ``key``; none when it is unknown."""
+        start, length = self._span.get(key, (0, 0))
+        return self._table.slice(start, length)
+
+    def rows(self, key: str) -> list[dict[str, Any]]:
+        """Return the rows of ``key`` as dicts."""
+        rows: list[dict[str, Any]] = self[key].to_pylist()
+        return rows
+
+
+class PanelFiles:
+    """Parquet files that many runs share, written once and hard-linked into their folders.
+
+    Parameters
+    ----------
+    rows
+        The panels' rows by panel id.
+    columns
+        The columns of the file.
+    scratch
+        A folder on the file system of the runs folder.
+    """
+
+    def __init__(self, rows: RowsByKey, columns: Sequence[str], scratch: Path) -> None:
+        self._rows = rows
+        self._columns = list(columns)
+        self._scratch = scratch
+        self._made: dict[str, tuple[Path, str]] = {}
+
+    def put(self, panel_id: str, target: Path) -> str:
+        """Place the panel's file at ``target``; return the SHA-256 of its content (16 digits)."""
+        if panel_id not in self._made:
+            source = self._scratch / f"{panel_id}-{target.name}"
+            write_parquet(self._rows[panel_id].select(self._columns), source)
+            digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+            self._made[panel_id] = (source, digest)
+        source, digest = self._made[panel_id]
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            shutil.copyfile(source, target)
+        return digest
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write a table, the same bytes for the same rows."""
+    pq.write_table(table.combine_chunks().replace_schema_metadata(None), path, **PARQUET_OPTIONS)
+
+
+def write_json(value: object, path: Path) -> None:
+    """Write JSON with sorted keys; NaN and infinity are refused."""
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False, default=_iso) + "\n")
+
+
+def csv_text(rows: Iterable[Row], columns: Sequence[str]) -> str:
+    """Return rows as CSV; a missing value is empty."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def clean(value: Any) -> Any:
+    """Return a value as JSON may hold it: a number that is not finite is missing."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def without(row: Row, *names: str) -> dict[str, Any]:
+    """Return a row without some of its columns."""
+    return {key: clean(value) for key, value in row.items() if key not in names}
+
+
+def write_run(
+    run_id: str, folder: Path, files: Mapping[str, Any], panels: Mapping[str, tuple[PanelFiles, str]]
+) -> bool:
+    """Write one run folder, wholly or not at all.
+
+    Parameters
+    ----------
+    run_id
+        Name of the folder.
+    folder
+        The runs folder.
+    files
+        Content by file name: a table for Parquet, text for CSV, else what JSON holds.
+    panels
+        Shared files by name: where they come from and the panel's id.
+
+    Returns
+    -------
+    bool
+        False when the run was there already; nothing is written then.
+
+    Raises
+    ------
+    MsmError
+        When the disk is full or the folder cannot be written to.
+    """
+    final = folder / run_id
+    if final.exists():
+        return False
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{run_id}-", dir=folder))
+    try:
+        unfinished.chmod(0o755)
+        for name, (shared, panel_id) in panels.items():
+            shared.put(panel_id, unfinished / name)
+        for name, content in files.items():
+            if isinstance(content, pa.Table):
+                write_parquet(content, unfinished / name)
+            elif isinstance(content, str):
+                (unfinished / name).write_text(content)
+            else:
+                write_json(content, unfinished / name)
+        unfinished.rename(final)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if final.exists() and error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False  # another process finished the same run first
+        raise MsmError(
+            "a run could not be written; nothing of it was kept",
+            where=str(final),
+            received=error.strerror or str(error),
+            remedy="free space on the disk or give another folder with --runs DIR, then run again",
+        ) from None
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return True
+
+
+def manifest(run: Row, provenance: Provenance) -> dict[str, Any]:
+    """Return where a run comes from."""
+    git = git_state()
+    return {
+        "run_id": run["run_id"],
+        "spec": json.loads(run["spec_json"]),
+        "seed": run["seed"],
+        "code_fingerprint": provenance.code_fingerprint,
+        "git_commit": git[0],
+        "git_dirty": git[1],
+        "lake": {
+            "name": provenance.lake_name,
+            "fingerprint": provenance.lake_fingerprint,
+            "tables": [dict(row) for row in provenance.lake_tables],
+            "dropped_rows": [dict(row) for row in provenance.dropped_rows],
+        },
+        "versions": versions(),
+        "started_at": provenance.started_at.isoformat(timespec="milliseconds"),
+        "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of what computed."""
+    from dbt.version import __version__ as dbt_version
+
+    return {
+        "msm": __version__,
+        "dbt": dbt_version,
+        "duckdb": duckdb.__version__,
+        "numpy": np.__version__,
+        "pyarrow": pa.__version__,
+        "python": platform.python_version(),
+    }
+
+
+@cache
+def git_state() -> tuple[str | None, bool | None]:
+    """Return commit and whether tracked files differ from it; missing outside a checkout."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(project_dir()), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "-uno"))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def selected(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Return some columns, with NaN as missing."""
+    table = table.select(list(columns))
+    for position, field in enumerate(table.schema):
+        if pa.types.is_floating(field.type):
+            column = table.column(position)
+            table = table.set_column(
+                position, field, pc.if_else(pc.is_finite(column), column, None)
+            )
+    return table
+
+
+def in_order(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows by run id."""
+    yield from sorted(rows, key=lambda row: str(row["run_id"]))
+
+
+def _iso(value: Any) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"cannot write {value!r} as JSON")
