@@ -179,6 +179,8 @@ class PanelFiles:
 
     Parameters
     ----------
+    name
+        What the panels hold, for the names of scratch files.
     rows
         The panels' rows by panel id.
     columns
@@ -187,27 +189,36 @@ class PanelFiles:
         A folder on the file system of the runs folder.
     """
 
-    def __init__(self, rows: RowsByKey, columns: Sequence[str], scratch: Path) -> None:
+    def __init__(
+        self, name: str, rows: RowsByKey, columns: Sequence[str], scratch: Path
+    ) -> None:
+        self._name = name
         self._rows = rows
         self._columns = list(columns)
         self._scratch = scratch
         self._made: dict[str, tuple[Path, str]] = {}
 
-    def put(self, panel_id: str, target: Path) -> str:
-        """Place the panel's file at ``target``; return the SHA-256 of its content (16 digits)."""
-        if panel_id not in self._made:
-            source = self._scratch / f"{panel_id}-{target.name}"
-            write_parquet(self._rows[panel_id].select(self._columns), source)
-            digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-            self._made[panel_id] = (source, digest)
-        source, digest = self._made[panel_id]
+    def content_id(self, panel_id: str) -> str:
+        """Return the SHA-256 of the panel's file (16 digits): equal content, equal id."""
+        return self._file(panel_id)[1]
+
+    def put(self, panel_id: str, target: Path) -> None:
+        """Place the panel's file at ``target``: a hard link, or a copy where links cannot be."""
+        source, _ = self._file(panel_id)
         try:
             os.link(source, target)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise
             shutil.copyfile(source, target)
-        return digest
+
+    def _file(self, panel_id: str) -> tuple[Path, str]:
+        if panel_id not in self._made:
+            source = self._scratch / f"{self._name}-{panel_id}.parquet"
+            write_parquet(self._rows[panel_id].select(self._columns), source)
+            digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+            self._made[panel_id] = (source, digest)
+        return self._made[panel_id]
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
@@ -301,14 +312,15 @@ def write_run(
 
 def manifest(run: Row, provenance: Provenance) -> dict[str, Any]:
     """Return where a run comes from."""
-    git = git_state()
+    git_commit, git_dirty = git_state()
+    finished_at = datetime.now(UTC)
     return {
         "run_id": run["run_id"],
         "spec": json.loads(run["spec_json"]),
         "seed": run["seed"],
         "code_fingerprint": provenance.code_fingerprint,
-        "git_commit": git[0],
-        "git_dirty": git[1],
+        "git_commit": git_commit,
+        "git_dirty": git_dirty,
         "lake": {
             "name": provenance.lake_name,
             "fingerprint": provenance.lake_fingerprint,
@@ -317,7 +329,8 @@ def manifest(run: Row, provenance: Provenance) -> dict[str, Any]:
         },
         "versions": versions(),
         "started_at": provenance.started_at.isoformat(timespec="milliseconds"),
-        "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "finished_at": finished_at.isoformat(timespec="milliseconds"),
+        "duration_seconds": round((finished_at - provenance.started_at).total_seconds(), 3),
     }
 
 

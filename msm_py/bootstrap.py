@@ -31,11 +31,14 @@ Bools = NDArray[np.bool_]
 Method = Literal["studentized", "percentile"]
 Kind = Literal["circular", "moving", "stationary"]
 
-_MAX_ROUNDS = 10
-"""Replicates drawn in all, at most, as a multiple of those asked for."""
+_ROUNDS = 7
+"""Rounds of replicates, at most: about nine times as many replicates as asked for."""
 
 _SPARE = 16
 """The first round has one spare replicate for this many asked for."""
+
+_FIRST_EXTRA = 8
+"""The second round has one replicate for this many asked for; each later one twice as many."""
 
 _ZERO_SQUARE = 1e-13
 """A sum of squares below this share of its own terms is rounding noise, hence zero."""
@@ -153,8 +156,8 @@ class BlockPlan:
         ``circular`` (starts anywhere, wrapping), ``moving`` (starts in [0, n - L]) or
         ``stationary`` (geometric lengths, wrapping; Politis & Romano 1994).
     n_boot
-        Replicates asked for. Round 0 has 1/16 more, each of the nine later rounds n_boot: spares
-        for those that lack a regime.
+        Replicates asked for. Round 0 has 1/16 more, the six later rounds 1/8, 1/4, ... 4 times as
+        many: spares for those that lack a regime.
     seed
         The seed.
     """
@@ -172,7 +175,7 @@ class BlockPlan:
     @property
     def n_rounds(self) -> int:
         """The number of rounds there may be."""
-        return _MAX_ROUNDS
+        return _ROUNDS
 
     @property
     def last_days(self) -> int:
@@ -182,8 +185,13 @@ class BlockPlan:
     def round(self, number: int) -> Blocks:
         """Return the blocks of a round, drawing what has not been drawn yet."""
         while len(self._rounds) <= number:
-            spare = -(-self.n_boot // _SPARE) if not self._rounds else 0
-            self._rounds.append(self._draw(self.n_boot + spare))
+            later = len(self._rounds)
+            size = (
+                -(-self.n_boot // _FIRST_EXTRA) << (later - 1)
+                if later
+                else (self.n_boot + -(-self.n_boot // _SPARE))
+            )
+            self._rounds.append(self._draw(size))
         return self._rounds[number]
 
     def _draw(self, n_replicates: int) -> Blocks:
@@ -579,7 +587,7 @@ def bootstrap_test(
     ceil(0.95 (B + 1))-th smallest of |T* - T| / se*; an infinite CI is missing. They are duals.
     se* = 0 counts as an infinite t*. Otherwise percentile: CI from 2.5% to 97.5% of T*, p =
     (1 + #{|T* - T| >= |T|}) / (1 + B). B is the number of valid replicates used: for each edge
-    the first `plan.n_boot` valid ones of the shared stream. If a regime is so rare that ten
+    the first `plan.n_boot` valid ones of the shared stream. If a regime is so rare that nine
     times as many draws do not yield them, there are fewer.
 
     Parameters

@@ -74,11 +74,13 @@ def write_run_folders(
     outcomes = []
     with tempfile.TemporaryDirectory(prefix=".panels-", dir=folder) as scratch:
         baskets = PanelFiles(
+            "baskets",
             RowsByKey(models["basket_panels"], "panel_id", ["date", "rank"]),
             artifacts.BASKET_COLUMNS,
             Path(scratch),
         )
         features = PanelFiles(
+            "features",
             RowsByKey(models["feature_panels"], "panel_id", ["date", "feature_id"]),
             artifacts.FEATURES_COLUMNS,
             Path(scratch),

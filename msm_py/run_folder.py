@@ -102,7 +102,11 @@ def write_run_folder(
         artifacts.RETURNS: artifacts.selected(
             tables.daily_returns[run_id], artifacts.RETURNS_COLUMNS
         ),
-        artifacts.CATALOG_ENTRY: catalog_entry(run, metrics, provenance),
+        artifacts.CATALOG_ENTRY: {
+            **catalog_entry(run, metrics, provenance),
+            "basket_panel": baskets.content_id(strategy["short_leg_id"]),
+            "feature_panel": features.content_id(strategy["feature_panel_id"]),
+        },
     }
     panels = {
         artifacts.BASKET: (baskets, strategy["short_leg_id"]),

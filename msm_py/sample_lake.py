@@ -58,7 +58,7 @@ _DRIFT: Final = 0.0004  # of every asset, so that alts do not fade away within f
 _TRIGGER_DAYS: Final = 20
 _TRIGGER: Final = 0.7
 class P:
-    market=.013; skew=.009; trend=.009; beta=.4; lag_beta=0; rel=.006; lag=4; cap=1.0; lag_f=2; len=11; rest=5; hump=1.0; own=1.0; tl=0; fm=0.0; liq=.6; fund=1.2; buildup=.06
+    market=.013; skew=.009; trend=.009; beta=.4; lag_beta=0; rel=.006; lag=4; cap=1.0; lag_f=2; len=11; rest=5; hump=1.0; own=1.0; slope=.1; lag_t=0; tl=0; fm=0.0; liq=.6; fund=1.2; buildup=.06
 _CRASH_SHARE: Final = 0.12  # of alts that crash (or pump) on a day of an extreme regime
 _VENUES: Final = ("AlphaX", "BetaX", "HourlyX")
 _SPECIAL: Final = {
@@ -265,17 +265,18 @@ def _regime(rng: np.random.Generator, shocks: Floats) -> tuple[Ints, Floats]:
     sums = _lagged(_trailing_mean(shocks, _TRIGGER_DAYS) * np.sqrt(_TRIGGER_DAYS), P.tl)
     regime, intensity = np.zeros(shocks.size, np.int64), np.zeros(shocks.size)
     lengths, rests = rng.integers(P.len, P.len+5, shocks.size), rng.integers(P.rest, P.rest+6, shocks.size)
-    t, spell = _TRIGGER_DAYS, 0
+    t, spell, side, since = _TRIGGER_DAYS, 0, 1, 0
     while t < shocks.size:
-        if abs(sums[t]) < _TRIGGER:
+        if -side * sums[t] < _TRIGGER - P.slope * since:
             t += 1
+            since += 1
             continue
         length = int(lengths[spell])
-        hump = np.sin(np.pi * (np.arange(length) + 0.5) / length)**P.hump
-        side = -1 if sums[t] > 0 else 1
+        hump = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** P.hump
         regime[t : t + length] = side
         intensity[t : t + length] = side * hump[: shocks.size - t]
         t += length + int(rests[spell])
+        side, since = -side, 0
         spell += 1
     return regime, intensity
 
@@ -295,8 +296,8 @@ def _returns(
     sigma = P.own*rng.uniform(0.022, 0.036, (n, 1))
     own = sigma * _fat_tails(rng, (n, days))
     crash = rng.random((n, days)) < _CRASH_SHARE
-    skewed = P.skew * intensity * (1.0 - crash / _CRASH_SHARE)
-    trend = _DRIFT + P.trend * intensity
+    skewed = P.skew * _lagged(intensity, P.lag_t) * (1.0 - crash / _CRASH_SHARE)
+    trend = _DRIFT + P.trend * _lagged(intensity, P.lag_t)
     beta = 1.15 + P.beta * _lagged(intensity, P.lag_beta)
     returns = trend + beta * market + relative + own + skewed
     at = {name: i for i, name in enumerate(assets)}

@@ -85,7 +85,9 @@ drawdowns as (
     select
         sums.strategy_id,
         sums.series,
-        count(case when with_peak.equity < with_peak.peak then 1 end)
+        count(case
+            when with_peak.peak = sums.trough_peak and with_peak.equity < with_peak.peak then 1
+        end)
         + case when max(with_peak.peak) > any_value(sums.trough_peak) then 1 else 0 end
             as max_drawdown_days
     from sums

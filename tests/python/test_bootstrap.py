@@ -61,8 +61,8 @@ def test_positions_are_those_of_arch(kind, n, block_days):
 def test_rounds_continue_one_stream(kind):
     plan = BlockPlan(n=30, block_days=7, kind=kind, n_boot=32, seed=1)
     drawn = np.concatenate([plan.round(number).indices(30) for number in range(3)])
-    together = replicate_indices(n=30, block_days=7, kind=kind, n_replicates=98, seed=1)
-    np.testing.assert_array_equal(drawn, together)  # 32 + 2 spares, 32, 32
+    together = replicate_indices(n=30, block_days=7, kind=kind, n_replicates=46, seed=1)
+    np.testing.assert_array_equal(drawn, together)  # 32 + 2 spares, 4, 8
 
 
 @pytest.mark.parametrize(("n", "block_days", "n_regimes"), [(90, 20, 3), (100, 20, 5), (50, 7, 2)])
@@ -138,7 +138,7 @@ def studentised(seed, n_boot, *, drift=0.0, n=120, stay=7):
 def test_studentised_p_and_interval_are_the_plain_loop():
     sample, se, plan, ours = studentised(14, 99)
     for run in range(4):
-        draws = [replicates(sample, plan, number, studentized=True) for number in range(3)]
+        draws = [replicates(sample, plan, number, studentized=True) for number in range(5)]
         for edge in range(4):
             kept, seen = [], 0
             for draw in draws:
@@ -201,7 +201,7 @@ def test_a_regime_that_hardly_ever_appears_uses_the_replicates_there_are():
     se = sample.standard_error(50)
     ours = bootstrap_test(sample, se, se > 0, plan, studentized=False)
     assert 0 < ours.n_boot[0, 0] < 100
-    assert ours.n_boot[0, 0] + ours.n_redrawn[0, 0] <= 1007
+    assert ours.n_boot[0, 0] + ours.n_redrawn[0, 0] <= 100 + 7 + 13 * 63
     assert ours.n_boot[0, 1] == 100
 
 

@@ -1,0 +1,516 @@
+"""The file that people and BI tools open: every run of a runs folder, as flat tables.
+
+The warehouse is derived from the run folders and can be made again from them at any time. It is
+built beside its place and put there with one rename, so a reader sees the old file or the new one,
+never half of one, and an open reader blocks nobody. Listing, building and replacing happen under a
+lock, so two publishers cannot drop each other's runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock
+
+from msm_py import artifacts
+from msm_py.errors import MsmError
+
+# A file in DuckDB 2.0's own format cannot be opened by any 1.x client; this one can, by all.
+STORAGE_VERSION: Final = "v1.0.0"
+
+PERFORMANCE: Final = {
+    f"{basis}_{name}": kind
+    for basis in ("net", "gross")
+    for name, kind in {
+        "total_return": "double",
+        "cagr": "double",
+        "volatility": "double",
+        "sharpe": "double",
+        "sortino": "double",
+        "max_drawdown": "double",
+        "max_drawdown_days": "integer",
+        "calmar": "double",
+        "hit_rate": "double",
+        "skewness": "double",
+        "kurtosis": "double",
+        "probabilistic_sharpe": "double",
+    }.items()
+}
+
+# every column that a reader finds; models/catalog/catalog.yml describes those of the catalog
+TABLES: Final[Mapping[str, Mapping[str, str]]] = {
+    "catalog": {
+        "run_id": "varchar",
+        "title": "varchar",
+        "experiment_id": "varchar",
+        "category_path": "varchar",
+        "created_at": "timestamp",
+        "status": "varchar",
+        "error": "varchar",
+        "features": "varchar",
+        "n_features": "integer",
+        "zscore_window_days": "integer",
+        "n_regimes": "integer",
+        "thresholds": "varchar",
+        "low_band": "double",
+        "high_band": "double",
+        "min_duration_days": "integer",
+        "ema_span_days": "integer",
+        "long_leg": "varchar",
+        "short_n": "integer",
+        "short_weighting": "varchar",
+        "min_mcap_usd": "double",
+        "min_volume_usd": "double",
+        "rebalance": "varchar",
+        "execution_lag_days": "integer",
+        "taker_fee_bps": "double",
+        "slippage_bps": "double",
+        "capital_usd": "double",
+        "walk_forward": "boolean",
+        "first_date": "date",
+        "last_date": "date",
+        "n_days": "integer",
+        "n_test_days": "integer",
+        **PERFORMANCE,
+        "n_invested_days": "integer",
+        "avg_gross_exposure": "double",
+        "avg_turnover": "double",
+        "cost_drag": "double",
+        "funding_drag": "double",
+        "ungated_net_cagr": "double",
+        "ungated_net_sharpe": "double",
+        "btc_cagr": "double",
+        "btc_sharpe": "double",
+        "total_switches": "integer",
+        "switches_per_year": "double",
+        "avg_regime_duration_days": "double",
+        "regime_distribution": "varchar",
+        "feature_coverage": "double",
+        "min_feature_coverage": "double",
+        "n_uncovered_days": "integer",
+        "n_fallback_days": "integer",
+        "alts_oi_coverage": "double",
+        "majors_oi_coverage": "double",
+        "funding_coverage": "double",
+        "impact_coverage": "double",
+        "n_forced_exits": "integer",
+        "n_warnings": "integer",
+        "bootstrap_method": "varchar",
+        "n_boot": "integer",
+        "block_size": "varchar",
+        "seed": "bigint",
+        "lake_name": "varchar",
+        "lake_fingerprint": "varchar",
+        "code_fingerprint": "varchar",
+        "git_commit": "varchar",
+        "git_dirty": "boolean",
+        "duration_seconds": "double",
+    },
+    "run_params": {
+        "run_id": "varchar",
+        "param": "varchar",
+        "value": "varchar",
+        "value_number": "double",
+    },
+    "regime_statistics": {
+        "run_id": "varchar",
+        "horizon_days": "integer",
+        "regime": "varchar",
+        "n": "integer",
+        "n_spells": "integer",
+        "mean": "double",
+        "median": "double",
+        "std": "double",
+        "hit_rate": "double",
+        "t_stat": "double",
+        "p_value": "double",
+    },
+    "edges": {
+        "run_id": "varchar",
+        "horizon_days": "integer",
+        "edge": "varchar",
+        "estimate": "double",
+        "trade_edge": "double",
+        "se": "double",
+        "ci_low": "double",
+        "ci_high": "double",
+        "p_value": "double",
+        "p_shift": "double",
+        "p_nw": "double",
+        "p_max_t": "double",
+        "n_spells": "integer",
+        "evidence": "varchar",
+        "n_boot": "integer",
+        "block_days": "integer",
+        "n_redrawn": "integer",
+    },
+    "regime_metrics": {
+        "run_id": "varchar",
+        "regime": "varchar",
+        "position_scale": "double",
+        "n_days": "integer",
+        "total_gross": "double",
+        "total_net": "double",
+        "mean_net_annualised": "double",
+        "volatility_net": "double",
+        "hit_rate_net": "double",
+    },
+    "stability": {
+        "run_id": "varchar",
+        "n_days": "integer",
+        "n_spells": "integer",
+        "total_switches": "integer",
+        "switches_per_year": "double",
+        "avg_regime_duration_days": "double",
+    },
+    "regime_distribution": {
+        "run_id": "varchar",
+        "regime": "varchar",
+        "n_days": "integer",
+        "n_spells": "integer",
+        "pct": "double",
+    },
+    "regime_transitions": {
+        "run_id": "varchar",
+        "from_regime": "varchar",
+        "to_regime": "varchar",
+        "n_days": "integer",
+        "pct": "double",
+    },
+    "run_warnings": {"run_id": "varchar", "warning": "varchar"},
+    "daily": {
+        "run_id": "varchar",
+        "date": "date",
+        "score": "double",
+        "feature_coverage": "double",
+        "regime": "varchar",
+        "regime_age_days": "integer",
+        "r_alts": "double",
+        "r_majors": "double",
+        "r_btc": "double",
+        "y": "double",
+        "position_scale": "double",
+        "gross_exposure": "double",
+        "r_gross": "double",
+        "turnover": "double",
+        "cost": "double",
+        "funding": "double",
+        "r_net": "double",
+        "equity_gross": "double",
+        "equity_net": "double",
+        "drawdown_net": "double",
+        "is_test_day": "boolean",
+    },
+    "run_panels": {"run_id": "varchar", "basket_panel": "varchar", "feature_panel": "varchar"},
+    "baskets": {
+        "basket_panel": "varchar",
+        "date": "date",
+        "asset_id": "varchar",
+        "rank": "integer",
+        "marketcap_usd": "double",
+        "weight": "double",
+    },
+    "features": {
+        "feature_panel": "varchar",
+        "date": "date",
+        "feature_id": "varchar",
+        "raw_value": "double",
+        "z_score": "double",
+    },
+}
+
+VIEWS: Final[Mapping[str, str]] = {
+    # best first; the Sharpe ratio of one run among many is flattered, its probabilistic one less so
+    "v_leaderboard": """
+        select
+            row_number() over (
+                order by catalog.net_sharpe desc nulls last, catalog.run_id
+            ) as place,
+            catalog.run_id, catalog.title, catalog.net_sharpe, catalog.net_probabilistic_sharpe,
+            catalog.net_cagr, catalog.net_max_drawdown, catalog.net_calmar,
+            catalog.ungated_net_sharpe, catalog.btc_sharpe, catalog.switches_per_year,
+            spread.horizon_days as spread_horizon_days,
+            spread.trade_edge as spread_trade_edge, spread.p_value as spread_p_value,
+            spread.p_shift as spread_p_shift, spread.evidence as spread_evidence,
+            catalog.n_test_days, catalog.n_warnings, catalog.first_date, catalog.last_date,
+            catalog.created_at
+        from catalog
+        left join (
+            select * from edges
+            where edge = 'spread'
+            qualify row_number() over (
+                partition by run_id order by abs(horizon_days - 5), horizon_days
+            ) = 1
+        ) as spread on catalog.run_id = spread.run_id
+    """,
+    "v_latest_state": """
+        select
+            daily.run_id, catalog.title, daily.date, daily.regime, daily.regime_age_days,
+            daily.score, daily.feature_coverage
+        from daily
+        inner join catalog
+            on daily.run_id = catalog.run_id and daily.date = catalog.last_date
+    """,
+}
+
+
+def warehouse_path() -> Path:
+    """Return the warehouse file: MSM_WAREHOUSE, or ``warehouse/msm.duckdb``."""
+    return Path(os.environ.get("MSM_WAREHOUSE", "warehouse/msm.duckdb"))
+
+
+def check_warehouse(path: Path) -> None:
+    """See that a warehouse can be put at ``path``.
+
+    Raises
+    ------
+    MsmError
+        When the path is a folder or its folder cannot be written to.
+    """
+    if path.is_dir():
+        raise MsmError(
+            "the warehouse is a file, but a folder stands at its path",
+            where=str(path),
+            received="a folder",
+            remedy="give a file name such as warehouse/msm.duckdb with --warehouse FILE",
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise MsmError(
+            "the warehouse's folder cannot be written to",
+            where=str(path.parent),
+            received=error.strerror or str(error),
+            remedy="give a file in a folder that you may write to with --warehouse FILE",
+        ) from None
+
+
+def publish(runs: Path, path: Path) -> dict[str, int]:
+    """Bring the warehouse up to date with a runs folder.
+
+    What is new is added, what is gone from the folder is dropped, the rest is taken over as it is.
+
+    Parameters
+    ----------
+    runs
+        The runs folder.
+    path
+        The warehouse file; the same tables are written beside it as Parquet.
+
+    Returns
+    -------
+    dict
+        Rows of every table.
+
+    Raises
+    ------
+    MsmError
+        When the warehouse cannot be written, or a run folder is broken.
+    """
+    check_warehouse(path)
+    with FileLock(f"{path}.lock"), tempfile.TemporaryDirectory(
+        prefix=".publish-", dir=path.parent
+    ) as scratch:
+        fresh = Path(scratch) / path.name
+        if _is_current(path):
+            shutil.copyfile(path, fresh)
+        counts = _update(fresh, runs)
+        for table in TABLES:
+            os.replace(Path(scratch) / f"{table}.parquet", path.parent / f"{table}.parquet")
+        os.replace(fresh, path)
+    return counts
+
+
+def _is_current(path: Path) -> bool:
+    """Return whether the warehouse has the tables and columns of this version."""
+    if not path.exists():
+        return False
+    try:
+        with duckdb.connect(path, read_only=True) as con:
+            found = con.execute(
+                "select table_name, column_name from information_schema.columns "
+                "where table_name not like 'v\\_%' escape '\\'"
+            ).fetchall()
+    except duckdb.Error:
+        return False  # derived data: what cannot be read is made again from the run folders
+    return set(found) == {(table, name) for table, names in TABLES.items() for name in names}
+
+
+def _update(file: Path, runs: Path) -> dict[str, int]:
+    with duckdb.connect(file, config={"storage_compatibility_version": STORAGE_VERSION}) as con:
+        for table, columns in TABLES.items():
+            declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+            con.execute(f"create table if not exists {table} ({declared})")
+        known = {row[0] for row in con.execute("select run_id from catalog").fetchall()}
+        present = artifacts.existing_runs(runs)
+        _drop(con, known - set(present))
+        _add(con, runs, [run_id for run_id in present if run_id not in known])
+        for view, query in VIEWS.items():
+            con.execute(f"create or replace view {view} as {query}")
+        for table in TABLES:
+            target = str(file.parent / f"{table}.parquet").replace("'", "''")
+            con.execute(f"copy {table} to '{target}' (format parquet)")
+        counts = {
+            table: int(con.execute(f"select count(*) from {table}").fetchall()[0][0])
+            for table in TABLES
+        }
+        con.execute("checkpoint")
+    return counts
+
+
+def _drop(con: duckdb.DuckDBPyConnection, gone: set[str]) -> None:
+    if not gone:
+        return
+    for table, columns in TABLES.items():
+        if "run_id" in columns:
+            con.execute(f"delete from {table} where list_contains(?, run_id)", [sorted(gone)])
+    for table, panel in (("baskets", "basket_panel"), ("features", "feature_panel")):
+        con.execute(f"delete from {table} where {panel} not in (select {panel} from run_panels)")
+
+
+def _add(con: duckdb.DuckDBPyConnection, runs: Path, new: list[str]) -> None:
+    """Insert the rows of new runs, a statement per table."""
+    rows: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    frames: dict[str, list[pa.Table]] = defaultdict(list)
+    known_panels = {
+        panel: {
+            row[0]
+            for row in con.execute(f"select distinct {panel} from run_panels").fetchall()
+        }
+        for panel in ("basket_panel", "feature_panel")
+    }
+    for run_id in new:
+        folder = runs / run_id
+        try:
+            for table, row in run_rows(folder):
+                rows[table].append({"run_id": run_id, **row})
+            frames["daily"].append(_daily(folder, run_id))
+            panels = rows["run_panels"][-1]
+            for panel, table, name in (
+                ("basket_panel", "baskets", artifacts.BASKET),
+                ("feature_panel", "features", artifacts.FEATURES),
+            ):
+                if panels[panel] not in known_panels[panel]:
+                    known_panels[panel].add(panels[panel])
+                    frames[table].append(_labelled(folder / name, panel, panels[panel]))
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise MsmError(
+                "a run folder is broken; the warehouse stays as it was",
+                where=str(folder),
+                received=f"{type(error).__name__}: {error}",
+                remedy="delete this folder and run the experiment again",
+            ) from None
+    for table, records in rows.items():
+        _insert(con, table, pa.Table.from_pylist(_complete(records, table)))
+    for table, parts in frames.items():
+        if parts:
+            _insert(con, table, pa.concat_tables(parts))
+
+
+def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    con.register("incoming", rows)
+    names = ", ".join(f'"{name}"' for name in TABLES[table])
+    con.execute(f"insert into {table} ({names}) select {names} from incoming")
+    con.unregister("incoming")
+
+
+def _complete(
+    records: Iterable[Mapping[str, Any]], table: str
+) -> list[dict[str, Any]]:
+    return [{name: record.get(name) for name in TABLES[table]} for record in records]
+
+
+def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a run folder's JSON and CSV files as (table, row without run_id)."""
+    manifest = _json(folder / artifacts.MANIFEST)
+    entry = _json(folder / artifacts.CATALOG_ENTRY)
+    metrics = _json(folder / artifacts.METRICS)
+    evaluation = _json(folder / artifacts.REGIME_EVALUATION)
+    yield "catalog", {
+        **entry,
+        "created_at": manifest["finished_at"],
+        "git_commit": manifest["git_commit"],
+        "git_dirty": manifest["git_dirty"],
+        "duration_seconds": manifest["duration_seconds"],
+    }
+    yield "run_panels", {
+        "basket_panel": entry["basket_panel"],
+        "feature_panel": entry["feature_panel"],
+    }
+    yield "stability", metrics["stability"]
+    for table, records in (
+        ("regime_statistics", evaluation["regime_statistics"]),
+        ("edges", evaluation["edges"]),
+        ("regime_distribution", metrics["stability"]["regime_distribution"]),
+        ("regime_transitions", metrics["stability"]["regime_transitions"]),
+        ("run_warnings", [{"warning": text} for text in metrics["warnings"]]),
+        ("run_params", list(flat_params(manifest["spec"]))),
+    ):
+        for record in records:
+            yield table, record
+    with (folder / artifacts.REGIME_METRICS).open(newline="") as file:
+        for record in csv.DictReader(file):
+            yield "regime_metrics", {name: value or None for name, value in record.items()}
+
+
+def flat_params(value: Any, path: str = "") -> Iterator[dict[str, Any]]:
+    """Yield the leaves of a resolved experiment as rows with their dotted path.
+
+    Examples
+    --------
+    >>> list(flat_params({"a": {"b": 2}, "c": ["x"]}))[0]
+    {'param': 'a.b', 'value': '2', 'value_number': 2.0}
+    """
+    if isinstance(value, dict):
+        if "id" in value:  # a feature: named by its id, not by its place
+            path = f"{path.rsplit('.', 1)[0]}.{value['id']}"
+            value = {key: part for key, part in value.items() if key != "id"}
+        for key, part in value.items():
+            yield from flat_params(part, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for place, part in enumerate(value):
+            yield from flat_params(part, f"{path}.{place}")
+    else:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        yield {
+            "param": path,
+            "value": None if value is None else str(value),
+            "value_number": float(value) if is_number else None,
+        }
+
+
+def _daily(folder: Path, run_id: str) -> pa.Table:
+    timeseries = pq.read_table(folder / artifacts.REGIME_TIMESERIES)
+    returns = pq.read_table(folder / artifacts.RETURNS)
+    if timeseries["date"] != returns["date"]:
+        raise ValueError("regime_timeseries and returns have different days")
+    columns = {name: timeseries[name] for name in timeseries.column_names}
+    columns |= {name: returns[name] for name in returns.column_names}
+    return pa.table({"run_id": _constant(run_id, returns.num_rows), **columns})
+
+
+def _labelled(file: Path, label: str, value: str) -> pa.Table:
+    table = pq.read_table(file)
+    return table.append_column(label, _constant(value, table.num_rows))
+
+
+def _constant(value: str, length: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value), length)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_bytes())
+    return content
