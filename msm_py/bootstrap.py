@@ -185,12 +185,10 @@ class BlockPlan:
     def round(self, number: int) -> Blocks:
         """Return the blocks of a round, drawing what has not been drawn yet."""
         while len(self._rounds) <= number:
-            later = len(self._rounds)
-            size = (
-                -(-self.n_boot // _FIRST_EXTRA) << (later - 1)
-                if later
-                else (self.n_boot + -(-self.n_boot // _SPARE))
-            )
+            if not self._rounds:
+                size = self.n_boot + -(-self.n_boot // _SPARE)
+            else:
+                size = -(-self.n_boot // _FIRST_EXTRA) << (len(self._rounds) - 1)
             self._rounds.append(self._draw(size))
         return self._rounds[number]
 

@@ -42,7 +42,7 @@ __all__ = [
     "json_schema_text",
     "load_experiment",
     "load_experiments",
-    "load_experiments_file",
+    "read_experiments_file",
     "resolve",
     "run_id",
     "universe_id",
@@ -173,22 +173,18 @@ def experiments_from_vars(value: object, *, where: str = "experiments") -> list[
     )
 
 
-def load_experiments_file(path: str | Path) -> list[Experiment]:
-    """Read the JSON file that ``msm vars --out`` writes.
+def read_experiments_file(path: str | Path) -> object:
+    """Read the JSON file that ``msm vars --out`` writes, without looking at the experiments.
 
     Parameters
     ----------
     path
         A JSON file: a list of experiments, or a map with the one key ``experiments``.
 
-    Returns
-    -------
-    list of Experiment
-
     Raises
     ------
     MsmError
-        No such file, broken JSON, or as `experiments_from_vars`.
+        No such file, or broken JSON.
     """
     remedy = "write it with `msm vars EXPERIMENT.yaml --out FILE`"
     try:
@@ -207,9 +203,7 @@ def load_experiments_file(path: str | Path) -> list[Experiment]:
             received=str(error),
             remedy=remedy,
         ) from None
-    if isinstance(data, dict) and list(data) == ["experiments"]:
-        data = data["experiments"]
-    return experiments_from_vars(data, where=f"{path}: experiments")
+    return data["experiments"] if isinstance(data, dict) and list(data) == ["experiments"] else data
 
 
 def _validated(raw: object, *, prefix: str, names: Mapping[str, str] | None = None) -> Experiment:

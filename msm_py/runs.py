@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
@@ -120,23 +121,40 @@ RUNS_SCHEMA: Final = pa.schema(
 )
 
 
-def given_experiments(experiments_json: str, experiments_file: str) -> list[dict[str, Any]]:
-    """Return the resolved experiments that dbt's variables carry, validated.
+@dataclass(frozen=True)
+class Given:
+    """The experiments of an invocation.
+
+    Parameters
+    ----------
+    resolved
+        Resolved experiments, in the order in which they were given.
+    expected_run_ids
+        By experiment_id, the run ids that stood beside them, if any did: what `msm vars` worked out
+        for the lake and the code that it saw.
+    """
+
+    resolved: tuple[dict[str, Any], ...]
+    expected_run_ids: Mapping[str, str]
+
+
+def given_experiments(experiments_json: str, experiments_file: str) -> Given:
+    """Return the experiments that dbt's variables carry, validated.
 
     Parameters
     ----------
     experiments_json
         The variable ``experiments`` as JSON text.
     experiments_file
-        The variable ``experiments_file``, a path, or empty.
+        The variable ``experiments_file``, the path of a JSON file with such a list, or empty.
 
     Raises
     ------
     MsmError
-        When both are given, or as `msm_py.experiment.experiments_from_vars`. A ``run_id`` that
-        stands with an experiment is left to `runs_table`.
+        When both are given, the file cannot be read, or as
+        `msm_py.experiment.experiments_from_vars`.
     """
-    given = _parsed(experiments_json)
+    given, where = _parsed(experiments_json), "experiments"
     if experiments_file:
         if given:
             raise MsmError(
@@ -145,8 +163,22 @@ def given_experiments(experiments_json: str, experiments_file: str) -> list[dict
                 received="experiments and experiments_file",
                 remedy="give one of them",
             )
-        return [experiments.resolve(x) for x in experiments.load_experiments_file(experiments_file)]
-    return [experiments.resolve(x) for x in experiments.experiments_from_vars(given)]
+        given, where = experiments.read_experiments_file(experiments_file), experiments_file
+    expected = {}
+    if isinstance(given, list):
+        expected = {
+            str(item.get("experiment_id")): str(item["run_id"])
+            for item in given
+            if isinstance(item, dict) and "run_id" in item
+        }
+        given = [
+            {key: value for key, value in item.items() if key != "run_id"}
+            if isinstance(item, dict)
+            else item
+            for item in given
+        ]
+    found = experiments.experiments_from_vars(given, where=where)
+    return Given(tuple(experiments.resolve(x) for x in found), expected)
 
 
 def lake_table(lake: Lake | None) -> pa.Table:
@@ -178,20 +210,32 @@ def lake_table(lake: Lake | None) -> pa.Table:
     return pa.Table.from_pylist([row], schema=LAKE_SCHEMA)
 
 
-def runs_table(
-    resolved: Sequence[Mapping[str, Any]], lake_fingerprint: str, code_fingerprint: str
-) -> pa.Table:
+def runs_table(given: Given, lake_fingerprint: str, code_fingerprint: str) -> pa.Table:
     """Return one typed row per run, ordered by run_id.
 
     Parameters
     ----------
-    resolved
-        Resolved experiments.
+    given
+        The experiments.
     lake_fingerprint, code_fingerprint
         What the run ids hash besides the experiment.
+
+    Raises
+    ------
+    MsmError
+        When a run id was expected that this lake and this code do not give.
     """
-    rows = [_row(spec, lake_fingerprint, code_fingerprint) for spec in resolved]
+    rows = [_row(spec, lake_fingerprint, code_fingerprint) for spec in given.resolved]
     rows.sort(key=lambda row: str(row["run_id"]))
+    for row in rows:
+        expected = given.expected_run_ids.get(row["experiment_id"], row["run_id"])
+        if expected != row["run_id"]:
+            raise MsmError(
+                "the experiment was rendered for another lake or other code",
+                where=f"run_id of {row['experiment_id']}",
+                received=f"{expected}, while this lake and this code give {row['run_id']}",
+                remedy="render it again with `msm vars`, with MSM_LAKE set to the same lake",
+            )
     return pa.Table.from_pylist(rows, schema=RUNS_SCHEMA).cast(RUNS_SCHEMA)
 
 

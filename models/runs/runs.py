@@ -1,4 +1,4 @@
-from msm_py import runs
+from msm_py import artifacts, runs, warehouse
 from msm_py.code_fingerprint import code_fingerprint
 
 
@@ -6,6 +6,9 @@ def model(dbt, session):
     dbt.config(materialized="table")
     experiments = dbt.ref("experiments").fetchall()[0]
     lake = dbt.ref("lake").select("fingerprint").fetchall()
+    # better known now than after everything is computed
+    artifacts.check_runs_dir(artifacts.runs_dir())
+    warehouse.check_warehouse(warehouse.warehouse_path())
     return runs.runs_table(
         runs.given_experiments(*experiments),
         lake_fingerprint=lake[0][0] if lake else "",
