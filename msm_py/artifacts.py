@@ -8,6 +8,7 @@ experiment, lake and code alone; times, machine and git stand in the manifest.
 from __future__ import annotations
 
 import csv
+import difflib
 import errno
 import hashlib
 import io
@@ -139,6 +140,42 @@ def existing_runs(folder: Path) -> list[str]:
     )
 
 
+def find_run(folder: Path, run_id: str) -> Path:
+    """Return the folder of the one run whose id is, or begins with, ``run_id``.
+
+    Raises
+    ------
+    MsmError
+        When none or several are.
+    """
+    known = existing_runs(folder)
+    found = [run_id] if run_id in known else [name for name in known if name.startswith(run_id)]
+    if len(found) == 1:
+        return folder / found[0]
+    if found:
+        raise MsmError(
+            "several runs begin with this id",
+            where=str(folder),
+            received=run_id,
+            remedy="give more of it: " + ", ".join(found),
+        )
+    close = difflib.get_close_matches(run_id, known, n=1, cutoff=0.4)
+    raise MsmError(
+        "there is no such run",
+        where=str(folder),
+        received=run_id,
+        remedy=f"did you mean {close[0]}?" if close else "`msm list` shows what is there",
+    )
+
+
+def remove_run(folder: Path, run_id: str) -> None:
+    """Take a run folder away, if it is there: out of sight with one rename, then deleted."""
+    if (folder / run_id).is_dir():
+        doomed = Path(tempfile.mkdtemp(prefix=f".{run_id}-", dir=folder))
+        (folder / run_id).rename(doomed / run_id)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
 class RowsByKey:
     """The rows of a table that belong to one key, without copying the others.
 
@@ -189,9 +226,7 @@ class PanelFiles:
         A folder on the file system of the runs folder.
     """
 
-    def __init__(
-        self, name: str, rows: RowsByKey, columns: Sequence[str], scratch: Path
-    ) -> None:
+    def __init__(self, name: str, rows: RowsByKey, columns: Sequence[str], scratch: Path) -> None:
         self._name = name
         self._rows = rows
         self._columns = list(columns)
@@ -228,7 +263,9 @@ def write_parquet(table: pa.Table, path: Path) -> None:
 
 def write_json(value: object, path: Path) -> None:
     """Write JSON with sorted keys; NaN and infinity are refused."""
-    path.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False, default=_iso) + "\n")
+    path.write_text(
+        json.dumps(value, indent=2, sort_keys=True, allow_nan=False, default=_iso) + "\n"
+    )
 
 
 def csv_text(rows: Iterable[Row], columns: Sequence[str]) -> str:
@@ -253,7 +290,10 @@ def without(row: Row, *names: str) -> dict[str, Any]:
 
 
 def write_run(
-    run_id: str, folder: Path, files: Mapping[str, Any], panels: Mapping[str, tuple[PanelFiles, str]]
+    run_id: str,
+    folder: Path,
+    files: Mapping[str, Any],
+    panels: Mapping[str, tuple[PanelFiles, str]],
 ) -> bool:
     """Write one run folder, wholly or not at all.
 

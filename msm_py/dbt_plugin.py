@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from dbt.adapters.duckdb.plugins import BasePlugin
+from duckdb.func import PythonUDFType
 from duckdb.sqltypes import DOUBLE
 from scipy import special
 
@@ -51,7 +53,11 @@ class Plugin(BasePlugin):
         """Register the distribution functions that DuckDB lacks."""
         global _STARTED_AT
         _STARTED_AT = datetime.now(UTC)
-        conn.create_function("normal_cdf", normal_cdf, [DOUBLE], DOUBLE, type="arrow")
-        conn.create_function(
-            "student_t_two_sided_p", student_t_two_sided_p, [DOUBLE, DOUBLE], DOUBLE, type="arrow"
-        )
+        for function, arguments in ((normal_cdf, 1), (student_t_two_sided_p, 2)):
+            conn.create_function(
+                function.__name__,
+                cast("Callable[..., Any]", function),
+                [DOUBLE] * arguments,
+                DOUBLE,
+                type=PythonUDFType.ARROW,
+            )

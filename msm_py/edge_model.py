@@ -118,9 +118,7 @@ def _pairs(
     return np.concatenate(taken).astype(np.int64)
 
 
-def _targets(
-    forward_returns: pa.Table, panel: Panel
-) -> dict[tuple[str, int], NDArray[np.float64]]:
+def _targets(forward_returns: pa.Table, panel: Panel) -> dict[tuple[str, int], NDArray[np.float64]]:
     """Return Y on the days of the states' panel, by short leg and horizon; NaN where missing."""
     legs = tuple(sorted(set(forward_returns["short_leg_id"].to_pylist())))
     horizons = sorted(set(forward_returns["horizon_days"].to_pylist()))

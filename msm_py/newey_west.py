@@ -79,7 +79,7 @@ def fixed_b_p_value(t: ArrayLike, b: float) -> Floats:
     with c, a, g polynomials in b. For p >= 0.001 the fit is within 1.5% of p (within 0.5% at the
     b <= 0.2 of a usual sample), it is smooth and falls in abs(t) at every b, and for b = 0 it is
     the normal p. The critical values that Kiefer and Vogelsang published as cubics in b were
-    fitted to a simulation; they exceed ours by 0 to 2%.
+    fitted to a simulation; they lie between 0.2% below and 2% above ours.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Between rows (run, date, values) as dbt has them and matrices (runs, days) as NumPy wants them."""
+"""From rows (run, date, values), as dbt has them, to matrices (runs, days), as NumPy wants them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Panel:
 
     @classmethod
     def of(cls, table: pa.Table, keys: tuple[str, ...], key_column: str) -> Panel:
-        """Return the positions of a table's rows; ``table`` has a date column and at least a row."""
+        """Return the positions of the rows of a table with a date column and at least one row."""
         row = pc.index_in(table[key_column], value_set=pa.array(keys, type=pa.string()))
         day = day_numbers(table["date"])
         first = int(day.min())

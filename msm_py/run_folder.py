@@ -84,7 +84,9 @@ def write_run_folder(
     metrics = run_metrics(run, strategy, tables)
     statistics = [without(row, "run_id", "regime_order") for row in _ordered(tables, run_id)]
     edges = [without(row, "run_id", "edge_order") for row in tables.edges.rows(run_id)]
-    regime_rows = [without(row, "run_id", "regime_order") for row in tables.regime_metrics.rows(run_id)]
+    regime_rows = [
+        without(row, "run_id", "regime_order") for row in tables.regime_metrics.rows(run_id)
+    ]
     files = {
         artifacts.MANIFEST: artifacts.manifest(run, provenance),
         artifacts.METRICS: metrics,
@@ -143,7 +145,9 @@ def run_metrics(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
         "controls": {
             "ungated_net": {name: control["net"][name] for name in (*PERFORMANCE, *TRADING)},
             "ungated_gross": {name: control["gross"][name] for name in (*PERFORMANCE, *TRADING)},
-            "btc": {name: control["btc"][name] for name in PERFORMANCE} if "btc" in control else None,
+            "btc": {name: control["btc"][name] for name in PERFORMANCE}
+            if "btc" in control
+            else None,
         },
         "stability": {
             **stability,
@@ -180,8 +184,8 @@ def warnings_of(run: Row, strategy: Row, coverage: Row) -> list[str]:
         )
     if coverage["min_feature_coverage"] < 1:
         found.append(
-            f"Feature coverage is below 1 on some days (lowest {coverage['min_feature_coverage']:.2f}): "
-            "missing features pull the score towards 0."
+            "Feature coverage is below 1 on some days (lowest "
+            f"{coverage['min_feature_coverage']:.2f}): missing features pull the score towards 0."
         )
     if coverage["n_short_baskets"]:
         found.append(
@@ -192,23 +196,24 @@ def warnings_of(run: Row, strategy: Row, coverage: Row) -> list[str]:
         found.append(f"{coverage['n_empty_baskets']} baskets are empty: the strategy was flat.")
     if coverage["n_forced_exits"]:
         found.append(
-            f"{coverage['n_forced_exits']} holdings lost their price and left at the last one known."
+            f"{coverage['n_forced_exits']} holdings lost their price and left at the last one."
         )
-    if run["funding_enabled"] and (coverage["funding_coverage"] or 0.0) < 0.95:
+    # both are missing for a run that never held or traded anything
+    funded, impacted = coverage["funding_coverage"], coverage["impact_coverage"]
+    if run["funding_enabled"] and funded is not None and funded < 0.95:
         found.append(
-            f"Funding rates cover {coverage['funding_coverage'] or 0.0:.0%} of the gross weight "
-            "held; a missing rate counts 0."
+            f"Funding rates cover {funded:.0%} of the gross weight held; a missing rate counts 0."
         )
-    if run["capital_usd"] is not None and (coverage["impact_coverage"] or 0.0) < 1:
+    if impacted is not None and impacted < 1:
         found.append(
-            f"Impact could be estimated for {coverage['impact_coverage'] or 0.0:.0%} of the "
-            "turnover; the rest is charged without it."
+            f"Impact could be estimated for {impacted:.0%} of the turnover; the rest is charged "
+            "without it."
         )
     return found
 
 
 def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) -> dict[str, Any]:
-    """Return the flat row of a run in the catalog, without what the manifest knows of its making."""
+    """Return the flat row of a run in the catalog, less what the manifest knows."""
     spec = json.loads(run["spec_json"])
     target, mapping, backtest = spec["target"], spec["state_mapping"], spec["backtest"]
     net, gross = metrics["headline"]["net"], metrics["headline"]["gross"]

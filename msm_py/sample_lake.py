@@ -57,8 +57,32 @@ _MAX_STALE_DAYS: Final = 3
 _DRIFT: Final = 0.0004  # of every asset, so that alts do not fade away within four years
 _TRIGGER_DAYS: Final = 20
 _TRIGGER: Final = 0.7
+
+
 class P:
-    market=.013; skew=.009; trend=.009; beta=.4; lag_beta=0; rel=.006; lag=4; cap=1.0; lag_f=2; len=11; rest=5; hump=1.0; own=1.0; slope=.1; lag_t=0; tl=0; fm=0.0; liq=.6; fund=1.2; buildup=.06
+    market = 0.013
+    skew = 0.009
+    trend = 0.009
+    beta = 0.4
+    lag_beta = 0
+    rel = 0.006
+    lag = 4
+    cap = 1.0
+    lag_f = 2
+    len = 11
+    rest = 5
+    hump = 1.0
+    own = 1.0
+    ramp = 3
+    slope = 0.1
+    lag_t = 0
+    tl = 0
+    fm = 0.0
+    liq = 0.6
+    fund = 1.2
+    buildup = 0.06
+
+
 _CRASH_SHARE: Final = 0.12  # of alts that crash (or pump) on a day of an extreme regime
 _VENUES: Final = ("AlphaX", "BetaX", "HourlyX")
 _SPECIAL: Final = {
@@ -262,22 +286,15 @@ def _regime(rng: np.random.Generator, shocks: Floats) -> tuple[Ints, Floats]:
     A spell starts when the sum of the last 20 relative shocks of alts is far from zero, so it
     depends on the past alone.
     """
-    sums = _lagged(_trailing_mean(shocks, _TRIGGER_DAYS) * np.sqrt(_TRIGGER_DAYS), P.tl)
-    regime, intensity = np.zeros(shocks.size, np.int64), np.zeros(shocks.size)
-    lengths, rests = rng.integers(P.len, P.len+5, shocks.size), rng.integers(P.rest, P.rest+6, shocks.size)
-    t, spell, side, since = _TRIGGER_DAYS, 0, 1, 0
-    while t < shocks.size:
-        if -side * sums[t] < _TRIGGER - P.slope * since:
-            t += 1
-            since += 1
-            continue
-        length = int(lengths[spell])
-        hump = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** P.hump
-        regime[t : t + length] = side
-        intensity[t : t + length] = side * hump[: shocks.size - t]
-        t += length + int(rests[spell])
-        side, since = -side, 0
-        spell += 1
+    parts: list[Ints] = []
+    while sum(map(len, parts)) < shocks.size:
+        for side in rng.permutation([-1, 1]):
+            parts += [
+                np.zeros(rng.integers(P.rest, P.rest + 7), np.int64),
+                np.full(rng.integers(P.len, P.len + 9), side),
+            ]
+    regime = np.concatenate(parts)[: shocks.size]
+    intensity = _trailing_mean(regime.astype(float), P.ramp)
     return regime, intensity
 
 
@@ -293,7 +310,7 @@ def _returns(
     n, days = len(assets), intensity.size
     calm = np.exp(0.1 * _ar1(rng.standard_normal(days), 0.97))
     market = P.market * calm * _fat_tails(rng, (days,))
-    sigma = P.own*rng.uniform(0.022, 0.036, (n, 1))
+    sigma = P.own * rng.uniform(0.022, 0.036, (n, 1))
     own = sigma * _fat_tails(rng, (n, days))
     crash = rng.random((n, days)) < _CRASH_SHARE
     skewed = P.skew * _lagged(intensity, P.lag_t) * (1.0 - crash / _CRASH_SHARE)
@@ -410,7 +427,13 @@ def _derivatives(
     level[assets.index("BTC")] *= np.exp(built)
     interest = share * level
     common = 1.0 + 0.25 * _ar1(rng.standard_normal(days), 0.9)
-    crowd = np.where(major[:, None], 0.0, P.fund * _lagged(intensity, P.lag_f) + P.fm*btc/.013 + 0.2 * _ar1(rng.standard_normal(days), 0.7))
+    crowd = np.where(
+        major[:, None],
+        0.0,
+        P.fund * _lagged(intensity, P.lag_f)
+        + P.fm * btc / 0.013
+        + 0.2 * _ar1(rng.standard_normal(days), 0.7),
+    )
     spread = 0.4 * rng.standard_normal((len(_VENUES), n, days))
     spread[:, major] *= 0.2
     funding = 1e-4 * (common + crowd + spread)

@@ -49,7 +49,8 @@ def states(runs: pa.Table, run_windows: pa.Table, scores: pa.Table) -> pa.Table:
     Returns
     -------
     Columns of ``SCHEMA``, ordered by run and date. ``score`` is the final one (smoothed and gated),
-    NULL on a day without coverage; ``spell`` numbers the stays from 1. The row dated t depends on scores dated <= t only.
+    NULL on a day without coverage; ``spell`` numbers the stays from 1. The row dated t depends on
+    scores dated <= t only.
     """
     sound = run_windows.filter(pc.is_null(run_windows["error"])).select(["run_id", "first_date"])
     runs = runs.select(list(RULES)).join(sound, "run_id", join_type="inner").sort_by("run_id")
@@ -63,7 +64,9 @@ def states(runs: pa.Table, run_windows: pa.Table, scores: pa.Table) -> pa.Table:
     raw_score = panel.matrix(scores["raw_score"])
     raw_score[~(coverage > floats(runs["min_coverage"])[:, None])] = np.nan
 
-    cuts = np.column_stack([floats(runs[cut]) for cut in ("strong_low", "low", "high", "strong_high")])
+    cuts = np.column_stack(
+        [floats(runs[cut]) for cut in ("strong_low", "low", "high", "strong_high")]
+    )
     score = gate(
         smooth(raw_score, floats(runs["ema_span_days"])),
         panel.matrix(scores["gate_btc_return"]),

@@ -321,9 +321,10 @@ def publish(runs: Path, path: Path) -> dict[str, int]:
         When the warehouse cannot be written, or a run folder is broken.
     """
     check_warehouse(path)
-    with FileLock(f"{path}.lock"), tempfile.TemporaryDirectory(
-        prefix=".publish-", dir=path.parent
-    ) as scratch:
+    with (
+        FileLock(f"{path}.lock"),
+        tempfile.TemporaryDirectory(prefix=".publish-", dir=path.parent) as scratch,
+    ):
         fresh = Path(scratch) / path.name
         if _is_current(path):
             shutil.copyfile(path, fresh)
@@ -387,8 +388,7 @@ def _add(con: duckdb.DuckDBPyConnection, runs: Path, new: list[str]) -> None:
     frames: dict[str, list[pa.Table]] = defaultdict(list)
     known_panels = {
         panel: {
-            row[0]
-            for row in con.execute(f"select distinct {panel} from run_panels").fetchall()
+            row[0] for row in con.execute(f"select distinct {panel} from run_panels").fetchall()
         }
         for panel in ("basket_panel", "feature_panel")
     }
@@ -427,9 +427,7 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
     con.unregister("incoming")
 
 
-def _complete(
-    records: Iterable[Mapping[str, Any]], table: str
-) -> list[dict[str, Any]]:
+def _complete(records: Iterable[Mapping[str, Any]], table: str) -> list[dict[str, Any]]:
     return [{name: record.get(name) for name in TABLES[table]} for record in records]
 
 
@@ -439,17 +437,23 @@ def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     entry = _json(folder / artifacts.CATALOG_ENTRY)
     metrics = _json(folder / artifacts.METRICS)
     evaluation = _json(folder / artifacts.REGIME_EVALUATION)
-    yield "catalog", {
-        **entry,
-        "created_at": manifest["finished_at"],
-        "git_commit": manifest["git_commit"],
-        "git_dirty": manifest["git_dirty"],
-        "duration_seconds": manifest["duration_seconds"],
-    }
-    yield "run_panels", {
-        "basket_panel": entry["basket_panel"],
-        "feature_panel": entry["feature_panel"],
-    }
+    yield (
+        "catalog",
+        {
+            **entry,
+            "created_at": manifest["finished_at"],
+            "git_commit": manifest["git_commit"],
+            "git_dirty": manifest["git_dirty"],
+            "duration_seconds": manifest["duration_seconds"],
+        },
+    )
+    yield (
+        "run_panels",
+        {
+            "basket_panel": entry["basket_panel"],
+            "feature_panel": entry["feature_panel"],
+        },
+    )
     yield "stability", metrics["stability"]
     for table, records in (
         ("regime_statistics", evaluation["regime_statistics"]),

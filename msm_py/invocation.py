@@ -1,0 +1,248 @@
+"""One dbt invocation: a batch of experiments in a scratch database of its own.
+
+Everything MSM computes, it computes through ``dbt build``; this module calls dbt as a person would,
+with a target path, log path and scratch database that no other invocation has, and reads from the
+scratch database what became of each run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from msm_py.errors import MsmError
+from msm_py.project import project_dir
+
+Progress = Callable[[str, str, float], None]
+"""Told of every finished node: folder of the model, its name, seconds since the start."""
+
+LOG_FILE: Final = "dbt.log"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where an invocation reads and writes; all paths absolute.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    runs
+        The runs folder.
+    warehouse
+        The warehouse file.
+    """
+
+    lake: Path
+    runs: Path
+    warehouse: Path
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that tell dbt."""
+        return {
+            "MSM_LAKE": str(self.lake),
+            "MSM_RUNS": str(self.runs),
+            "MSM_WAREHOUSE": str(self.warehouse),
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one run.
+
+    Parameters
+    ----------
+    run_id, experiment_id
+        Which run.
+    status
+        ``complete``, ``existing`` or ``failed``.
+    error
+        Why it failed.
+    """
+
+    run_id: str
+    experiment_id: str
+    status: str
+    error: str | None
+
+
+def build(
+    experiments: Sequence[dict[str, Any]],
+    places: Places,
+    *,
+    progress: Progress | None = None,
+    verbose: bool = False,
+) -> list[Outcome]:
+    """Compute experiments with one ``dbt build`` and publish the warehouse.
+
+    Parameters
+    ----------
+    experiments
+        Resolved experiments, each with its run_id beside its keys. None: only the warehouse and the
+        catalog are brought up to date.
+    places
+        Where to read and write.
+    progress
+        Told of every finished node.
+    verbose
+        Show dbt's own log on the terminal.
+
+    Returns
+    -------
+    One outcome per run, ordered by run_id.
+
+    Raises
+    ------
+    MsmError
+        When the invocation as a whole failed: with the message of the model that did, else naming
+        the log file.
+    """
+    with (
+        _scratch_folder() as scratch,
+        _environment({**places.environment(), "MSM_SCRATCH": str(scratch / "scratch.duckdb")}),
+    ):
+        given = scratch / "experiments.json"
+        given.write_text(json.dumps({"experiments": list(experiments)}))
+        arguments = [
+            "build",
+            "--exclude-resource-type",
+            "unit_test",
+            "--vars",
+            json.dumps({"experiments_file": str(given)}),
+            "--project-dir",
+            str(project_dir()),
+            "--profiles-dir",
+            str(project_dir()),
+            "--target-path",
+            str(scratch / "target"),
+            "--log-path",
+            str(scratch),
+            "--log-level",
+            "info" if verbose else "none",
+            "--log-level-file",
+            "debug",
+        ]
+        failures = _invoke(arguments, progress)
+        outcomes = _outcomes(scratch / "scratch.duckdb")
+        if outcomes is None or len(outcomes) < len(experiments):
+            raise _error(failures, scratch / LOG_FILE)
+        return outcomes
+
+
+def _invoke(arguments: list[str], progress: Progress | None) -> list[str]:
+    """Run dbt and return the messages of nodes that failed; empty when all is well."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    started = time.monotonic()
+
+    def tell(event: Any) -> None:
+        if event.info.name != "NodeFinished":
+            return
+        node = event.data.node_info
+        folder = Path(node.node_path).parts[0] if node.resource_type == "model" else ""
+        if progress is not None:
+            progress(folder, node.node_name, time.monotonic() - started)
+
+    here = Path.cwd()
+    try:
+        result = dbtRunner(callbacks=[tell]).invoke(arguments)
+    finally:
+        os.chdir(here)  # dbt changes into the project's folder
+        # dbt keeps the lock on its database for the life of the process unless told otherwise
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # dbt
+    if result.exception is not None:
+        return [str(result.exception)]
+    return [
+        str(node.message)
+        for node in getattr(result.result, "results", [])
+        if node.status in ("error", "fail", "runtime error")
+    ]
+
+
+def _outcomes(database: Path) -> list[Outcome] | None:
+    """Return what the model ``run_artifacts`` says, None when it was not built."""
+    if not database.exists():
+        return None
+    with duckdb.connect(database, read_only=True) as con:
+        try:
+            rows = con.execute(
+                "select run_id, experiment_id, status, error from run_artifacts order by run_id"
+            ).fetchall()
+        except duckdb.CatalogException:
+            return None
+    return [Outcome(*row) for row in rows]
+
+
+def _error(failures: list[str], log: Path) -> MsmError:
+    kept = Path(tempfile.gettempdir()) / f"msm-{os.getpid()}.log"
+    if log.exists():
+        shutil.copyfile(log, kept)
+    message = clear_message(failures[0]) if failures else None
+    if message is not None:
+        return MsmError(message)
+    return MsmError(
+        "dbt could not build the models",
+        where=f"the log of this invocation, {kept}",
+        received=failures[0].strip() if failures else "no message",
+        remedy="if it is not plain from the message, run again with --verbose",
+    )
+
+
+def clear_message(failure: str) -> str | None:
+    r"""Return the paragraph that our own code put into a dbt failure, None if there is none.
+
+    Examples
+    --------
+    >>> print(clear_message("Runtime Error in model x\n  ...\n  msm_py.errors.MsmError: no lake"))
+    no lake
+    """
+    python = re.search(r"msm_py\.errors\.MsmError: (.*)", failure, re.DOTALL)
+    sql = re.search(r"Invalid Input Error: ((?:Conflicting|The unit of).*)", failure, re.DOTALL)
+    found = python or sql
+    if found is None:
+        return None
+    lines = found.group(1).strip().splitlines()
+    # dbt indents a traceback by two and names the compiled file in a last line
+    kept = [line.removeprefix("  ") for line in lines if "compiled code at" not in line]
+    return "\n".join([kept[0], *kept[1:]]).strip()
+
+
+@contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """Yield a folder for one invocation, gone afterwards."""
+    root = Path(os.environ.get("MSM_TARGET", project_dir() / "target"))
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="msm-", dir=root))
+    except OSError:  # the code may be installed read-only
+        folder = Path(tempfile.mkdtemp(prefix="msm-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
