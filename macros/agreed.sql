@@ -2,11 +2,11 @@
 {#- The one value of `column` in a group of rows with the same key: an error, naming table and
     key, when the rows do not agree (duplicates that agree are one row). -#}
 case
-    when min({{ column }}) is distinct from max({{ column }}) then error(
-        'Conflicting duplicate rows in {{ table }}: key ('
-        || concat_ws(', ', {{ key | join(', ') }})
-        || ') has {{ column }} ' || min({{ column }}) || ' and ' || max({{ column }})
-        || '. Keep one row per key: `msm lake check` lists all of them.'
+    when min({{ column }}) <> max({{ column }}) then error(
+        'Conflicting duplicate rows in the lake'
+        || chr(10) || '  where:    {{ table }}, key (' || concat_ws(', ', {{ key | join(', ') }}) || ')'
+        || chr(10) || '  received: {{ column }} ' || min({{ column }}) || ' and ' || max({{ column }})
+        || chr(10) || '  remedy:   keep one row per key; `msm lake check` lists all of them'
     )
     else min({{ column }})
 end

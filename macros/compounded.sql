@@ -1,6 +1,6 @@
 {% macro compounded(return_column, over) %}
-{#- What 1 has become after all returns up to and including the row, in the window `over`. The sum of
-    logarithms is in fixed point, so the last bits do not depend on the order of the additions;
+{#- What 1 has become after all returns up to and including the row, in the window `over`. The sum
+    of logarithms is in fixed point, so the last bits do not depend on the order of the additions;
     after a loss of everything it stays 0. -#}
 case
     when min(1 + {{ return_column }})

@@ -11,10 +11,10 @@ case
     when isnan(cast({{ column }} as double)) then 'not a number'
     when isinf(cast({{ column }} as double)) then 'infinite'
     when abs({{ column }}) >= 1e18 then 'out of range'
-    {%- if lower_bound == 'positive' %}
+{%- if lower_bound == 'positive' %}
     when {{ column }} <= 0 then 'not positive'
     {%- elif lower_bound == 'not negative' %}
     when {{ column }} < 0 then 'negative'
-    {%- endif %}
+{%- endif %}
 end
 {%- endmacro %}

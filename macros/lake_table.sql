@@ -20,7 +20,7 @@ order by file
     select {% for column, type in columns.items() %}
         cast(null as {{ type }}) as {{ column }}{{ ',' if not loop.last }}{% endfor %}
     where false
-    {%- if files %}
+{%- if files %}
     union all by name
     select *
     from read_parquet([{{ files | join(', ') }}], union_by_name = true, hive_partitioning = false)

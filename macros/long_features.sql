@@ -8,6 +8,6 @@
         date,
         cast({{ feature_id }} as double) as raw_value
     from {{ relation }}
-    {{ 'union all' if not loop.last }}
+{{ 'union all' if not loop.last }}
 {%- endfor %}
 {%- endmacro %}

@@ -4,9 +4,9 @@ md5(concat_ws(
     '|',
     run_windows.first_date,
     run_windows.last_date,
-    coalesce(runs.rebalance_frequency_days::varchar, 'on'),
-    coalesce(runs.rebalance_weekday::varchar, 'every'),
+    coalesce(cast(runs.rebalance_frequency_days as varchar), 'on'),
+    coalesce(cast(runs.rebalance_weekday as varchar), 'every'),
     runs.execution_lag_days,
-    run_windows.uncovered_dates::varchar
+    cast(run_windows.uncovered_dates as varchar)
 ))
 {%- endmacro %}

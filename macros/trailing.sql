@@ -3,10 +3,10 @@
     which must be dense in calendar days; NULL unless all of them are there. A list is made for
     each row, so that the last bits do not depend on rows before or after the window. -#}
 case
-    when count({{ column }}) over ({{ over }} rows between {{ days }} - 1 preceding and current row)
+    when count({{ column }}) over ({{ over }} rows between {{ days - 1 }} preceding and current row)
         = {{ days }}
         then list_aggregate(
-            list({{ column }}) over ({{ over }} rows between {{ days }} - 1 preceding and current row),
+            list({{ column }}) over ({{ over }} rows between {{ days - 1 }} preceding and current row),
             '{{ aggregate }}'
         )
 end

@@ -548,8 +548,11 @@ class Experiment(Section):
     def _fill_position_scale(self) -> None:
         n_regimes = self.state_mapping.n_regimes
         states, given = STATES[n_regimes], self.backtest.position_scale
+        # one map may serve experiments with three states and with five, as the default does
+        serves_both = any(state in states for state in given or ())
+        known = {state for names in STATES.values() for state in names} if serves_both else states
         for state in given or ():
-            if state not in states:
+            if state not in known:
                 close = did_you_mean(state, states)
                 raise rule(
                     f"no such state with {n_regimes} regimes",

@@ -325,38 +325,49 @@ def publish(runs: Path, path: Path) -> dict[str, int]:
         FileLock(f"{path}.lock"),
         tempfile.TemporaryDirectory(prefix=".publish-", dir=path.parent) as scratch,
     ):
-        fresh = Path(scratch) / path.name
-        if _is_current(path):
-            shutil.copyfile(path, fresh)
-        counts = _update(fresh, runs)
-        for table in TABLES:
-            os.replace(Path(scratch) / f"{table}.parquet", path.parent / f"{table}.parquet")
-        os.replace(fresh, path)
-    return counts
+        present = artifacts.existing_runs(runs)
+        known = _published(path)
+        if known != set(present):
+            fresh = Path(scratch) / path.name
+            if known is not None:
+                shutil.copyfile(path, fresh)
+            _update(fresh, runs, present)
+            for table in TABLES:
+                os.replace(Path(scratch) / f"{table}.parquet", path.parent / f"{table}.parquet")
+            os.replace(fresh, path)
+        with duckdb.connect(path, read_only=True) as con:
+            return {
+                table: int(con.execute(f"select count(*) from {table}").fetchall()[0][0])
+                for table in TABLES
+            }
 
 
-def _is_current(path: Path) -> bool:
-    """Return whether the warehouse has the tables and columns of this version."""
+def _published(path: Path) -> set[str] | None:
+    """Return the runs that a warehouse of this version holds; None when there is none to build on.
+
+    The warehouse is derived data: one that cannot be read is made again from the run folders.
+    """
     if not path.exists():
-        return False
+        return None
     try:
         with duckdb.connect(path, read_only=True) as con:
             found = con.execute(
                 "select table_name, column_name from information_schema.columns "
                 "where table_name not like 'v\\_%' escape '\\'"
             ).fetchall()
+            if set(found) != {(table, name) for table, names in TABLES.items() for name in names}:
+                return None
+            return {row[0] for row in con.execute("select run_id from catalog").fetchall()}
     except duckdb.Error:
-        return False  # derived data: what cannot be read is made again from the run folders
-    return set(found) == {(table, name) for table, names in TABLES.items() for name in names}
+        return None
 
 
-def _update(file: Path, runs: Path) -> dict[str, int]:
+def _update(file: Path, runs: Path, present: list[str]) -> None:
     with duckdb.connect(file, config={"storage_compatibility_version": STORAGE_VERSION}) as con:
         for table, columns in TABLES.items():
             declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
             con.execute(f"create table if not exists {table} ({declared})")
         known = {row[0] for row in con.execute("select run_id from catalog").fetchall()}
-        present = artifacts.existing_runs(runs)
         _drop(con, known - set(present))
         _add(con, runs, [run_id for run_id in present if run_id not in known])
         for view, query in VIEWS.items():
@@ -364,12 +375,7 @@ def _update(file: Path, runs: Path) -> dict[str, int]:
         for table in TABLES:
             target = str(file.parent / f"{table}.parquet").replace("'", "''")
             con.execute(f"copy {table} to '{target}' (format parquet)")
-        counts = {
-            table: int(con.execute(f"select count(*) from {table}").fetchall()[0][0])
-            for table in TABLES
-        }
         con.execute("checkpoint")
-    return counts
 
 
 def _drop(con: duckdb.DuckDBPyConnection, gone: set[str]) -> None:

@@ -1,5 +1,5 @@
--- One row per distinct feature panel (feature set and decision days), day and feature: what runs with
--- these features saw. Runs that differ in weights or thresholds only share a panel.
+-- One row per distinct feature panel (feature set and decision days), day and feature: what runs
+-- with these features saw. Runs that differ in weights or thresholds only share a panel.
 with
 panels as (
     select distinct

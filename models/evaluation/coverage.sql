@@ -47,10 +47,14 @@ fallbacks as (
                 or (funding_weightings.weighting = 'mcap' and funding_groups.is_mcap_fallback)
                 then funding_groups.date
         end) as n_fallback_days,
-        {{ exact_sum("case when funding_groups.asset_group = 'alts' then funding_groups.oi_coverage end") }}
+        {{ exact_sum(
+            "case when funding_groups.asset_group = 'alts' then funding_groups.oi_coverage end"
+        ) }}
         / nullif(count(case when funding_groups.asset_group = 'alts' then 1 end), 0)
             as alts_oi_coverage,
-        {{ exact_sum("case when funding_groups.asset_group = 'majors' then funding_groups.oi_coverage end") }}
+        {{ exact_sum(
+            "case when funding_groups.asset_group = 'majors' then funding_groups.oi_coverage end"
+        ) }}
         / nullif(count(case when funding_groups.asset_group = 'majors' then 1 end), 0)
             as majors_oi_coverage
     from funding_weightings

@@ -32,8 +32,9 @@ targets as (
         strategies.short_leg_id,
         strategies.first_date,
         strategies.last_date,
-        strategies.execution_lag_days,
-        run_horizons.horizon_days
+        run_horizons.horizon_days,
+        strategies.execution_lag_days + 1 as days_to_first_return,
+        strategies.execution_lag_days + run_horizons.horizon_days as days_to_last_return
     from strategies
     inner join run_horizons on strategies.strategy_id = run_horizons.run_id
 ),
@@ -49,7 +50,8 @@ growth as (
     select
         days.short_leg_id,
         days.horizon_days,
-        days.execution_lag_days,
+        days.days_to_first_return,
+        days.days_to_last_return,
         days.date,
         1 + leg_days.leg_return as alts_growth,
         1 + btc.return_1d as btc_growth
@@ -70,8 +72,7 @@ forward as (
     window ahead as (
         partition by short_leg_id, horizon_days
         order by date
-        rows between
-        execution_lag_days + 1 following and execution_lag_days + horizon_days following
+        rows between days_to_first_return following and days_to_last_return following
     )
 ),
 

@@ -1,5 +1,5 @@
--- One row per run and state: what the strategy earned on the test days it held a position decided in
--- that state (execution_lag_days and one day earlier). Means are annualised with 365 days.
+-- One row per run and state: what the strategy earned on the test days it held a position decided
+-- in that state (execution_lag_days and one day earlier). Means are annualised with 365 days.
 with
 states as (
     select

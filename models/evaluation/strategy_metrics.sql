@@ -1,5 +1,5 @@
--- One row per strategy and series (net, gross; BTC beside the controls) over its test days: the usual
--- performance measures, annualised with 365 days. Ratios are missing where they are undefined.
+-- One row per strategy and series (net, gross; BTC beside the controls) over its test days: the
+-- usual performance measures, annualised with 365 days. Undefined ratios are missing.
 with
 daily_returns as (
     select * from {{ ref('daily_returns') }}

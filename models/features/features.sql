@@ -11,7 +11,7 @@
 ] %}
 with
 final as (
-{%- for family in families %}
+    {%- for family in families %}
     select
         universe_id,
         feature_key,
@@ -19,7 +19,7 @@ final as (
         raw_value
     from {{ ref(family) }}
     {{ 'union all' if not loop.last }}
-{%- endfor %}
+    {%- endfor %}
 )
 
 select * from final

@@ -1,6 +1,6 @@
 -- One row per universe, day and group (alts, majors): the group's funding rate per interval (a
--- decimal fraction) under each weighting, and how much of the group had open interest that day. Funding is
--- never carried; open interest is, for 7 days at most.
+-- decimal fraction) under each weighting, and how much of the group had open interest that day.
+-- Funding is never carried; open interest is, for 7 days at most.
 with
 members as (
     select
@@ -34,8 +34,7 @@ sums as (
         count(marketcap_usd) as n_with_marketcap,
         {{ exact_sum('open_interest_usd') }} as open_interest_usd,
         {{ exact_sum('funding_rate * open_interest_usd') }} as funding_times_open_interest,
-        {{ exact_sum('marketcap_usd') }}
-            as marketcap_usd,
+        {{ exact_sum('marketcap_usd') }} as marketcap_usd,
         {{ exact_sum('funding_rate * marketcap_usd') }} as funding_times_marketcap,
         {{ exact_sum('funding_rate') }} as funding_sum,
         median(funding_rate) as funding_median

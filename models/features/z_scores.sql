@@ -5,7 +5,8 @@ definitions as (
     select distinct
         universe_id,
         feature_key,
-        zscore_window_days
+        zscore_window_days,
+        zscore_window_days - 1 as days_before
     from {{ ref('run_features') }}
 ),
 
@@ -31,7 +32,7 @@ windows as (
         partition by
             definitions.universe_id, definitions.feature_key, definitions.zscore_window_days
         order by features.date
-        rows between definitions.zscore_window_days - 1 preceding and current row
+        rows between definitions.days_before preceding and current row
     )
 ),
 

@@ -14,7 +14,18 @@ universes as (
 final as (
     select
         universes.universe_id,
-        asset_days.*
+        asset_days.date,
+        asset_days.asset_id,
+        asset_days.is_observed,
+        asset_days.close,
+        asset_days.marketcap_usd,
+        asset_days.volume_usd,
+        asset_days.volume_30d_high_usd,
+        asset_days.open_interest_usd,
+        asset_days.funding_rate,
+        asset_days.return_1d,
+        asset_days.mean_return_3d,
+        asset_days.mean_return_7d
     from asset_days
     inner join universes on asset_days.asset_id = universes.asset_id
 )

@@ -39,7 +39,7 @@ ranked as (
         asset_id,
         marketcap_usd,
         row_number() over (
-            partition by universe_id, date order by marketcap_usd desc, asset_id
+            partition by universe_id, date order by marketcap_usd desc, asset_id asc
         ) as rank
     from alts
 ),

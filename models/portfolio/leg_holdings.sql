@@ -31,7 +31,7 @@ asset_days as (
 long_weights as (
     select distinct
         long_weights_id,
-        unnest(long_weights, recursive := true)
+        unnest(long_weights, recursive := true)  -- noqa: AL03
     from runs
 ),
 

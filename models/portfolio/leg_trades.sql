@@ -1,6 +1,6 @@
 -- One row per leg, day and change of its exposure (before, after) under a capital and an impact
--- coefficient: turnover and square-root-law impact cost, as fractions of net asset value. Strategies
--- that make the same trade share the row.
+-- coefficient: turnover and square-root-law impact cost, as fractions of net asset value.
+-- Strategies that make the same trade share the row.
 with
 strategies as (
     select

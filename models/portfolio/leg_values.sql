@@ -1,6 +1,7 @@
--- One row per leg, rebalance, asset bought there and day it is held, from the trade day (ratio 1) to
--- the next one: what 1 invested at the trade day's close is worth. An asset whose close is used up
--- (staleness) leaves at its last carried close: is_held turns false on that day, the value freezes.
+-- One row per leg, rebalance, asset bought there and day it is held, from the trade day (ratio 1)
+-- to the next one: what 1 invested at the trade day's close is worth. An asset whose close is used
+-- up (staleness) leaves at its last carried close: is_held turns false on that day, the value
+-- freezes.
 with
 leg_holdings as (
     select * from {{ ref('leg_holdings') }}

@@ -1,6 +1,7 @@
 -- One row per strategy and day: the position after the day's trades. The scale follows the state
--- decided execution_lag_days before; it is 0 while there is no basket. Exposures are the legs' gross
--- weights relative to net asset value, drifted to the day's close (before) and after its trades.
+-- decided execution_lag_days before; it is 0 while there is no basket. Exposures are the legs'
+-- gross weights relative to net asset value, drifted to the day's close (before) and after its
+-- trades.
 with
 strategies as (
     select * from {{ ref('strategies') }}
@@ -77,7 +78,7 @@ with_trade_days as (
     select
         *,
         is_rebalance_day
-        or scale is distinct from lag(scale, 1, 0) over (partition by strategy_id order by date)
+        or (scale is distinct from lag(scale, 1, 0) over (partition by strategy_id order by date))
             as is_trade_day
     from scaled
 ),

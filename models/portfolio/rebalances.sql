@@ -1,7 +1,7 @@
 -- One row per schedule and rebalance: the day it is decided, the day it is traded (at the close,
 -- execution_lag_days later), and the next trade day by the calendar (missing for the last one).
--- The first decision day is a rebalance day; a day without coverage decides nothing, and a trade day
--- after the window's end never happens.
+-- The first decision day is a rebalance day; a day without coverage decides nothing, and a trade
+-- day after the window's end never happens.
 with
 schedules as (
     select * from {{ ref('schedules') }}

@@ -43,7 +43,7 @@ with_ids as (
         md5(concat_ws('|', feature_set_id, first_date, last_date)) as feature_panel_id,
         'ungated-' || md5(concat_ws(
             '|', basket_id, schedule_id, long_weights_id, gross_long, gross_short, taker_fee_bps,
-            slippage_bps, funding_enabled, coalesce(capital_usd::varchar, 'none'),
+            slippage_bps, funding_enabled, coalesce(cast(capital_usd as varchar), 'none'),
             impact_coefficient, walk_forward, lookback_window_days, test_window_days, min_test_days
         )) as control_id
     from run_strategies
@@ -63,4 +63,5 @@ final as (
     from with_ids
 )
 
-select * from final
+select *  -- noqa: AM04
+from final

@@ -9,7 +9,7 @@ final as (
         run_id,
         universe_id,
         zscore_window_days,
-        unnest(features, recursive := true)
+        unnest(features, recursive := true)  -- noqa: AL03
     from runs
 )
 

@@ -11,7 +11,7 @@ runs as (
 final as (
     select
         run_id,
-        unnest(regimes, recursive := true)
+        unnest(regimes, recursive := true)  -- noqa: AL03
     from runs
 )
 

@@ -15,7 +15,7 @@ with
         '{{ table }}' as table_name,
         coalesce({{ impossible_value(column, bound) }}, 'duplicate') as reason,
         count(*) as n_rows,
-        count(distinct ({{ key | join(', ') }})) as n_keys
+        count(distinct row({{ key | join(', ') }})) as n_keys
     from {{ lake_table(table, {
         'asset_id': 'varchar', 'date': 'date', column: 'double', 'instrument_id': 'varchar',
         'exchange': 'varchar'
@@ -24,7 +24,7 @@ with
 ),
 {% endfor %}
 final as (
-{%- for table, column, bound, key in facts %}
+    {%- for table, column, bound, key in facts %}
     select
         table_name,
         reason,
@@ -32,7 +32,7 @@ final as (
     from {{ table }}
     where reason <> 'duplicate' or n_rows > n_keys
     {{ 'union all' if not loop.last }}
-{%- endfor %}
+    {%- endfor %}
 )
 
 select * from final

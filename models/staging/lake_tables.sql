@@ -4,7 +4,7 @@
 ] %}
 with
 final as (
-{%- for table in facts %}
+    {%- for table in facts %}
     select
         '{{ table }}' as table_name,
         count(*) as n_rows,
@@ -13,7 +13,7 @@ final as (
         max(cast(date as date)) as last_date
     from {{ lake_table(table, {'asset_id': 'varchar', 'date': 'date'}) }}
     {{ 'union all' if not loop.last }}
-{%- endfor %}
+    {%- endfor %}
 )
 
 select * from final

@@ -1,11 +1,14 @@
--- One row per asset and day with a usable market cap, USD. A row dated t is known at the close of day t.
+-- One row per asset and day with a usable market cap, USD. A row dated t is known at the close
+-- of day t.
 with
 source as (
     select
         cast(asset_id as varchar) as asset_id,
         cast(date as date) as date,
         cast(marketcap as double) as marketcap
-    from {{ lake_table('fact_marketcap', {'asset_id': 'varchar', 'date': 'date', 'marketcap': 'double'}) }}
+    from {{ lake_table('fact_marketcap', {
+        'asset_id': 'varchar', 'date': 'date', 'marketcap': 'double'
+    }) }}
 ),
 
 final as (

@@ -1,6 +1,6 @@
 -- One row per run: its decision days (first and last date, number, those without enough feature
--- coverage, on which nothing is decided) and, when it cannot be computed, why not. The first decision
--- day is the first day of the window with enough coverage.
+-- coverage, on which nothing is decided) and, when it cannot be computed, why not. The first
+-- decision day is the first day of the window with enough coverage.
 with
 runs as (
     select * from {{ ref('runs') }}
@@ -86,11 +86,11 @@ decision_days as (
         covered.first_date,
         max(scores.date) as last_date,
         count(*) as n_days,
-        coalesce(
+        cast(coalesce(
             list(scores.date order by scores.date)
-                filter (where not coalesce(scores.feature_coverage > runs.min_coverage, false)),
+            filter (where not coalesce(scores.feature_coverage > runs.min_coverage, false)),
             []
-        )::date[] as uncovered_dates
+        ) as date[]) as uncovered_dates
     from covered
     inner join runs on covered.run_id = runs.run_id
     inner join scores on covered.run_id = scores.run_id and covered.first_date <= scores.date
@@ -129,8 +129,8 @@ final as (
                     chr(10),
                     'The window lies outside the lake',
                     '  where:    window of ' || runs.experiment_id,
-                    '  received: ' || coalesce(runs.window_start::varchar, 'lake''s start')
-                    || ' to ' || coalesce(runs.window_end::varchar, 'lake''s end'),
+                    '  received: ' || coalesce(cast(runs.window_start as varchar), 'lake''s start')
+                    || ' to ' || coalesce(cast(runs.window_end as varchar), 'lake''s end'),
                     '  remedy:   choose days between the first and the last BTC close, '
                     || btc.first_date || ' and ' || btc.last_date
                 )

@@ -1,5 +1,6 @@
 -- One row per run and day of its window: the weighted sum of z-scores before smoothing and gate (a
--- missing z counts 0), the share of the weights that had a z, and BTC's return over the gate's days.
+-- missing z counts 0), the share of the weights that had a z, and BTC's return over the days of the
+-- gate.
 with
 runs as (
     select * from {{ ref('runs') }}
@@ -32,10 +33,10 @@ z_lists as (
         run_features.feature_set_id,
         z_scores.date,
         list(coalesce(z_scores.z_score, 0) order by run_features.feature_key) as z_values,
-        list(
+        cast(list(
             case when z_scores.z_score is null then 0.0 else 1.0 end
             order by run_features.feature_key
-        )::double[] as z_present
+        ) as double[]) as z_present
     from run_features
     inner join z_scores
         on
@@ -54,7 +55,7 @@ scored as (
         list_inner_product(runs.feature_weights, z_lists.z_values) as raw_score,
         list_inner_product(runs.feature_abs_weights, z_lists.z_present)
         / list_inner_product(
-            runs.feature_abs_weights, [1.0 for w in runs.feature_abs_weights]::double[]
+            runs.feature_abs_weights, cast([1.0 for w in runs.feature_abs_weights] as double[])
         ) as feature_coverage
     from runs
     inner join z_lists

@@ -1,5 +1,5 @@
--- The median absolute funding rate of a month is at most 20 times that of the month before and after:
--- more is a change of unit that lake.yaml does not declare.
+-- The median absolute funding rate of a month is at most 20 times that of the month before and
+-- after: more is a change of unit that lake.yaml does not declare.
 with
 months as (
     select
@@ -21,12 +21,13 @@ jumps as (
 select *
 from jumps
 where case
-    when greatest(median_rate / median_rate_before, median_rate_before / median_rate) > 20 then error(
-        'The unit of funding rates changes without being declared' || chr(10)
-        || '  where:    fact_funding, ' || strftime(month, '%Y-%m') || chr(10)
-        || '  received: median absolute rate ' || median_rate || ' after ' || median_rate_before
-        || ' the month before' || chr(10)
-        || '  remedy:   declare the units by date range in lake.yaml (funding.units); '
-        || '`msm lake check` shows the lines to add'
-    )
+    when greatest(median_rate / median_rate_before, median_rate_before / median_rate) > 20
+        then error(
+            'The unit of funding rates changes without being declared' || chr(10)
+            || '  where:    fact_funding, ' || strftime(month, '%Y-%m') || chr(10)
+            || '  received: median absolute rate ' || median_rate || ' after ' || median_rate_before
+            || ' the month before' || chr(10)
+            || '  remedy:   declare the units by date range in lake.yaml (funding.units); '
+            || '`msm lake check` shows the lines to add'
+        )
 end

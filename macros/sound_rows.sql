@@ -1,0 +1,58 @@
+{% test sound_rows(model, grain, not_null=none, holds=[], dense_along=none, spine=none) %}
+{#- What a model promises of its rows, in one query: one row per `grain`; a value in every column of
+    `not_null` (those of the grain unless given); every condition of `holds` true or unknown; and no
+    hole along the date column `dense_along` for what the rest of the grain names, from the first to
+    the last day of the relation `spine` if one is given. Yields the offending keys and why. -#}
+{%- if grain is string -%}
+    {{ exceptions.raise_compiler_error("sound_rows: grain must be a list, not '" ~ grain ~ "'") }}
+{%- endif -%}
+{%- if dense_along is not none and dense_along not in grain -%}
+    {{ exceptions.raise_compiler_error("sound_rows: dense_along is '" ~ dense_along
+        ~ "', which is no column of the grain (" ~ grain | join(', ') ~ ")") }}
+{%- endif -%}
+{%- set lines = grain | reject('equalto', dense_along) | list -%}
+with
+keys as (
+    select
+        concat_ws(' | ', {{ grain | join(', ') }}) as row_key,
+        concat_ws(
+            ', ',
+            case when count(*) > 1 then count(*) || ' rows of one key' end
+            {%- for column in (grain if not_null is none else not_null) %},
+            case when count({{ column }}) < count(*) then '{{ column }} is missing' end
+            {%- endfor %}
+            {%- for condition in holds %},
+            case
+                when bool_or(not ({{ condition }}))
+                    then 'not so: {{ condition | replace("'", "''") }}'
+            end
+            {%- endfor %}
+        ) as problem
+    from {{ model }}
+    group by {{ grain | join(', ') }}
+    having problem <> ''
+)
+{%- if dense_along is not none %},
+
+lines as (
+    select
+        concat_ws(' | ', {{ lines | join(', ') }}) as row_key,
+        'days are missing between ' || min({{ dense_along }}) || ' and ' || max({{ dense_along }})
+            as problem
+    from {{ model }}
+    group by {{ lines | join(', ') }}
+    having
+        count(*) <> max({{ dense_along }}) - min({{ dense_along }}) + 1
+        {%- if spine is not none %}
+        or min({{ dense_along }}) <> (select min({{ dense_along }}) from {{ spine }})
+        or max({{ dense_along }}) <> (select max({{ dense_along }}) from {{ spine }})
+        {%- endif %}
+)
+{%- endif %}
+
+select * from keys
+{%- if dense_along is not none %}
+union all
+select * from lines
+{%- endif %}
+{% endtest %}
