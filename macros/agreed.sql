@@ -4,9 +4,12 @@
 case
     when min({{ column }}) <> max({{ column }}) then error(
         'Conflicting duplicate rows in the lake'
-        || chr(10) || '  where:    {{ table }}, key (' || concat_ws(', ', {{ key | join(', ') }}) || ')'
-        || chr(10) || '  received: {{ column }} ' || min({{ column }}) || ' and ' || max({{ column }})
-        || chr(10) || '  remedy:   keep one row per key; `msm lake check` lists all of them'
+        || chr(10)
+        || '  where:    {{ table }}, key (' || concat_ws(', ', {{ key | join(', ') }}) || ')'
+        || chr(10)
+        || '  received: {{ column }} ' || min({{ column }}) || ' and ' || max({{ column }})
+        || chr(10)
+        || '  remedy:   keep one row per key; `msm lake check` lists all of them'
     )
     else min({{ column }})
 end

@@ -4,55 +4,56 @@
     hole along the date column `dense_along` for what the rest of the grain names, from the first to
     the last day of the relation `spine` if one is given. Yields the offending keys and why. -#}
 {%- if grain is string -%}
-    {{ exceptions.raise_compiler_error("sound_rows: grain must be a list, not '" ~ grain ~ "'") }}
+{{ exceptions.raise_compiler_error("sound_rows: grain must be a list, not '" ~ grain ~ "'") }}
 {%- endif -%}
 {%- if dense_along is not none and dense_along not in grain -%}
-    {{ exceptions.raise_compiler_error("sound_rows: dense_along is '" ~ dense_along
-        ~ "', which is no column of the grain (" ~ grain | join(', ') ~ ")") }}
+{{ exceptions.raise_compiler_error("sound_rows: dense_along is '" ~ dense_along
+    ~ "', which is no column of the grain (" ~ grain | join(', ') ~ ")") }}
 {%- endif -%}
-{%- set lines = grain | reject('equalto', dense_along) | list -%}
+{%- set problems = ["case when count(*) > 1 then count(*) || ' rows of one key' end"] -%}
+{%- for column in (grain if not_null is none else not_null) -%}
+{%- do problems.append(
+    "case when count(" ~ column ~ ") < count(*) then '" ~ column ~ " is missing' end"
+) -%}
+{%- endfor -%}
+{%- for condition in holds -%}
+{%- do problems.append(
+    "case when bool_or(not (" ~ condition ~ ")) then 'not so: "
+    ~ condition | trim | replace("'", "''") ~ "' end"
+) -%}
+{%- endfor -%}
+{%- set lines = grain | reject('equalto', dense_along) | join(', ') -%}
 with
 keys as (
     select
         concat_ws(' | ', {{ grain | join(', ') }}) as row_key,
-        concat_ws(
-            ', ',
-            case when count(*) > 1 then count(*) || ' rows of one key' end
-            {%- for column in (grain if not_null is none else not_null) %},
-            case when count({{ column }}) < count(*) then '{{ column }} is missing' end
-            {%- endfor %}
-            {%- for condition in holds %},
-            case
-                when bool_or(not ({{ condition }}))
-                    then 'not so: {{ condition | replace("'", "''") }}'
-            end
-            {%- endfor %}
-        ) as problem
+        concat_ws(', ', {{ problems | join(', ') }}) as problem
     from {{ model }}
     group by {{ grain | join(', ') }}
     having problem <> ''
-)
-{%- if dense_along is not none %},
+),
 
 lines as (
+    {%- if dense_along is none %}
+    select * from keys
+    where false
+    {%- else %}
     select
-        concat_ws(' | ', {{ lines | join(', ') }}) as row_key,
+        concat_ws(' | ', {{ lines }}) as row_key,
         'days are missing between ' || min({{ dense_along }}) || ' and ' || max({{ dense_along }})
             as problem
     from {{ model }}
-    group by {{ lines | join(', ') }}
+    group by {{ lines }}
     having
         count(*) <> max({{ dense_along }}) - min({{ dense_along }}) + 1
         {%- if spine is not none %}
         or min({{ dense_along }}) <> (select min({{ dense_along }}) from {{ spine }})
         or max({{ dense_along }}) <> (select max({{ dense_along }}) from {{ spine }})
         {%- endif %}
+    {%- endif %}
 )
-{%- endif %}
 
 select * from keys
-{%- if dense_along is not none %}
 union all
 select * from lines
-{%- endif %}
 {% endtest %}

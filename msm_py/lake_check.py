@@ -684,9 +684,14 @@ def _switches(check: _Check, units: Sequence[FundingUnit]) -> Item:
 
 def _undeclared(check: _Check, jumps: Sequence[tuple[Any, ...]], declared: str) -> Item:
     """Return the failure for unit switches that lake.yaml does not tell of, with its new lines."""
-    found, lines = [], ["funding:", "  units:"]
-    overall = [jump for jump in jumps if jump[0] is None]
-    for exchange, month, level, before_month, before in overall or jumps:
+    jumping = {jump[0] for jump in jumps}
+    exchanges = {row[0] for row in check.rows("select distinct exchange from rates")}
+    everywhere = jumping == {None} or jumping >= {*exchanges, None}
+    switches: dict[str | None, list[tuple[date, str, str]]] = {}
+    found = []
+    for exchange, month, level, before_month, before in jumps:
+        if (exchange is None) is not everywhere:
+            continue
         only = "" if exchange is None else f" and exchange = {_text(exchange)}"
         within = f"date >= date '{before_month}' and date < date '{month}' + interval 1 month{only}"
         days = check.rows(
@@ -704,26 +709,35 @@ def _undeclared(check: _Check, jumps: Sequence[tuple[Any, ...]], declared: str) 
             from rates where {within}
             """
         )
-        ratio = _ratio(level, before)
+        switch = (first, _likely_unit(raw_before), _likely_unit(raw_after))
+        switches.setdefault(exchange, []).append(switch)
         found.append(
-            f"{exchange + ': ' if exchange else ''}{ratio:,.0f}x between {before_month:%Y-%m} "
-            f"and {month:%Y-%m}, on {first}"
+            f"{exchange + ': ' if exchange else ''}{_ratio(level, before):,.0f}x between "
+            f"{before_month:%Y-%m} and {month:%Y-%m}, on {first}"
         )
-        old, new = _likely_unit(raw_before), _likely_unit(raw_after)
-        if exchange is not None:
-            lines = ["funding:", "  sources:", f"    - exchange: {exchange}", "      units:"]
-        lines += [
-            f"    - {{until: {first - timedelta(days=1)}, unit: {old}}}",
-            f"    - {{from: {first}, unit: {new}}}",
-        ]
     return Item(
         "fact_funding",
         "unit",
         "fail",
         f"declared {declared}; then median rates jump more than {UNIT_SWITCH_RATIO:g}x: "
         + "; ".join(found),
-        "a unit switch that nobody declared; if so, lake.yaml needs\n" + "\n".join(lines),
+        "a unit switch that nobody declared; if so, lake.yaml needs\n" + _unit_lines(switches),
     )
+
+
+def _unit_lines(switches: dict[str | None, list[tuple[date, str, str]]]) -> str:
+    """Return the lines of lake.yaml that declare switches (first day, unit before, unit since)."""
+    lines = ["funding:", "  units:" if None in switches else "  sources:"]
+    for exchange, dated in switches.items():
+        indent = "    "
+        if exchange is not None:
+            lines += [f"    - exchange: {exchange}", "      units:"]
+            indent = "        "
+        day_before = [f"until: {first - timedelta(days=1)}, " for first, _, _ in dated]
+        lines.append(f"{indent}- {{{day_before[0]}unit: {dated[0][1]}}}")
+        for (first, _, unit), until in zip(dated, [*day_before[1:], ""], strict=True):
+            lines.append(f"{indent}- {{from: {first}, {until}unit: {unit}}}")
+    return "\n".join(lines)
 
 
 def _likely_unit(level: float) -> str:

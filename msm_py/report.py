@@ -491,7 +491,7 @@ def _forward_returns(run: Run) -> Iterator[RenderableType]:
             ("Negative Y and edge are good for the trade", "bold"),
             " (long majors, short alts); trade edge = -edge, ",
             ("plus is good", "bold"),
-            ". An edge is the state's mean Y minus the mean of all days.",
+            ". An edge is the state's mean Y minus the mean of all days. In percent.",
         ),
         PROSE_WIDTH,
     )
@@ -504,7 +504,15 @@ def _edge_table(run: Run, width: int) -> RenderableType:
     table = _table()
     table.add_column("state", no_wrap=True)
     _numbers(table, *(("n", "spells") if named else ("n/\nspells",)))
-    _numbers(table, "mean\nY %", "hit\n%", "edge\n%", "95%\nlow %", "CI\nhigh %", "trade\nedge %")
+    _numbers(
+        table,
+        "mean\nY",
+        "hit\nrate" if named else "\nhit",
+        "\nedge",
+        "95%\nlow",
+        "CI\nhigh",
+        "trade\nedge",
+    )
     table.add_column("p", no_wrap=True)
     _numbers(table, "p_shift" if named else "p\nshift")
     _numbers(table, *(("p_max_t", "p_nw") if all_tests else ()))
@@ -694,6 +702,11 @@ def _edge_verdict(run: Run) -> Iterator[str]:
     yield _test_sentence(f"The spread ({run.present[-1]} against {run.present[0]})", spread)
     yield _test_sentence(f"The best state ({run.present[-1]})", best)
     yield from _looks(run)
+    if run.spec["evaluation"]["bootstrap"]["method"] == "percentile":
+        yield (
+            "The percentile bootstrap excludes 0 too easily when horizons are long: trust the "
+            "studentized one."
+        )
 
 
 def _finding(found: Sequence[Row], tested: Sequence[Row]) -> str:
@@ -788,8 +801,9 @@ def _looks(run: Run) -> Iterator[str]:
     if picked:
         least = min(picked, key=lambda edge: float(edge["p_max_t"]))
         yield (
-            f"If you pick a state after looking, read p_max_t: the smallest is "
-            f"{p_text(least['p_max_t'])} ({_state_of(run, least)} {_at(least)})."
+            f"If you pick a state after looking, read p_max_t, which allows for that (not for the "
+            f"choice of a horizon): the smallest is {p_text(least['p_max_t'])} "
+            f"({_state_of(run, least)} {_at(least)})."
         )
 
 
@@ -815,7 +829,8 @@ def _strategy_verdict(run: Run) -> Iterator[str]:
     if net["probabilistic_sharpe"] is not None:
         yield (
             f"The probability that the strategy's true Sharpe ratio is above 0 is "
-            f"{figure(net['probabilistic_sharpe'], 0, '%')} (PSR), if it is all you tried."
+            f"{figure(net['probabilistic_sharpe'], 0, '%')} (PSR), and less if this is the best of "
+            "many runs."
         )
 
 
@@ -890,7 +905,8 @@ def _list_table(rows: Sequence[Row], width: int) -> RenderableType:
     table = _table(roomy=wide)
     table.add_column("run", overflow="fold")
     _numbers(table, *(("window",) if wide else ()))
-    _numbers(table, "Sharpe", "CAGR", "max DD", "spread\n(days)")
+    _numbers(table, "Sharpe", *(("CAGR", "max DD") if wide else ("CAGR\nmax DD",)))
+    _numbers(table, "spread\n(days)")
     table.add_column("p\nevidence", no_wrap=True)
     _numbers(table, "warn")
     for row in rows:
@@ -898,6 +914,7 @@ def _list_table(rows: Sequence[Row], width: int) -> RenderableType:
         name = Text.assemble((row["run_id"], "cyan"), "\n", row["title"])
         if not wide:
             name.append(f"\n{window[0]} to {window[1]}", style="dim")
+        performance = [figure(row[key], 1, "%") for key in ("net_cagr", "net_max_drawdown")]
         spread = Text(MISSING)
         if row["trade_edge"] is not None:
             spread = _trade_edge(row, 2, "%").append(f"\n({row['horizon_days']})", style="dim")
@@ -905,8 +922,7 @@ def _list_table(rows: Sequence[Row], width: int) -> RenderableType:
             name,
             *(("\n".join(window),) if wide else ()),
             figure(row["net_sharpe"], 2),
-            figure(row["net_cagr"], 1, "%"),
-            figure(row["net_max_drawdown"], 1, "%"),
+            *(performance if wide else ("\n".join(performance),)),
             spread,
             _p(row).append(f"\n{row['evidence'] or ''}", style="default"),
             str(row["n_warnings"]),
@@ -1101,15 +1117,16 @@ def _relative(path: Path) -> str:
     return os.path.relpath(path)
 
 
-def _count(number: int, noun: str) -> str:
-    """Return a number of things.
+def _count(number: int | None, noun: str) -> str:
+    """Return a number of things; a dash when it is missing.
 
     Examples
     --------
     >>> _count(1, "day"), _count(1200, "day")
     ('1 day', '1,200 days')
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    shown = MISSING if number is None else f"{number:,}"
+    return f"{shown} {noun}{'' if number == 1 else 's'}"
 
 
 def _joined(values: Iterable[object]) -> str:

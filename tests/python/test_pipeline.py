@@ -96,16 +96,17 @@ def test_a_run_that_is_there_is_not_computed_again(
 
 def _rewritten(lake: Path, target: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
     """Write a lake whose dated tables went through ``change``."""
-    target.mkdir(parents=True)
-    for file in lake.iterdir():
-        if file.name.startswith("fact_"):
+    for file in (entry for entry in lake.rglob("*") if entry.is_file()):
+        place = target / file.relative_to(lake)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if str(file.relative_to(lake)).startswith("fact_"):
             table = pd.read_parquet(file)
             table["date"] = pd.to_datetime(table["date"])
             changed = change(table)
             changed["date"] = changed["date"].dt.date
-            changed.to_parquet(target / file.name, index=False)
+            changed.to_parquet(place, index=False)
         else:
-            (target / file.name).write_bytes(file.read_bytes())
+            place.write_bytes(file.read_bytes())
     return target
 
 
@@ -123,16 +124,16 @@ def _until_cut(folder: Path) -> dict[str, pd.DataFrame]:
 def test_nothing_depends_on_later_rows(
     future: str, lake: Path, specs: list[dict[str, Any]], together: Done, tmp_path: Path
 ) -> None:
-    generator = np.random.default_rng(11)
-
     def change(table: pd.DataFrame) -> pd.DataFrame:
         if future == "cut off":
             return table[table["date"] <= CUT].copy()
-        later = table["date"] > CUT
-        for name in table.columns[table.dtypes == "float64"]:
-            noise = np.exp(generator.normal(0.0, 1.0, int(later.sum())))
-            table.loc[later, name] = table.loc[later, name].to_numpy() * noise
-        return table.drop_duplicates([c for c in table.columns if c not in _VALUES])
+        # one factor for an asset and day, so that duplicate rows that agreed still do
+        key = pd.util.hash_pandas_object(table[["asset_id", "date"]], index=False)
+        factor = np.exp(3.0 * (key.to_numpy() / 2.0**64 - 0.5))
+        later = (table["date"] > CUT).to_numpy()
+        for name in _VALUES.intersection(table.columns):
+            table.loc[later, name] = table.loc[later, name].to_numpy() * factor[later]
+        return table
 
     changed = _rewritten(lake, tmp_path / "lake", change)
     # a window that ends on the cut needs no later days to be computed at all
@@ -153,7 +154,7 @@ def test_nothing_depends_on_later_rows(
                     pd.to_datetime(basket["date"]) <= last
                 ].reset_index(drop=True)
         for name in expected:
-            assert len(expected[name]) > 50, name
+            assert len(expected[name]) >= 20, name
             # to the last bit, not nearly
             pd.testing.assert_frame_equal(
                 expected[name], actual[name], check_exact=True, obj=f"{spec['title']} {name}"

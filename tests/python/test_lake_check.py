@@ -1,0 +1,346 @@
+"""The lake check: each blemish on a lake that has it, and on one that has not."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Mapping
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from msm_py.lake import TABLES, open_lake
+from msm_py.lake_check import Item, LakeReport, check_lake, report_table
+from msm_py.sample_lake import write_sample_lake
+
+N_DAYS = 120
+START = date(2024, 1, 1)
+DAYS = [START + timedelta(days=i) for i in range(N_DAYS)]
+VALUES = {
+    "fact_price": 100.0,
+    "fact_marketcap": 1e9,
+    "fact_volume": 1e6,
+    "fact_funding": 1e-4,
+    "fact_open_interest": 1e7,
+}
+Rows = dict[tuple[str, int], list[float]]
+
+
+class Maker:
+    """A clean lake of six assets, to be spoilt by changing `rows[table][asset, day]`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.assets = ["BTC", "ETH", "A1", "A2", "A3", "A4"]
+        self.lake_yaml = ""
+        self.exchange: dict[str, str] = {}
+        self.rows: dict[str, Rows] = {
+            table: {key: [value] for key in itertools.product(self.assets, range(N_DAYS))}
+            for table, value in VALUES.items()
+        }
+
+    def check(self) -> dict[tuple[str, str], Item]:
+        for table, rows in self.rows.items():
+            flat = [(a, DAYS[d], x) for (a, d), values in rows.items() for x in values]
+            columns = {
+                "asset_id": [row[0] for row in flat],
+                "date": [row[1] for row in flat],
+                TABLES[table].value: pa.array([row[2] for row in flat], pa.float64()),
+            }
+            if table == "fact_funding" and self.exchange:
+                columns["exchange"] = [self.exchange[row[0]] for row in flat]
+            pq.write_table(pa.table(columns), self.folder / f"{table}.parquet")
+        dim = {"asset_id": self.assets, "is_stable": [False] * len(self.assets)}
+        pq.write_table(pa.table(dim), self.folder / "dim_asset.parquet")
+        (self.folder / "lake.yaml").write_text(self.lake_yaml)
+        return by_check(check_lake(open_lake(self.folder)))
+
+
+def by_check(report: LakeReport) -> dict[tuple[str, str], Item]:
+    items = {(item.table, item.check): item for item in report.items}
+    assert len(items) == len(report.items)
+    return items
+
+
+def verdicts(items: Mapping[tuple[str, str], Item], verdict: str) -> list[tuple[str, str]]:
+    return [key for key, item in items.items() if item.verdict == verdict]
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> Maker:
+    return Maker(tmp_path)
+
+
+def test_clean_lake_has_nothing_but_ok(maker: Maker) -> None:
+    items = maker.check()
+    depth = ("fact_open_interest", "depth")  # 120 days are no long history
+    assert verdicts(items, "warn") == [depth]
+    assert verdicts(items, "fail") == []
+    assert items["fact_price", "rows"].detail == "720 rows, 6 assets, 2024-01-01 to 2024-04-29"
+    assert items["fact_price", "assets by year"].detail == "2024: 6 (6 a day)"
+    assert {table for table, _ in items} == set(TABLES)
+
+
+def test_absent_optional_tables_are_told(maker: Maker) -> None:
+    maker.check()
+    for name in ("fact_funding", "fact_open_interest", "dim_asset"):
+        (maker.folder / f"{name}.parquet").unlink()
+    items = by_check(check_lake(open_lake(maker.folder)))
+    assert verdicts(items, "warn") == [
+        ("fact_funding", "rows"),
+        ("fact_open_interest", "rows"),
+        ("dim_asset", "rows"),
+    ]
+
+
+def test_duplicates_that_agree_and_that_do_not(maker: Maker) -> None:
+    maker.rows["fact_price"]["A1", 3] = [100.0, 100.0, 100.0]
+    maker.rows["fact_volume"]["A1", 3] = [1e6, 2e6]
+    items = maker.check()
+    assert items["fact_price", "duplicates"].verdict == "warn"
+    assert items["fact_price", "duplicates"].detail.startswith("2 surplus rows")
+    assert items["fact_volume", "duplicates"].verdict == "fail"
+    assert "A1, 2024-01-04" in items["fact_volume", "duplicates"].detail
+
+
+def test_a_duplicate_that_is_impossible_conflicts_with_nothing(maker: Maker) -> None:
+    maker.rows["fact_price"]["A1", 3] = [100.0, 0.0]
+    items = maker.check()
+    assert items["fact_price", "duplicates"].verdict == "ok"
+    assert items["fact_price", "impossible values"].detail == "1 zero (first: A1 2024-01-04)"
+
+
+@pytest.mark.parametrize(
+    ("table", "value", "reason"),
+    [
+        ("fact_price", 0.0, "zero"),
+        ("fact_price", -1.0, "negative"),
+        ("fact_marketcap", np.nan, "NaN"),
+        ("fact_volume", np.inf, "infinite"),
+        ("fact_volume", -1.0, "negative"),
+        ("fact_funding", -np.inf, "infinite"),
+        ("fact_open_interest", -1.0, "negative"),
+        ("fact_price", None, "null"),
+    ],
+)
+def test_impossible_values_by_reason(
+    maker: Maker, table: str, value: float | None, reason: str
+) -> None:
+    maker.rows[table]["A2", 10] = [value]  # type: ignore[list-item]
+    item = maker.check()[table, "impossible values"]
+    assert item.verdict == "warn"
+    assert item.detail == f"1 {reason} (first: A2 2024-01-11)"
+
+
+@pytest.mark.parametrize(
+    ("table", "value"),
+    [("fact_volume", 0.0), ("fact_open_interest", 0.0), ("fact_funding", -1e-4)],
+)
+def test_values_that_look_odd_and_are_possible(maker: Maker, table: str, value: float) -> None:
+    maker.rows[table]["A2", 10] = [value]
+    assert maker.check()[table, "impossible values"].verdict == "ok"
+
+
+def test_gaps_count_beyond_what_is_carried(maker: Maker) -> None:
+    for day in (20, 21, 22):  # three days are carried
+        del maker.rows["fact_price"]["A1", day]
+    for day in (40, 41, 42, 43):
+        del maker.rows["fact_price"]["A2", day]
+    item = maker.check()["fact_price", "gaps of assets"]
+    assert item.verdict == "warn"
+    assert item.detail.startswith("1 in 1 assets longer than the 3 days")
+    assert "A2 4 days from 2024-02-10" in item.detail
+    maker.lake_yaml = "max_stale_days: 4"
+    assert maker.check()["fact_price", "gaps of assets"].verdict == "ok"
+
+
+def test_days_that_a_whole_table_lacks(maker: Maker) -> None:
+    for asset, day in itertools.product(maker.assets, range(50, 60)):
+        del maker.rows["fact_open_interest"][asset, day]
+    items = maker.check()
+    item = items["fact_open_interest", "days without rows"]
+    assert (item.verdict, item.detail) == ("warn", "10 days: 2024-02-20 to 2024-02-29")
+    assert items["fact_price", "days without rows"].verdict == "ok"
+
+
+def test_jumps_are_listed_worst_first(maker: Maker) -> None:
+    maker.rows["fact_price"]["A1", 30] = [299.0]  # +199%: a market can do that
+    maker.rows["fact_price"]["A2", 31] = [10_000.0]
+    item = maker.check()["fact_price", "jumps"]
+    assert item.verdict == "warn"
+    assert "2 one-day moves" in item.detail
+    assert "A2 2024-02-01 +9,900%, A2 2024-02-02 -99%" in item.detail
+
+
+def test_assets_that_end(maker: Maker) -> None:
+    for table in maker.rows:
+        for day in range(100, N_DAYS):
+            del maker.rows[table]["A3", day]
+    item = maker.check()["fact_price", "assets that end"]
+    assert item.verdict == "warn"
+    assert "2024-04: 1 (A3)" in item.detail
+
+
+def test_breadth_and_supply_jumps(maker: Maker) -> None:
+    many = [f"M{i:02d}" for i in range(40)]
+    maker.assets += many
+    for table, asset, day in itertools.product(VALUES, many, range(N_DAYS)):
+        if table != "fact_marketcap" or day >= 60:
+            maker.rows[table][asset, day] = [VALUES[table]]
+    maker.rows["fact_marketcap"]["A1", 90] = [1.6e9]
+    items = maker.check()
+    assert "2024-03-01: 6 -> 46" in items["fact_marketcap", "breadth"].detail
+    assert items["fact_price", "breadth"].verdict == "ok"
+    assert "A1 2024-03-31 1.6x, A1 2024-04-01 0.625x" in items["fact_marketcap", "jumps"].detail
+
+
+def test_volume_of_many_assets_shifts(maker: Maker) -> None:
+    many = [f"M{i:02d}" for i in range(40)]
+    maker.assets += many
+    for table, asset, day in itertools.product(VALUES, many, range(N_DAYS)):
+        maker.rows[table][asset, day] = [VALUES[table]]
+    for asset, day in itertools.product(many[:10], range(60, N_DAYS)):
+        maker.rows["fact_volume"][asset, day] = [1e5]
+    item = maker.check()["fact_volume", "level"]
+    assert item.verdict == "warn"
+    assert "of 46 assets" in item.detail
+    assert "2024-02-2" in item.detail or "2024-03-0" in item.detail
+    for asset, day in itertools.product(maker.assets, range(60, N_DAYS)):
+        maker.rows["fact_volume"][asset, day] = [1e5]  # the whole market: no venue's doing
+    assert maker.check()["fact_volume", "level"].verdict == "ok"
+
+
+def test_undeclared_switch_fails_with_the_lines_to_add(maker: Maker) -> None:
+    for asset, day in itertools.product(maker.assets, range(45, N_DAYS)):
+        maker.rows["fact_funding"][asset, day] = [1e-2]
+    items = maker.check()
+    assert verdicts(items, "fail") == [("fact_funding", "unit")]
+    item = items["fact_funding", "unit"]
+    assert "100x between 2024-01 and 2024-02, on 2024-02-15" in item.detail
+    assert item.remedy is not None
+    lines = item.remedy.split("needs\n")[1]
+    assert "{until: 2024-02-14, unit: decimal}" in lines
+    assert "{from: 2024-02-15, unit: percent}" in lines
+    maker.lake_yaml = lines
+    item = maker.check()["fact_funding", "unit"]
+    assert item.verdict == "ok"
+    assert "declared decimal until 2024-02-14, percent from 2024-02-15" in item.detail
+
+
+def test_switch_of_one_exchange_there_and_back(maker: Maker) -> None:
+    maker.exchange = {asset: "X" if asset in ("A1", "A2") else "Y" for asset in maker.assets}
+    for asset, day in itertools.product(["A1", "A2"], range(31, 60)):
+        maker.rows["fact_funding"][asset, day] = [1.0]  # basis points, February
+    item = maker.check()["fact_funding", "unit"]
+    assert item.verdict == "fail"
+    assert item.remedy is not None
+    maker.lake_yaml = item.remedy.split("needs\n")[1]
+    assert maker.lake_yaml == (
+        "funding:\n  sources:\n    - exchange: X\n      units:\n"
+        "        - {until: 2024-01-31, unit: decimal}\n"
+        "        - {from: 2024-02-01, until: 2024-02-29, unit: bps}\n"
+        "        - {from: 2024-03-01, unit: decimal}"
+    )
+    assert maker.check()["fact_funding", "unit"].verdict == "ok"
+
+
+def test_rates_that_are_percent_all_along(maker: Maker) -> None:
+    for key in maker.rows["fact_funding"]:
+        maker.rows["fact_funding"][key] = [1e-2]
+    assert maker.check()["fact_funding", "unit"].verdict == "fail"
+    maker.lake_yaml = "funding: {units: [{unit: percent}]}"
+    assert maker.check()["fact_funding", "unit"].verdict == "ok"
+
+
+def test_wild_rates_and_sources_that_no_row_has(maker: Maker) -> None:
+    maker.rows["fact_funding"]["A1", 7] = [-0.5]
+    maker.rows["fact_funding"]["A1", 8] = [0.03]  # where venues cap
+    maker.lake_yaml = "funding: {sources: [{exchange: Hyper, interval_hours: 1}]}"
+    items = maker.check()
+    assert "A1 2024-01-08 -50.0%" in items["fact_funding", "wild rates"].detail
+    assert items["fact_funding", "wild rates"].detail.startswith("1 beyond 3%")
+    assert "Hyper" in items["fact_funding", "sources of lake.yaml"].detail
+
+
+def test_tables_that_do_not_overlap(maker: Maker) -> None:
+    for day in range(N_DAYS):
+        del maker.rows["fact_marketcap"]["A4", day]
+        maker.rows["fact_volume"]["B9", day] = [1.0]
+    for asset, day in itertools.product(maker.assets, range(10)):
+        del maker.rows["fact_funding"][asset, day]
+    items = maker.check()
+    assert "1 priced assets are not in it: A4" in items["fact_marketcap", "overlap"].detail
+    assert "1 assets have no price: B9" in items["fact_volume", "overlap"].detail
+    assert "it begins 10 days after BTC" in items["fact_funding", "overlap"].detail
+
+
+def test_exit_code_and_table(tmp_path: Path) -> None:
+    lake = write_sample_lake(tmp_path / "lake", n_assets=45, n_days=400)
+    report = check_lake(open_lake(lake))
+    assert (report.verdict, report.exit_code) == ("warn", 0)
+    (lake / "lake.yaml").unlink()
+    report = check_lake(open_lake(lake))
+    assert (report.verdict, report.exit_code) == ("fail", 1)
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(report_table(report))
+    shown = console.export_text()
+    assert "fact_funding" in shown
+    assert "- exchange: AlphaX" in shown
+
+
+def test_the_check_changes_nothing(tmp_path: Path) -> None:
+    lake = write_sample_lake(tmp_path / "lake", n_assets=45, n_days=200)
+    before = {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in lake.iterdir()}
+    check_lake(open_lake(lake))
+    after = {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in lake.iterdir()}
+    assert after == before
+
+
+def test_sample_lake_has_the_blemishes_of_its_readme(tmp_path: Path) -> None:
+    items = by_check(check_lake(open_lake(write_sample_lake(tmp_path / "lake"))))
+    assert verdicts(items, "fail") == []
+    for name in VALUES:
+        assert items[name, "duplicates"].detail.startswith("10 surplus rows")
+    assert items["fact_price", "impossible values"].detail.count("first:") == 4
+    assert items["fact_price", "gaps of assets"].detail.startswith("6 in 6 assets")
+    assert items["fact_price", "jumps"].detail.startswith("2 one-day moves")
+    assert items["fact_price", "assets that end"].verdict == "warn"
+    assert "percent from" in items["fact_funding", "unit"].detail
+    assert items["fact_funding", "unit"].verdict == "ok"
+    assert items["dim_asset", "flags"].detail == (
+        "2 is_stable, 2 is_wrapped, 1 is_wrapped_stable, 2 is_exchange_token"
+    )
+
+
+def test_real_lake_has_the_blemishes_of_its_readme(real_lake: Path, tmp_path: Path) -> None:
+    report = check_lake(open_lake(real_lake))
+    items = by_check(report)
+    assert report.exit_code == 0
+    assert items["fact_price", "rows"].detail.startswith("500,948 rows, 660 assets, 2021-01-01 to")
+    assert items["fact_funding", "rows"].detail.startswith("300,850 rows, 510 assets, 2023-04-19")
+    assert "percent from 2026-01-13" in items["fact_funding", "unit"].detail
+    assert items["fact_funding", "wild rates"].detail.startswith("2 beyond 3%")
+    assert "2026-01-28: 166 -> 506" in items["fact_marketcap", "breadth"].detail
+    assert items["fact_marketcap", "jumps"].verdict == "warn"
+    assert "around 2025-11-13" in items["fact_volume", "level"].detail
+    assert "2025-10-28 to 2026-02-19" in items["fact_open_interest", "days without rows"].detail
+    assert "at most 1 instrument an asset" in items["fact_open_interest", "depth"].detail
+    assert items["fact_price", "assets that end"].verdict == "warn"
+    assert "TAO 2023-03-06" in items["fact_price", "jumps"].detail
+    assert "SHIB 2021-01-30" in items["fact_price", "jumps"].detail
+    assert "11 is_stable, 1 is_wrapped, 8 is_exchange" in items["dim_asset", "flags"].detail
+
+
+def test_real_lake_without_its_lake_yaml(real_lake: Path, tmp_path: Path) -> None:
+    for file in real_lake.glob("*.parquet"):
+        (tmp_path / file.name).symlink_to(file)
+    item = by_check(check_lake(open_lake(tmp_path)))["fact_funding", "unit"]
+    assert item.verdict == "fail"
+    assert item.remedy is not None
+    assert "{until: 2026-01-12, unit: decimal}" in item.remedy
+    assert "{from: 2026-01-13, unit: percent}" in item.remedy
