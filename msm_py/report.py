@@ -179,7 +179,9 @@ def run_report(folder: Path, *, warehouse: Path | None = None) -> RenderableType
         *_header(run),
         *_section("States", _Fitted(lambda width: _distribution(run, width))),
         *_section("Forward returns by state", *_forward_returns(run)),
-        *_section("Strategy, on test days", _strategy_table(run), _prose(STRATEGY_NOTE, "dim")),
+        *_section(
+            "Strategy, on test days", _strategy_table(run), Text(), _prose(STRATEGY_NOTE, "dim")
+        ),
         *_section("Verdict", _prose(verdict(run))),
         *_section("Coverage and warnings", *_coverage(run)),
         *_section("Files", *_files(run, warehouse or warehouse_path())),
@@ -216,6 +218,7 @@ def runs_table(warehouse: Path, *, limit: int | None = None) -> RenderableType:
         counted = f"the newest {len(shown)} of {counted}"
     return Group(
         _Fitted(lambda width: _list_table(shown, width)),
+        Text(),
         _prose(
             f"{counted} in {_relative(warehouse)}. Net of costs, on test days. Spread: the trade "
             f"edge between the most MAJORS and the most ALTS state over the horizon in brackets; "
@@ -495,7 +498,9 @@ def _forward_returns(run: Run) -> Iterator[RenderableType]:
         ),
         PROSE_WIDTH,
     )
+    yield Text()
     yield _Fitted(lambda width: _edge_table(run, width))
+    yield Text()
     yield _prose(_edge_note(run), "dim")
 
 
