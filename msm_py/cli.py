@@ -221,8 +221,8 @@ def lake_check(
 
     report = check_lake(open_lake(directory))
     out.print(report_table(report))
-    if report.failed:
-        raise typer.Exit(1)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
 
 
 def main() -> None:

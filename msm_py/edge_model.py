@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from msm_py.inference import BootstrapSettings, Edges, edge_names, edges
@@ -74,6 +75,7 @@ def edge_rows(
         return SCHEMA.empty_table()
     settings = {row["run_id"]: row for row in runs.select(list(RUN_COLUMNS)).to_pylist()}
     run_ids = tuple(sorted(set(run_targets["run_id"].to_pylist())))
+    states = states.filter(pc.is_in(states["run_id"], value_set=pa.array(run_ids)))
     state_panel = Panel.of(states, run_ids, "run_id")
     regime = state_panel.matrix(states["regime_order"])
     spell = state_panel.matrix(states["spell"])

@@ -196,18 +196,19 @@ def warnings_of(run: Row, strategy: Row, coverage: Row) -> list[str]:
         found.append(f"{coverage['n_empty_baskets']} baskets are empty: the strategy was flat.")
     if coverage["n_forced_exits"]:
         found.append(
-            f"{coverage['n_forced_exits']} holdings lost their price and left at the last one."
+            f"Forced exits: {coverage['n_forced_exits']}. The price of a holding ended, it left at "
+            "the last one known."
         )
     # both are missing for a run that never held or traded anything
     funded, impacted = coverage["funding_coverage"], coverage["impact_coverage"]
     if run["funding_enabled"] and funded is not None and funded < 0.95:
         found.append(
-            f"Funding rates cover {funded:.0%} of the gross weight held; a missing rate counts 0."
+            f"Funding rates cover {funded:.1%} of the gross weight held; a missing rate counts 0."
         )
     if impacted is not None and impacted < 1:
         found.append(
-            f"Impact could be estimated for {impacted:.0%} of the turnover; the rest is charged "
-            "without it."
+            f"For {1 - impacted:.2%} of the turnover impact could not be estimated; it is charged "
+            "without."
         )
     return found
 
@@ -248,7 +249,7 @@ def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) 
         "short_weighting": target["short_leg"]["weighting"],
         "min_mcap_usd": spec["universe"]["min_mcap_usd"],
         "min_volume_usd": target["short_leg"]["min_volume_usd"],
-        "rebalance": f"every {weekday}" if weekday else f"every {every} days",
+        "rebalance": weekday or ("daily" if every == 1 else f"every {every} days"),
         "execution_lag_days": backtest["execution_lag_days"],
         "taker_fee_bps": backtest["costs"]["taker_fee_bps"],
         "slippage_bps": backtest["costs"]["slippage_bps"],
