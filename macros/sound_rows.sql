@@ -34,7 +34,7 @@ keys as (
 ),
 
 lines as (
-    {%- if dense_along is none %}
+{%- if dense_along is none %}
     select * from keys
     where false
     {%- else %}

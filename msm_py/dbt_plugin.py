@@ -40,10 +40,18 @@ def invocation_started_at() -> datetime:
 
 
 class Plugin(BasePlugin):
-    """Registers the SQL functions and passes MSM_THREADS and MSM_MEMORY_LIMIT to DuckDB."""
+    """Registers the SQL functions and reads MSM_SCRATCH, MSM_THREADS and MSM_MEMORY_LIMIT.
+
+    They are read here and not in profiles.yml, because dbt parses the whole project again when a
+    profile has changed, and the scratch database is another one in every invocation.
+    """
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
-        """Set DuckDB's threads and memory limit from the environment, if given there."""
+        """Set database, threads and memory limit from the environment, where given there.
+
+        The database's file must be called scratch.duckdb, the name by which dbt knows it.
+        """
+        creds.path = os.environ.get("MSM_SCRATCH", creds.path)
         for option in ("threads", "memory_limit"):
             value = os.environ.get(f"MSM_{option.upper()}")
             if value:

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,10 @@ Progress = Callable[[str, str, float], None]
 """Told of every finished node: folder of the model, its name, seconds since the start."""
 
 LOG_FILE: Final = "dbt.log"
+EXPERIMENTS_FILE: Final = "experiments.json"
+# dbt knows the database by its file's stem, so every invocation's is called the same
+DATABASE: Final = "scratch.duckdb"
+PARSED: Final = "partial_parse.msgpack"
 
 
 @dataclass(frozen=True)
@@ -110,22 +114,29 @@ def build(
     """
     with (
         _scratch_folder() as scratch,
-        _environment({**places.environment(), "MSM_SCRATCH": str(scratch / "scratch.duckdb")}),
+        _environment(
+            {
+                **places.environment(),
+                "MSM_SCRATCH": str(scratch / DATABASE),
+                "MSM_EXPERIMENTS_FILE": str(scratch / EXPERIMENTS_FILE),
+            }
+        ),
     ):
-        given = scratch / "experiments.json"
-        given.write_text(json.dumps({"experiments": list(experiments)}))
+        (scratch / EXPERIMENTS_FILE).write_text(json.dumps({"experiments": list(experiments)}))
+        target = scratch / "target"
+        target.mkdir()
         arguments = [
             "build",
             "--exclude-resource-type",
             "unit_test",
             "--vars",
-            json.dumps({"experiments_file": str(given)}),
+            json.dumps({"experiments_file": "$MSM_EXPERIMENTS_FILE"}),
             "--project-dir",
             str(project_dir()),
             "--profiles-dir",
             str(project_dir()),
             "--target-path",
-            str(scratch / "target"),
+            str(target),
             "--log-path",
             str(scratch),
             "--log-level",
@@ -133,8 +144,9 @@ def build(
             "--log-level-file",
             "debug",
         ]
-        failures = _invoke(arguments, progress)
-        outcomes = _outcomes(scratch / "scratch.duckdb")
+        with _parsed_before(target):
+            failures = _invoke(arguments, progress)
+        outcomes = _outcomes(scratch / DATABASE)
         if outcomes is None or len(outcomes) < len(experiments):
             raise _error(failures, scratch / LOG_FILE)
         return outcomes
@@ -220,12 +232,33 @@ def clear_message(failure: str) -> str | None:
 
 
 @contextmanager
+def _parsed_before(target: Path) -> Iterator[None]:
+    """Let dbt start from what it parsed in an earlier invocation, and keep what it parsed now.
+
+    dbt itself sees what has changed since and parses that again.
+    """
+    kept = _target_root() / PARSED
+    with suppress(OSError):
+        shutil.copyfile(kept, target / PARSED)
+    yield
+    with suppress(OSError):
+        fresh = target / f"{PARSED}.new"
+        shutil.copyfile(target / PARSED, fresh)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(fresh, kept)
+
+
+def _target_root() -> Path:
+    return Path(os.environ.get("MSM_TARGET", project_dir() / "target" / "msm"))
+
+
+@contextmanager
 def _scratch_folder() -> Iterator[Path]:
     """Yield a folder for one invocation, gone afterwards."""
-    root = Path(os.environ.get("MSM_TARGET", project_dir() / "target"))
+    root = _target_root()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="msm-", dir=root))
+        folder = Path(tempfile.mkdtemp(prefix="run-", dir=root))
     except OSError:  # the code may be installed read-only
         folder = Path(tempfile.mkdtemp(prefix="msm-"))
     try:

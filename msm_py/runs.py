@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -146,7 +147,9 @@ def given_experiments(experiments_json: str, experiments_file: str) -> Given:
     experiments_json
         The variable ``experiments`` as JSON text.
     experiments_file
-        The variable ``experiments_file``, the path of a JSON file with such a list, or empty.
+        The variable ``experiments_file``, the path of a JSON file with such a list, or empty. It
+        may name environment variables ($NAME): dbt parses the project again when a variable has
+        changed, so a constant one that points elsewhere saves seconds.
 
     Raises
     ------
@@ -163,7 +166,8 @@ def given_experiments(experiments_json: str, experiments_file: str) -> Given:
                 received="experiments and experiments_file",
                 remedy="give one of them",
             )
-        given, where = experiments.read_experiments_file(experiments_file), experiments_file
+        where = os.path.expandvars(experiments_file)
+        given = experiments.read_experiments_file(where)
     expected = {}
     if isinstance(given, list):
         expected = {

@@ -1,0 +1,78 @@
+-- Macros on given rows, by hand: a row per macro whose result is not the expected one.
+{{ config(tags=['project']) }}
+{%- set by_day = 'order by date' %}
+with
+days as (
+    select
+        date '2024-01-01' + cast(day as integer) as date,
+        day,
+        [1, 2, null, 4, 5][day + 1] as x,
+        [50, 100, 0, 100, 100][day + 1] as y,
+        [0.5, -0.5, 1, -1, 0.5][day + 1] as r,
+        case when day = 0 then 7 end as seen
+    from range(5) as days (day)
+),
+
+strategies as (
+    select
+        true as walk_forward,
+        3 as lookback_window_days,
+        3 as test_window_days,
+        2 as min_test_days,
+        date '2024-01-01' as first_date,
+        date '2024-01-10' as last_date
+),
+
+by_macro as (
+    select
+        date,
+        {{ trailing('avg', 'x', 2, by_day) }} as trailing_mean,
+        {{ trailing_slope('y', 5, by_day) }} as trailing_slope,
+        {{ carried_forward('seen', 2) }} as carried_forward,
+        {{ compounded('r', by_day) }} as compounded
+    from days
+    window known as (order by date rows between unbounded preceding and current row)
+),
+
+checks as (
+    -- the third value is missing, so are the windows that hold it
+    select
+        'trailing' as macro,
+        list(trailing_mean order by date) = [null, 1.5, null, null, 4.5] as is_right
+    from by_macro
+    union all
+    -- (-2 x 50 - 1 x 100 + 0 x 0 + 1 x 100 + 2 x 100) / (4 + 1 + 0 + 1 + 4)
+    select
+        'trailing_slope' as macro,
+        list(trailing_slope order by date) = [null, null, null, null, 10.0] as is_right
+    from by_macro
+    union all
+    select
+        'carried_forward' as macro,
+        list(carried_forward order by date) = [7, 7, 7, null, null] as is_right
+    from by_macro
+    union all
+    -- after a loss of everything nothing comes back
+    select
+        'compounded' as macro,
+        list(round(compounded, 12) order by date) = [1.5, 0.75, 1.5, 0, 0] as is_right
+    from by_macro
+    union all
+    -- a plain sum of doubles gives 0.9999999999999999
+    select
+        'exact_sum' as macro,
+        {{ exact_sum('tenth') }} = 1 as is_right
+    from (select cast(0.1 as double) as tenth from range(10)) as tenths
+    union all
+    -- lookback 0 to 2, windows 3 to 5 and 6 to 8, a tail of one day that is too short
+    select
+        'is_test_day' as macro,
+        list(day order by day) = [3, 4, 5, 6, 7, 8] as is_right
+    from range(10) as ten_days (day)
+    cross join strategies
+    where {{ is_test_day('day') }}
+)
+
+select *
+from checks
+where not coalesce(is_right, false)
