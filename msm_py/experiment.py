@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -45,10 +45,14 @@ __all__ = [
     "read_experiments_file",
     "resolve",
     "run_id",
+    "short_hash",
     "universe_id",
+    "validated",
+    "with_window",
 ]
 
 Resolved = dict[str, Any]
+E = TypeVar("E", bound=Experiment)
 
 
 # --- In ------------------------------------------------------------------------------------------
@@ -77,8 +81,8 @@ def load_experiment(
         Anything wrong with the file or what stands in it.
     """
     raw = read_yaml_map(Path(path))
-    raw, names = _with_window(raw, start, end)
-    return _validated(raw, prefix=f"{path}: ", names=names)
+    raw, names = with_window(raw, start, end)
+    return validated(Experiment, raw, prefix=f"{path}: ", names=names)
 
 
 def load_experiments(
@@ -135,7 +139,7 @@ def from_resolved(spec: object, *, where: str = "experiment") -> Experiment:
     >>> x.features[0].weight, x.target.short_leg.n
     (0.2, 20)
     """
-    return _validated(spec, prefix=f"{where}.")
+    return validated(Experiment, spec, prefix=f"{where}.")
 
 
 def experiments_from_vars(value: object, *, where: str = "experiments") -> list[Experiment]:
@@ -206,14 +210,29 @@ def read_experiments_file(path: str | Path) -> object:
     return data["experiments"] if isinstance(data, dict) and list(data) == ["experiments"] else data
 
 
-def _validated(raw: object, *, prefix: str, names: Mapping[str, str] | None = None) -> Experiment:
+def validated(
+    model: type[E], raw: object, *, prefix: str, names: Mapping[str, str] | None = None
+) -> E:
+    """Validate an experiment or a sweep; ``prefix`` and ``names`` as in `translate`.
+
+    Raises
+    ------
+    MsmError
+        The finding that most likely caused the others; a sweep where one experiment is expected.
+    """
+    if isinstance(raw, dict) and "sweep" in raw and "sweep" not in model.model_fields:
+        raise MsmError(
+            "this file is a sweep" if prefix.endswith(": ") else "this is a sweep",
+            where=f"{prefix}sweep",
+            remedy="run it with `msm sweep`",
+        )
     try:
-        return Experiment.model_validate(raw, context={"feature_ids": list(feature_registry())})
+        return model.model_validate(raw, context={"feature_ids": list(feature_registry())})
     except ValidationError as error:
         raise translate(error, raw, prefix, names) from None
 
 
-def _with_window(
+def with_window(
     raw: dict[str, Any], start: date | str | None, end: date | str | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Lay the dates of the command line over the file's, and say which keys came from there."""
@@ -289,7 +308,7 @@ def universe_id(resolved: Mapping[str, Any]) -> str:
     resolved
         A dict from `resolve`.
     """
-    return _hash(_universe(resolved))
+    return short_hash(_universe(resolved))
 
 
 def basket_id(resolved: Mapping[str, Any]) -> str:
@@ -301,7 +320,7 @@ def basket_id(resolved: Mapping[str, Any]) -> str:
         A dict from `resolve`.
     """
     leg = resolved["target"]["short_leg"]
-    return _hash({**_universe(resolved), "n": leg["n"], "weighting": leg["weighting"]})
+    return short_hash({**_universe(resolved), "n": leg["n"], "weighting": leg["weighting"]})
 
 
 def feature_key(feature: Mapping[str, Any]) -> str:
@@ -342,7 +361,7 @@ def run_id(resolved: Mapping[str, Any], lake_fingerprint: str, code_fingerprint:
         ``<experiment_id>-<10 hex digits>``.
     """
     question = {"spec": resolved, "lake": lake_fingerprint, "code": code_fingerprint}
-    return f"{resolved['experiment_id']}-{_hash(question)}"
+    return f"{resolved['experiment_id']}-{short_hash(question)}"
 
 
 def _universe(resolved: Mapping[str, Any]) -> dict[str, Any]:
@@ -355,5 +374,6 @@ def _universe(resolved: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _hash(value: Mapping[str, Any]) -> str:
+def short_hash(value: Mapping[str, Any]) -> str:
+    """Return the 10 hex digits that stand for a resolved dict, or a part of one, in ids."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:10]

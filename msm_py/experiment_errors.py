@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from msm_py.errors import MsmError
-from msm_py.experiment_schema import Experiment
+from msm_py.experiment_schema import SweepFile
 from msm_py.experiment_values import did_you_mean
 
 RETIRED = {
@@ -184,7 +184,7 @@ def _section_in(annotation: object) -> type[BaseModel] | None:
 
 
 def _section_at(location: Location) -> type[BaseModel] | None:
-    section: type[BaseModel] | None = Experiment
+    section: type[BaseModel] | None = SweepFile
     for part in location:
         if isinstance(part, int):
             continue
@@ -204,7 +204,7 @@ def _field_at(location: Location) -> FieldInfo | None:
     return None
 
 
-def _places(section: type[BaseModel] = Experiment, prefix: str = "") -> Iterator[str]:
+def places(section: type[BaseModel] = SweepFile, prefix: str = "") -> Iterator[str]:
     """Yield the dotted path of every key; items of a list as ``features[]``."""
     for name, field in section.model_fields.items():
         path = _join(prefix, name)
@@ -212,7 +212,7 @@ def _places(section: type[BaseModel] = Experiment, prefix: str = "") -> Iterator
         inner = _section_in(field.annotation)
         if inner is not None:
             listed = "tuple[" in str(field.annotation)
-            yield from _places(inner, f"{path}[]" if listed else path)
+            yield from places(inner, f"{path}[]" if listed else path)
 
 
 def _place_of(location: Location) -> str:
@@ -224,14 +224,14 @@ def _place_of(location: Location) -> str:
     section = _section_at(tuple(parents))
     here = list(section.model_fields) if section is not None else []
     close = did_you_mean(name, here)
-    places = list(_places())
-    elsewhere = [place for place in places if place.rsplit(".", 1)[-1] == name]
+    known = list(places())
+    elsewhere = [place for place in known if place.rsplit(".", 1)[-1] == name]
     if elsewhere:
         return f"it belongs at {elsewhere[0]}"
     if close:
         return f"did you mean {_join(parent, close)}?"
-    close = did_you_mean(name, [place.rsplit(".", 1)[-1] for place in places])
-    for place in places:
+    close = did_you_mean(name, [place.rsplit(".", 1)[-1] for place in known])
+    for place in known:
         if close is not None and place.rsplit(".", 1)[-1] == close:
             return f"did you mean {place}?"
     return f"remove it; the keys here are {', '.join(here)}"

@@ -13,7 +13,7 @@ import math
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -68,6 +68,7 @@ DEFAULT_POSITION_SCALE: dict[int, dict[str, float]] = {
 DEFAULT_STRONG_CUT = 1.5
 FEATURES_WITH_PARAMS = ("funding_skew", "funding_heating")
 WEIGHT_TOLERANCE = 1e-9
+MOST_VARIANTS = 100_000
 
 # --- Sections ----------------------------------------------------------------------------------
 
@@ -567,6 +568,109 @@ class Experiment(Section):
         self._fill(backtest=self.backtest.model_copy(update=filled))
 
 
+# --- Sweeps --------------------------------------------------------------------------------------
+
+
+H = TypeVar("H", int, float)
+Whole = Annotated[int, BeforeValidator(read_integer)]
+Values = Annotated[tuple[Any, ...], Field(min_length=1)]
+PAIR = {"minItems": 2, "maxItems": 2}
+
+
+def _ordered_pair(pair: tuple[H, ...]) -> tuple[H, ...]:
+    if len(pair) != 2 or not pair[0] < pair[1]:
+        raise rule(
+            "{name} must be two numbers, the smaller one first",
+            remedy="write them as a list, such as [1, 2]",
+        )
+    return pair
+
+
+class Range(Section):
+    """How one value is drawn; exactly one of the keys."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    uniform: Annotated[tuple[Number, ...], AfterValidator(_ordered_pair)] | None = Field(
+        default=None, description="Evenly between two numbers.", json_schema_extra=PAIR
+    )
+    log_uniform: Annotated[tuple[Positive, ...], AfterValidator(_ordered_pair)] | None = Field(
+        default=None,
+        description="Between two numbers above 0, evenly in their logarithm.",
+        json_schema_extra=PAIR,
+    )
+    integer: Annotated[tuple[Whole, ...], AfterValidator(_ordered_pair)] | None = Field(
+        default=None, description="A whole number, both ends included.", json_schema_extra=PAIR
+    )
+    choice: Values | None = Field(default=None, description="One of these values.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_kind(cls, data: Any) -> Any:
+        kinds = list(cls.model_fields)
+        if isinstance(data, dict) and len(data) == 1 and next(iter(data)) in kinds:
+            return data
+        close = did_you_mean(str(next(iter(data), "")), kinds) if isinstance(data, dict) else None
+        raise rule(
+            "{name} must say how it is drawn, in one way",
+            remedy=(f"did you mean {close}? " if close else "")
+            + "write {uniform: [0, 1]}, {log_uniform: [1, 100]}, {integer: [1, 9]} or "
+            "{choice: [a, b]}",
+        )
+
+
+class RandomDraws(Section):
+    """Seeded draws of several values at once."""
+
+    n: Annotated[int, Field(ge=1, le=MOST_VARIANTS), BeforeValidator(read_integer)] = Field(
+        description="Number of draws."
+    )
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(read_integer)] = Field(
+        default=42, description="Seed of the random numbers."
+    )
+    ranges: Annotated[dict[Text, Range], Field(min_length=1)] = Field(
+        description="Map dotted path: how its value is drawn."
+    )
+
+
+class Sweep(Section):
+    """Variants of an experiment: each grid point, with each row of the zip, with each draw."""
+
+    grid: dict[Text, Values] = Field(
+        default={}, description="Map dotted path: list of values; all combinations."
+    )
+    zip: dict[Text, Values] = Field(
+        default={},
+        description="Map dotted path: list of values; lists of one length, walked together.",
+    )
+    random: RandomDraws | None = Field(default=None, description="Random draws.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        lengths = {path: len(values) for path, values in self.zip.items()}
+        if len(set(lengths.values())) > 1:
+            raise rule(
+                "the lists under zip differ in length",
+                key="zip",
+                received=", ".join(f"{path} {length}" for path, length in lengths.items()),
+                remedy="give them one length, or move them to grid for all combinations",
+            )
+        if not (self.grid or self.zip or self.random):
+            raise rule(
+                "the sweep changes nothing", remedy="give it at least one of grid, zip and random"
+            )
+        return self
+
+
+class SweepFile(Experiment):
+    """An experiment and what to vary in it."""
+
+    # Without the key a file is a plain experiment; an empty key is an error, hence no `| None`.
+    sweep: Sweep = Field(
+        default_factory=Sweep, description="Makes the file a sweep: run it with `msm sweep`."
+    )
+
+
 # --- JSON Schema for editors ---------------------------------------------------------------------
 
 NUMBER_AS_TEXT = r"^[+-]?[0-9][0-9_]*(\.[0-9_]*)?([eE][+-]?[0-9]+)?$"
@@ -586,7 +690,7 @@ def json_schema(feature_ids: Sequence[str] | None = None) -> dict[str, Any]:
         A JSON Schema (draft 7 vocabulary). Cross-field rules are not in it.
     """
     known = list(feature_registry() if feature_ids is None else feature_ids)
-    schema = _for_editors(Experiment.model_json_schema())
+    schema = _for_editors(SweepFile.model_json_schema())
     schema["$defs"]["Feature"]["properties"]["id"]["enum"] = known
     return {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
 

@@ -4,13 +4,12 @@
 with
 days as (
     select
-        date '2024-01-01' + cast(day as integer) as date,
-        day,
-        [1, 2, null, 4, 5][day + 1] as x,
-        [50, 100, 0, 100, 100][day + 1] as y,
-        [0.5, -0.5, 1, -1, 0.5][day + 1] as r,
-        case when day = 0 then 7 end as seen
-    from range(5) as days (day)
+        date '2024-01-01' + place as date,
+        [1, 2, null, 4, 5][place + 1] as x,
+        [50, 100, 0, 100, 100][place + 1] as y,
+        [0.5, -0.5, 1, -1, 0.5][place + 1] as r,
+        case when place = 0 then 7 end as seen
+    from (select cast(unnest(range(5)) as integer) as place) as places
 ),
 
 strategies as (
@@ -37,40 +36,40 @@ by_macro as (
 checks as (
     -- the third value is missing, so are the windows that hold it
     select
-        'trailing' as macro,
+        'trailing' as macro_name,
         list(trailing_mean order by date) = [null, 1.5, null, null, 4.5] as is_right
     from by_macro
     union all
     -- (-2 x 50 - 1 x 100 + 0 x 0 + 1 x 100 + 2 x 100) / (4 + 1 + 0 + 1 + 4)
     select
-        'trailing_slope' as macro,
+        'trailing_slope' as macro_name,
         list(trailing_slope order by date) = [null, null, null, null, 10.0] as is_right
     from by_macro
     union all
     select
-        'carried_forward' as macro,
+        'carried_forward' as macro_name,
         list(carried_forward order by date) = [7, 7, 7, null, null] as is_right
     from by_macro
     union all
     -- after a loss of everything nothing comes back
     select
-        'compounded' as macro,
+        'compounded' as macro_name,
         list(round(compounded, 12) order by date) = [1.5, 0.75, 1.5, 0, 0] as is_right
     from by_macro
     union all
     -- a plain sum of doubles gives 0.9999999999999999
     select
-        'exact_sum' as macro,
+        'exact_sum' as macro_name,
         {{ exact_sum('tenth') }} = 1 as is_right
     from (select cast(0.1 as double) as tenth from range(10)) as tenths
     union all
     -- lookback 0 to 2, windows 3 to 5 and 6 to 8, a tail of one day that is too short
     select
-        'is_test_day' as macro,
-        list(day order by day) = [3, 4, 5, 6, 7, 8] as is_right
-    from range(10) as ten_days (day)
+        'is_test_day' as macro_name,
+        list(places.place order by places.place) = [3, 4, 5, 6, 7, 8] as is_right
+    from (select unnest(range(10)) as place) as places
     cross join strategies
-    where {{ is_test_day('day') }}
+    where {{ is_test_day('places.place') }}
 )
 
 select *

@@ -1,5 +1,5 @@
--- The weights of a basket sum to 1 on each day; what a leg holds sums to 1 less its cash. Rounding of
--- sums of quotients is allowed for.
+-- The weights of a basket sum to 1 on each day; what a leg holds sums to 1 less its cash. Rounding
+-- of sums of quotients is allowed for.
 with
 sums as (
     select

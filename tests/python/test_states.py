@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -172,14 +173,8 @@ def test_a_stronger_state_never_leaves_further_than_a_weaker_one(
     rules: Rules, age: int, score: float
 ) -> None:
     """Whatever the score, the states keep their order."""
-    starts = [  # a score for each state, held until it has the age
-        [cut, *rules.cuts, cut][0]
-        for cut in (
-            rules.cuts[0] - 1,
-            *((a + b) / 2 for a, b in zip(rules.cuts, rules.cuts[1:], strict=False)),
-            rules.cuts[-1] + 1,
-        )
-    ]
+    between = [(a + b) / 2 for a, b in itertools.pairwise(rules.cuts)]
+    starts = [rules.cuts[0] - 1, *between, rules.cuts[-1] + 1]  # a score of each state
     found = machine([[start] * (age + 1) + [score] for start in starts], [rules] * len(starts))
     assert [states[0][0] for states in found] == list(range(len(starts)))
     ends = [states[-1][0] for states in found]

@@ -1,0 +1,709 @@
+"""Run folders and the warehouse made of them: wholly or not at all, and never wrong quietly."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from lakes import tiny_lake, tiny_spec
+from pipeline import ROOT, run_experiments
+from test_oracle import spec_of
+
+from msm_py import artifacts, warehouse
+from msm_py.artifacts import PanelFiles, RowsByKey
+from msm_py.code_fingerprint import NUMERIC_MODULES, SQL_FOLDERS, code_fingerprint
+from msm_py.errors import MsmError
+
+DAYS = [date(2024, 1, 1) + timedelta(days=i) for i in range(4)]
+
+
+# --- A made-up run -------------------------------------------------------------------------------
+
+
+def doubles(names: tuple[str, ...], value: float = 0.5) -> dict[str, list[float]]:
+    return {name: [value] * len(DAYS) for name in names}
+
+
+def panel_rows(key: str = "p", weight: float = 1.0) -> tuple[RowsByKey, RowsByKey]:
+    """Return baskets and features of one panel."""
+    baskets = {
+        "panel_id": [key] * len(DAYS),
+        "date": DAYS,
+        "asset_id": ["AAA"] * len(DAYS),
+        "rank": pa.array([1] * len(DAYS), pa.int32()),
+        **doubles(("marketcap_usd", "weight"), weight),
+    }
+    features = {
+        "panel_id": [key] * len(DAYS),
+        "date": DAYS,
+        "feature_id": ["momentum"] * len(DAYS),
+        **doubles(("raw_value", "z_score")),
+    }
+    return tuple(
+        RowsByKey(pa.table(columns), "panel_id", ["date"]) for columns in (baskets, features)
+    )
+
+
+def panel_files(scratch: Path, *, weight: float = 1.0) -> dict[str, tuple[PanelFiles, str]]:
+    scratch.mkdir(parents=True, exist_ok=True)
+    baskets, features = panel_rows(weight=weight)
+    return {
+        artifacts.BASKET: (PanelFiles("b", baskets, artifacts.BASKET_COLUMNS, scratch), "p"),
+        artifacts.FEATURES: (PanelFiles("f", features, artifacts.FEATURES_COLUMNS, scratch), "p"),
+    }
+
+
+def run_files(panels: dict[str, tuple[PanelFiles, str]], sharpe: float = 1.0) -> dict[str, Any]:
+    """Return what stands in the other files of a small run."""
+    timeseries = {
+        "date": DAYS,
+        **doubles(("score", "feature_coverage")),
+        "regime": ["BALANCED"] * len(DAYS),
+        "regime_age_days": pa.array(range(len(DAYS)), pa.int32()),
+    }
+    returns = {
+        "date": DAYS,
+        **doubles(artifacts.RETURNS_COLUMNS[1:-1]),
+        "is_test_day": [True] * len(DAYS),
+    }
+    stability = {"n_days": 4, "n_spells": 1, "total_switches": 0, "switches_per_year": 0.0}
+    shares = {"regime": "BALANCED", "n_days": 4, "n_spells": 1, "pct": 100.0}
+    return {
+        artifacts.MANIFEST: {
+            "spec": tiny_spec(),
+            "finished_at": "2024-05-01T12:00:00.000+00:00",
+            "git_commit": None,
+            "git_dirty": None,
+            "duration_seconds": 1.5,
+        },
+        artifacts.METRICS: {
+            "stability": {
+                **stability,
+                "avg_regime_duration_days": 4.0,
+                "regime_distribution": [shares],
+                "regime_transitions": [],
+            },
+            "warnings": ["Made up."],
+        },
+        artifacts.REGIME_EVALUATION: {
+            "regime_statistics": [{"horizon_days": 1, "regime": "BALANCED", "n": 4}],
+            "edges": [{"horizon_days": 1, "edge": "spread", "estimate": None}],
+        },
+        artifacts.REGIME_METRICS: "regime,position_scale,n_days,total_net\nBALANCED,0.0,4,\n",
+        artifacts.REGIME_TIMESERIES: pa.table(timeseries),
+        artifacts.RETURNS: pa.table(returns),
+        artifacts.CATALOG_ENTRY: {
+            "title": "Made up",
+            "net_sharpe": sharpe,
+            "n_days": 4,
+            "first_date": DAYS[0],
+            "last_date": DAYS[-1],
+            "basket_panel": panels[artifacts.BASKET][0].content_id("p"),
+            "feature_panel": panels[artifacts.FEATURES][0].content_id("p"),
+        },
+    }
+
+
+def write_made_up_run(runs: Path, run_id: str, *, sharpe: float = 1.0, weight: float = 1.0) -> bool:
+    scratch = runs.parent / "scratch" / run_id
+    panels = panel_files(scratch, weight=weight)
+    runs.mkdir(parents=True, exist_ok=True)
+    return artifacts.write_run(run_id, runs, run_files(panels, sharpe), panels)
+
+
+ALL_FILES = sorted(
+    (
+        artifacts.MANIFEST,
+        artifacts.METRICS,
+        artifacts.REGIME_EVALUATION,
+        artifacts.REGIME_METRICS,
+        artifacts.REGIME_TIMESERIES,
+        artifacts.RETURNS,
+        artifacts.BASKET,
+        artifacts.FEATURES,
+        artifacts.CATALOG_ENTRY,
+    )
+)
+
+
+def names(folder: Path) -> list[str]:
+    """Return everything in a folder, hidden or not."""
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def full_disk(*_: object, **__: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+# --- A run folder, wholly or not at all ----------------------------------------------------------
+
+
+def test_a_run_has_all_files_and_can_be_read_by_others(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    assert write_made_up_run(runs, "x-1")
+    assert names(runs) == ["x-1"]
+    assert names(runs / "x-1") == ALL_FILES
+    assert (runs / "x-1").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("name", [*ALL_FILES, "the rename"])
+def test_full_disk_at_any_file_leaves_nothing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails_at(real: Callable[..., Any], position: int) -> Callable[..., Any]:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            path = Path(args[position])
+            if path.name == name and path.parent.parent.name == "runs":
+                path.write_bytes(b"the first bytes")
+                full_disk()
+            return real(*args, **kwargs)
+
+        return wrapped
+
+    monkeypatch.setattr(pq, "write_table", fails_at(pq.write_table, 1))
+    monkeypatch.setattr(Path, "write_text", fails_at(Path.write_text, 0))
+    monkeypatch.setattr(os, "link", fails_at(os.link, 1))
+    if name == "the rename":
+        monkeypatch.setattr(Path, "rename", full_disk)
+    with pytest.raises(MsmError, match="No space left on device") as caught:
+        write_made_up_run(tmp_path / "runs", "x-1")
+    assert "nothing of it was kept" in str(caught.value)
+    assert str(tmp_path / "runs" / "x-1") in str(caught.value)
+    assert names(tmp_path / "runs") == []
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(artifacts, "write_json", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_made_up_run(tmp_path / "runs", "x-1")
+    assert names(tmp_path / "runs") == []
+
+
+def test_nan_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_made_up_run(tmp_path / "runs", "x-1", sharpe=float("nan"))
+    assert names(tmp_path / "runs") == []
+
+
+def test_a_run_that_is_there_wins(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    assert write_made_up_run(runs, "x-1", sharpe=1.0)
+    before = (runs / "x-1" / artifacts.CATALOG_ENTRY).read_bytes()
+    assert not write_made_up_run(runs, "x-1", sharpe=2.0)
+    assert (runs / "x-1" / artifacts.CATALOG_ENTRY).read_bytes() == before
+    assert names(runs) == ["x-1"]
+
+
+def test_another_process_that_finishes_first_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    real = Path.rename
+
+    def late(self: Path, target: Path) -> Path:
+        if target.name == "x-1":  # between our check and our rename
+            target.mkdir()
+            (target / "theirs").write_text("")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    assert not write_made_up_run(runs, "x-1")
+    assert names(runs) == ["x-1"]
+    assert names(runs / "x-1") == ["theirs"]
+
+
+def test_of_many_that_write_the_same_run_one_does(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    panels = [panel_files(tmp_path / f"scratch{i}") for i in range(8)]
+    written: list[bool] = []
+    start = threading.Barrier(8)
+
+    def write(own: dict[str, tuple[PanelFiles, str]]) -> None:
+        files = run_files(own)
+        start.wait()
+        written.append(artifacts.write_run("x-1", runs, files, own))
+
+    threads = [threading.Thread(target=write, args=(own,)) for own in panels]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(written) == [False] * 7 + [True]
+    assert names(runs) == ["x-1"]
+    assert names(runs / "x-1") == ALL_FILES
+
+
+# --- Shared panels -------------------------------------------------------------------------------
+
+
+def test_runs_share_a_panel_by_hard_link(tmp_path: Path) -> None:
+    files, panel = panel_files(tmp_path)[artifacts.BASKET]
+    for name in ("one", "two"):
+        files.put(panel, tmp_path / name)
+    assert (tmp_path / "one").samefile(tmp_path / "two")
+    columns = pq.read_schema(tmp_path / "one").names
+    assert columns == list(artifacts.BASKET_COLUMNS)
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP])
+def test_where_links_cannot_be_a_panel_is_copied(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_link(*_: object) -> NoReturn:
+        raise OSError(code, os.strerror(code))
+
+    files, panel = panel_files(tmp_path)[artifacts.BASKET]
+    files.put(panel, tmp_path / "linked")
+    monkeypatch.setattr(os, "link", no_link)
+    files.put(panel, tmp_path / "copied")
+    assert not (tmp_path / "linked").samefile(tmp_path / "copied")
+    assert (tmp_path / "linked").read_bytes() == (tmp_path / "copied").read_bytes()
+
+
+def test_content_id_is_that_of_the_bytes(tmp_path: Path) -> None:
+    same, other = tmp_path / "same", tmp_path / "other"
+    files, panel = panel_files(tmp_path)[artifacts.BASKET]
+    files.put(panel, tmp_path / "file")
+    digest = hashlib.sha256((tmp_path / "file").read_bytes()).hexdigest()
+    assert digest.startswith(files.content_id(panel))
+    assert len(files.content_id(panel)) == 16
+    assert panel_files(same)[artifacts.BASKET][0].content_id(panel) == files.content_id(panel)
+    changed = panel_files(other, weight=0.5)[artifacts.BASKET][0]
+    assert changed.content_id(panel) != files.content_id(panel)
+
+
+# --- Finding runs --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three_runs(tmp_path: Path) -> Path:
+    for name in ("base-1a", "base-1b", "weekly-2c", ".weekly-unfinished", ".panels-x"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "notes.txt").write_text("a file is no run")
+    return tmp_path
+
+
+def test_existing_runs_are_the_visible_folders(three_runs: Path) -> None:
+    assert artifacts.existing_runs(three_runs) == ["base-1a", "base-1b", "weekly-2c"]
+    assert artifacts.existing_runs(three_runs / "nowhere") == []
+
+
+def test_find_run(three_runs: Path) -> None:
+    assert artifacts.find_run(three_runs, "base-1a") == three_runs / "base-1a"
+    assert artifacts.find_run(three_runs, "week") == three_runs / "weekly-2c"
+    (three_runs / "base-1").mkdir()  # a whole id wins over those that begin with it
+    assert artifacts.find_run(three_runs, "base-1") == three_runs / "base-1"
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ("base", ("several runs begin with this id", "base", "base-1a, base-1b")),
+        ("weekyl-2c", ("there is no such run", "did you mean weekly-2c?")),
+        (".weekly", ("there is no such run",)),
+        ("zzz", ("there is no such run", "zzz", "`msm list` shows what is there")),
+    ],
+)
+def test_find_run_says_what_there_is(given: str, parts: tuple[str, ...], three_runs: Path) -> None:
+    with pytest.raises(MsmError) as caught:
+        artifacts.find_run(three_runs, given)
+    for part in (*parts, str(three_runs)):
+        assert part in str(caught.value)
+
+
+def test_remove_run(three_runs: Path) -> None:
+    artifacts.remove_run(three_runs, "base-1a")
+    artifacts.remove_run(three_runs, "never was")
+    assert artifacts.existing_runs(three_runs) == ["base-1b", "weekly-2c"]
+
+
+# --- Code fingerprint ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the code, which `code_fingerprint` looks at."""
+    for folder in (*SQL_FOLDERS, "msm_py"):
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copyfile(ROOT / "dbt_project.yml", tmp_path / "dbt_project.yml")
+    monkeypatch.setenv("MSM_PROJECT_DIR", str(tmp_path))
+    code_fingerprint.cache_clear()
+    yield tmp_path
+    code_fingerprint.cache_clear()
+
+
+def fingerprint_now() -> str:
+    code_fingerprint.cache_clear()
+    return code_fingerprint()
+
+
+def append(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as opened:
+        opened.write(text)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "models/features/breadth.sql",
+        "models/states/states.py",
+        "models/new.sql",
+        "macros/exact_sum.sql",
+        "seeds/excluded_assets.csv",
+        *(f"msm_py/{name}.py" for name in NUMERIC_MODULES),
+    ],
+)
+def test_what_computes_is_in_the_fingerprint(file: str, project: Path) -> None:
+    before = fingerprint_now()
+    append(project / file, "\n")
+    assert fingerprint_now() != before
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "README.md",
+        "docs/methodology.md",
+        "experiments/msm/msm_v1_baseline.yaml",
+        "models/features/breadth.yml",
+        "models/states/__pycache__/states.cpython-311.pyc",
+        "msm_py/cli.py",
+        "msm_py/report.py",
+        "msm_py/lake_check.py",
+        "msm_py/sample_lake.py",
+    ],
+)
+def test_what_does_not_compute_is_not(file: str, project: Path) -> None:
+    before = fingerprint_now()
+    append(project / file, "# nothing that computes\n")
+    assert fingerprint_now() == before
+
+
+def test_line_ends_do_not_count_but_names_and_versions_do(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = fingerprint_now()
+    for folder in (*SQL_FOLDERS, "msm_py"):
+        for file in (x for x in (project / folder).rglob("*") if x.is_file()):
+            file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    assert fingerprint_now() == before
+    (project / "macros" / "exact_sum.sql").rename(project / "macros" / "renamed.sql")
+    renamed = fingerprint_now()
+    assert renamed != before
+    monkeypatch.setattr(duckdb, "__version__", "9.9.9")
+    assert fingerprint_now() != renamed
+
+
+# modules that models import and that decide no number of a run, each with the reason why
+NOT_NUMERIC = {
+    "__init__": "holds the version",
+    "code_fingerprint": "works the fingerprint out",
+    "errors": "messages",
+    "experiment_errors": "messages",
+    "experiment_values": "reads a file into the resolved experiment, which the run id hashes",
+    "experiment_yaml": "reads a file into the resolved experiment, which the run id hashes",
+    "project": "where the project lies",
+    "registry": "reads a seed, which is in the fingerprint",
+    "run_batch": "which folders are written, not what stands in them",
+    "warehouse": "made from run folders; made again when its version changes",
+}
+
+
+def imported_modules(file: Path) -> set[str]:
+    """Return the modules of msm_py that a file imports, anywhere in it."""
+    package = {path.stem for path in (ROOT / "msm_py").glob("*.py")}
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "msm_py":
+            found |= {name.name if name.name in package else "__init__" for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("msm_py."):
+            found.add(str(node.module).split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {
+                name.name.split(".")[1] for name in node.names if name.name.startswith("msm_py.")
+            }
+    return found
+
+
+def test_every_module_that_models_import_is_in_the_fingerprint_or_decides_no_number() -> None:
+    waiting = {"dbt_plugin"}  # profiles.yml names it
+    for model in (ROOT / "models").rglob("*.py"):
+        waiting |= imported_modules(model)
+    seen: set[str] = set()
+    while waiting:
+        module = waiting.pop()
+        seen.add(module)
+        waiting |= imported_modules(ROOT / "msm_py" / f"{module}.py") - seen
+    assert {"states", "bootstrap", "inference", "lake"} <= seen, "the scan finds too little"
+    assert seen - set(NOT_NUMERIC) == set(NUMERIC_MODULES)
+
+
+# --- Parameters as rows --------------------------------------------------------------------------
+
+
+def test_flat_params() -> None:
+    spec = {
+        "experiment_id": "x",
+        "description": None,
+        "features": [
+            {"id": "momentum", "weight": -1, "params": {}},
+            {"id": "funding_skew", "weight": 0.5, "params": {"weighting": "oi"}},
+        ],
+        "target": {"horizons_days": [1, 5]},
+        "walk_forward": True,
+    }
+    rows = {
+        row["param"]: (row["value"], row["value_number"]) for row in warehouse.flat_params(spec)
+    }
+    assert rows == {
+        "experiment_id": ("x", None),
+        "description": (None, None),
+        "features.momentum.weight": ("-1", -1.0),
+        "features.funding_skew.weight": ("0.5", 0.5),
+        "features.funding_skew.params.weighting": ("oi", None),
+        "target.horizons_days.0": ("1", 1.0),
+        "target.horizons_days.1": ("5", 5.0),
+        "walk_forward": ("True", None),  # a flag is no number
+    }
+
+
+def test_flat_params_of_a_whole_experiment_are_told_apart() -> None:
+    params = [row["param"] for row in warehouse.flat_params(tiny_spec())]
+    assert len(params) == len(set(params)) > 60
+
+
+# --- Publishing ----------------------------------------------------------------------------------
+
+# what DuckDB 1.x can open: the version number in the file's header
+V1_STORAGE = 64
+
+
+def storage_version(file: Path) -> int:
+    header = file.read_bytes()[:20]
+    assert header[8:12] == b"DUCK"
+    return int.from_bytes(header[12:20], "little")
+
+
+def published(file: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(file, read_only=True) as con:
+        return con.execute(query).fetchall()
+
+
+def catalog(file: Path) -> list[tuple[Any, ...]]:
+    return published(file, "select run_id, net_sharpe from catalog order by run_id")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A runs folder with two runs of the same panels, and its warehouse."""
+    for run_id, sharpe in (("a-1", 1.0), ("b-2", 2.0)):
+        assert write_made_up_run(tmp_path / "runs", run_id, sharpe=sharpe)
+    warehouse.publish(tmp_path / "runs", tmp_path / "wh" / "msm.duckdb")
+    return tmp_path
+
+
+def publish(place: Path) -> dict[str, int]:
+    return warehouse.publish(place / "runs", place / "wh" / "msm.duckdb")
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
+
+
+def assert_sound(place: Path, expected: list[tuple[Any, ...]]) -> None:
+    file = place / "wh" / "msm.duckdb"
+    assert catalog(file) == expected
+    assert storage_version(file) == V1_STORAGE
+    assert names(place / "wh") == sorted(
+        [*(f"{table}.parquet" for table in warehouse.TABLES), "msm.duckdb", "msm.duckdb.lock"]
+    )
+    for table in warehouse.TABLES:
+        beside = pq.read_table(place / "wh" / f"{table}.parquet")
+        assert published(file, f"select count(*) from {table}") == [(beside.num_rows,)]
+        assert beside.column_names == list(warehouse.TABLES[table])
+
+
+def test_publish_adds_what_is_new_and_drops_what_is_gone(place: Path) -> None:
+    file = place / "wh" / "msm.duckdb"
+    assert_sound(place, [("a-1", 1.0), ("b-2", 2.0)])
+    counts = publish(place)
+    assert counts["daily"] == 8
+    assert counts["baskets"] == counts["features"] == 4, "a panel that runs share is there once"
+
+    assert write_made_up_run(place / "runs", "c-3", sharpe=3.0, weight=0.25)
+    counts = publish(place)
+    assert_sound(place, [("a-1", 1.0), ("b-2", 2.0), ("c-3", 3.0)])
+    assert (counts["daily"], counts["baskets"], counts["features"]) == (12, 8, 4)
+    assert [row[1:3] for row in published(file, "select * from v_leaderboard order by 1")] == [
+        ("c-3", "Made up"),
+        ("b-2", "Made up"),
+        ("a-1", "Made up"),
+    ]
+
+    shutil.rmtree(place / "runs" / "c-3")
+    shutil.rmtree(place / "runs" / "a-1")
+    counts = publish(place)
+    assert_sound(place, [("b-2", 2.0)])
+    assert (counts["daily"], counts["baskets"], counts["features"]) == (4, 4, 4)
+    assert published(file, "select distinct weight from baskets") == [(1.0,)]
+
+
+def test_publish_without_news_leaves_the_file_alone(place: Path) -> None:
+    before = {entry: entry.stat().st_mtime_ns for entry in (place / "wh").glob("[!.]*[!k]")}
+    publish(place)
+    assert {entry: entry.stat().st_mtime_ns for entry in before} == before
+
+
+def test_publish_of_no_runs_is_an_empty_warehouse(tmp_path: Path) -> None:
+    counts = warehouse.publish(tmp_path / "no runs", tmp_path / "wh" / "msm.duckdb")
+    assert set(counts.values()) == {0}
+    assert_sound(tmp_path, [])
+
+
+def test_hidden_folders_are_not_published(place: Path) -> None:
+    (place / "runs" / ".c-3-unfinished").mkdir()
+    publish(place)
+    assert_sound(place, [("a-1", 1.0), ("b-2", 2.0)])
+
+
+def _earlier_version(file: Path) -> None:
+    with duckdb.connect(file) as con:
+        con.execute("alter table catalog drop column seed")
+
+
+def _later_version(file: Path) -> None:
+    with duckdb.connect(file) as con:
+        con.execute("create table sweeps (sweep_id varchar)")
+
+
+def _nothing_of_ours(file: Path) -> None:
+    file.unlink()
+    with duckdb.connect(file) as con:
+        con.execute("create table t (x integer)")
+
+
+UNUSABLE: dict[str, Callable[[Path], Any]] = {
+    "garbage": lambda file: file.write_bytes(b"not a database" * 1000),
+    "cut short": lambda file: os.truncate(file, 5000),
+    "empty": lambda file: os.truncate(file, 0),
+    "earlier version": _earlier_version,
+    "later version": _later_version,
+    "somebody else's": _nothing_of_ours,
+    "gone": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_a_warehouse_that_cannot_be_built_on_is_made_again(what: str, place: Path) -> None:
+    UNUSABLE[what](place / "wh" / "msm.duckdb")
+    publish(place)
+    assert_sound(place, [("a-1", 1.0), ("b-2", 2.0)])
+
+
+def _json_edit(name: str, edit: Callable[[Any], Any]) -> Callable[[Path], Any]:
+    def change(folder: Path) -> None:
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(edit(content)))
+
+    return change
+
+
+def _parquet_edit(name: str, edit: Callable[[pa.Table], pa.Table]) -> Callable[[Path], Any]:
+    return lambda folder: pq.write_table(edit(pq.read_table(folder / name)), folder / name)
+
+
+def _text_edit(name: str, text: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_text(text)
+
+
+BROKEN: dict[str, Callable[[Path], Any]] = {
+    **{f"no {name}": lambda folder, name=name: (folder / name).unlink() for name in ALL_FILES},
+    "an empty folder": lambda folder: [file.unlink() for file in folder.iterdir()],
+    "half a JSON file": _text_edit(artifacts.METRICS, '{"stability": {'),
+    "a list for a map": _text_edit(artifacts.CATALOG_ENTRY, "[]"),
+    "a key missing": _json_edit(artifacts.MANIFEST, lambda x: {"spec": x["spec"]}),
+    "text for a number": _json_edit(artifacts.CATALOG_ENTRY, lambda x: {**x, "n_days": "many"}),
+    "a Parquet file cut short": lambda folder: os.truncate(folder / artifacts.RETURNS, 300),
+    "a column missing": _parquet_edit(artifacts.RETURNS, lambda x: x.drop_columns(["r_net"])),
+    "a column of text": _parquet_edit(
+        artifacts.RETURNS,
+        lambda x: x.set_column(
+            x.column_names.index("r_net"), "r_net", pa.array(["?"] * x.num_rows)
+        ),
+    ),
+    "days missing": _parquet_edit(artifacts.RETURNS, lambda x: x.slice(1)),
+    "a panel column missing": _parquet_edit(artifacts.BASKET, lambda x: x.drop_columns(["weight"])),
+    "text in the CSV": _text_edit(
+        artifacts.REGIME_METRICS, "regime,position_scale,n_days\nBALANCED,none,4\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_run_folder_is_named_and_the_warehouse_stays(what: str, place: Path) -> None:
+    broken = place / "runs" / "c-3"
+    assert write_made_up_run(place / "runs", "c-3", weight=0.25)
+    assert write_made_up_run(place / "runs", "d-4")
+    BROKEN[what](broken)
+    before = everything(place / "wh")
+    with pytest.raises(MsmError) as caught:
+        publish(place)
+    assert str(broken) in str(caught.value)
+    assert "delete this folder" in str(caught.value)
+    assert everything(place / "wh") == before
+    assert names(place / "wh") == sorted(before), "scratch is left"
+    shutil.rmtree(broken)
+    publish(place)
+    assert_sound(place, [("a-1", 1.0), ("b-2", 2.0), ("d-4", 1.0)])
+
+
+@pytest.mark.parametrize("step", ["copy", "replace"])
+def test_a_full_disk_while_publishing_is_told_and_the_warehouse_stays(
+    step: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert write_made_up_run(place / "runs", "c-3")
+    before = everything(place / "wh")
+    with monkeypatch.context() as patched:
+        if step == "copy":
+            patched.setattr(shutil, "copyfile", full_disk)
+        else:
+            patched.setattr(os, "replace", full_disk)
+        with pytest.raises(MsmError, match="No space left on device"):
+            publish(place)
+    assert everything(place / "wh") == before
+    publish(place)
+    assert [run_id for run_id, _ in catalog(place / "wh" / "msm.duckdb")] == ["a-1", "b-2", "c-3"]
+
+
+def test_msm_run_says_so_when_it_cannot_publish(tmp_path: Path) -> None:
+    """The new run is complete, but a user must not believe that the warehouse holds it."""
+    lake = tiny_lake(tmp_path / "lake", seed=12)
+    assert write_made_up_run(tmp_path / "runs", "broken-1")
+    (tmp_path / "runs" / "broken-1" / artifacts.METRICS).write_text("{")
+    done = run_experiments([spec_of("new", {})], lake, tmp_path)
+    assert done.code != 0
+    assert done.err.count("error:") == 1
+    assert "a run folder is broken" in done.err
+    assert "broken-1" in done.err
+    assert "Traceback" not in done.err
+    assert names(done.folder("new")) == ALL_FILES
