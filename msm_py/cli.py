@@ -110,6 +110,76 @@ def run(
     _tell_failures(failed)
 
 
+@app.command()
+def sweep(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Experiment files, with or without `sweep:`.")
+    ] = None,
+    pattern: Annotated[
+        str | None, typer.Option("--glob", help='More of them, such as "experiments/msm/*.yaml".')
+    ] = None,
+    lake: Lake = LAKE,
+    runs: Runs = RUNS,
+    warehouse_file: Warehouse = WAREHOUSE,
+    start: Start = None,
+    end: End = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Experiments in one dbt invocation; 1 is the plain loop.")
+    ] = 200,
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    shard: Annotated[
+        str | None, typer.Option(help="Only the i-th of n parts, as i/n: one for each machine.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--force", help="Skip what is there, or compute it again.")
+    ] = True,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first failure.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the variants and an estimate, compute nothing.")
+    ] = False,
+    print_commands: Annotated[
+        bool,
+        typer.Option(
+            "--print-commands", help="Print a command for each batch, for a scheduler to run."
+        ),
+    ] = False,
+) -> None:
+    """Run a family of experiments, a batch at a time; safe to interrupt and start again.
+
+    Example: msm sweep --glob "experiments/msm/*.yaml" --start 2023-01-01 --end 2026-01-01
+
+    `msm sweep show SWEEP_ID` shows the leaderboard of one again.
+    """
+    from msm_py import sweep_cli, sweep_record
+
+    if files and files[0] == Path("show"):
+        wanted = str(files[1]) if len(files) > 1 else ""
+        out.print(sweep_cli.leaderboard(sweep_record.find_record(runs, wanted)))
+        return
+    options = sweep_cli.Options(
+        batch_size=batch_size,
+        jobs=jobs,
+        shard=sweep_cli.parse_shard(shard),
+        resume=resume,
+        fail_fast=fail_fast,
+    )
+    family = sweep_cli.Family.of(files or [], pattern, lake, start, end)
+    places = _places(lake, runs, warehouse_file)
+    if print_commands:
+        for line in sweep_cli.commands(family, places, options):
+            sys.stdout.write(line + "\n")
+        return
+    if dry_run:
+        out.print(sweep_cli.plan(family, places, options))
+        return
+    summary = sweep_cli.run(family, places, options, out)
+    out.print(summary.renderable)
+    if summary.n_failed:
+        raise typer.Exit(1)
+
+
 @app.command(name="vars")
 def vars_(
     experiments: Experiments,

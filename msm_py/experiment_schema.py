@@ -574,7 +574,7 @@ class Experiment(Section):
 H = TypeVar("H", int, float)
 Whole = Annotated[int, BeforeValidator(read_integer)]
 Values = Annotated[tuple[Any, ...], Field(min_length=1)]
-PAIR = {"minItems": 2, "maxItems": 2}
+PAIR: dict[str, Any] = {"minItems": 2, "maxItems": 2}
 
 
 def _ordered_pair(pair: tuple[H, ...]) -> tuple[H, ...]:
@@ -619,6 +619,12 @@ class Range(Section):
         )
 
 
+def _not_empty(ranges: dict[str, Range]) -> dict[str, Range]:
+    if not ranges:
+        raise rule("{name} is empty", remedy="name what is drawn: {path: {uniform: [0, 1]}}")
+    return ranges
+
+
 class RandomDraws(Section):
     """Seeded draws of several values at once."""
 
@@ -628,7 +634,7 @@ class RandomDraws(Section):
     seed: Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(read_integer)] = Field(
         default=42, description="Seed of the random numbers."
     )
-    ranges: Annotated[dict[Text, Range], Field(min_length=1)] = Field(
+    ranges: Annotated[dict[Text, Range], AfterValidator(_not_empty)] = Field(
         description="Map dotted path: how its value is drawn."
     )
 

@@ -87,8 +87,9 @@ def build(
     *,
     progress: Progress | None = None,
     verbose: bool = False,
+    publish: bool = True,
 ) -> list[Outcome]:
-    """Compute experiments with one ``dbt build`` and publish the warehouse.
+    """Compute experiments with one ``dbt build``.
 
     Parameters
     ----------
@@ -101,6 +102,8 @@ def build(
         Told of every finished node.
     verbose
         Show dbt's own log on the terminal.
+    publish
+        Bring warehouse and catalog up to date at the end; a sweep does it once, after all batches.
 
     Returns
     -------
@@ -129,6 +132,7 @@ def build(
             "build",
             "--exclude-resource-type",
             "unit_test",
+            *([] if publish else ["--exclude", "warehouse+"]),
             "--vars",
             json.dumps({"experiments_file": "$MSM_EXPERIMENTS_FILE"}),
             "--project-dir",

@@ -1,9 +1,17 @@
 """Is any of many trials better than a benchmark, and which? Hansen's SPA, Romano and Wolf's StepM.
 
 Sign: both take returns, more is better. arch, the test oracle, takes losses: its
-``SPA(-benchmark, -returns)`` is the test here with ``studentized=False``. arch's own ``studentize``
-does not divide by a standard error (version 8.0), it only moves the bound of its consistent
-p-value; Hansen's statistic, the default here, is arch's on returns divided by their standard error.
+``SPA(-benchmark, -returns)`` is the test here with ``standardized=False``, and with True it is
+arch's on excess returns divided by their standard deviation.
+
+Why not arch itself: its ``studentize`` divides by nothing (version 8.0; it only moves the bound of
+the consistent p), so that the most volatile trial decides, and its StepM fails when a later step
+leaves no trial. Why not Hansen's own divisor, the long-run standard error: of 45 blocks it is noisy
+enough for the luckiest of a thousand trials to be one whose error is underestimated. In a
+simulation of 1,000 independent noise trials over 900 days, blocks of 20 days, the test at 5%
+rejected about 16% of the time with it and 1% with the standard deviation, and their power on one
+good trial among 200 was the same. A divisor only weighs trials against each other, so any is valid
+for many days: the precise one is best.
 
 All trials share their blocks (that keeps their dependence), and a replicate of every mean is a
 sum of differences of prefix sums: a sparse matrix times a dense one, as in `msm_py.bootstrap`.
@@ -18,6 +26,9 @@ from numpy.typing import ArrayLike
 
 from msm_py.bootstrap import BlockPlan, Bools, Floats, Kind
 from msm_py.errors import MsmError
+
+_ZERO_RANGE = 1e-13
+"""A trial whose distance from the benchmark varies by less than this share of it is a copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +46,8 @@ class SuperiorAbility:
     best
         The trial with the highest statistic, -1 if no trial varies.
     statistic
-        Its sqrt(days) mean / omega, or its mean if not studentized; not cut off at 0.
+        Its mean / standard deviation per day over the benchmark (with a benchmark of 0 its Sharpe
+        ratio), or its mean if not standardized; not cut off at 0.
     """
 
     p_lower: float
@@ -53,16 +65,15 @@ def hansen_spa(
     seed: int,
     n_boot: int = 999,
     kind: Kind = "circular",
-    studentized: bool = True,
+    standardized: bool = True,
 ) -> SuperiorAbility:
     """Test that not even the best trial beats a benchmark: superior predictive ability ([1]_).
 
-    With d the returns over the benchmark, mean m, omega^2 the long-run variance of d: the statistic
-    is max over trials of sqrt(days) m / omega, replicates are max of sqrt(days) (m* - g(m)) /
-    omega with g(m) = max(m, 0) (lower), m if m >= -omega sqrt(2 ln ln days / days) else 0
-    (consistent), and m (upper). omega is that of the stationary bootstrap (Politis & Romano 1994)
-    with mean block `block_days`, for every kind, as in arch; it weighs trials against each other
-    and cancels in a single one.
+    With d the returns over the benchmark, m their mean and s their standard deviation: the
+    statistic is max over trials of m / s, replicates are max of (m* - g(m)) / s with g(m) =
+    max(m, 0) (lower), m if m >= -omega sqrt(2 ln ln days / days) else 0 (consistent), and m
+    (upper). omega^2 is the long-run variance of d by the stationary bootstrap (Politis & Romano
+    1994) with mean block `block_days`, for every kind, as in arch.
 
     Parameters
     ----------
@@ -79,8 +90,8 @@ def hansen_spa(
         Replicates.
     kind
         ``circular``, ``moving`` or ``stationary`` blocks.
-    studentized
-        False compares means, which lets the most volatile trial decide.
+    standardized
+        False compares means (s = 1), which lets the most volatile trial decide.
 
     Returns
     -------
@@ -107,7 +118,7 @@ def hansen_spa(
     >>> found.best, found.p_consistent < 0.01
     (7, True)
     """
-    joint = _Joint.of(returns, benchmark, block_days, kind, n_boot, seed, studentized)
+    joint = _Joint.of(returns, benchmark, block_days, kind, n_boot, seed, standardized)
     if not joint.varies.any():
         return SuperiorAbility(np.nan, np.nan, np.nan, -1, np.nan)
     best = int(np.argmax(joint.mean))
@@ -131,7 +142,7 @@ def romano_wolf_stepm(
     size: float = 0.05,
     n_boot: int = 999,
     kind: Kind = "circular",
-    studentized: bool = True,
+    standardized: bool = True,
 ) -> Bools:
     """Return which trials beat a benchmark, with one family-wise error rate for all ([1]_).
 
@@ -142,7 +153,7 @@ def romano_wolf_stepm(
 
     Parameters
     ----------
-    returns, benchmark, block_days, seed, n_boot, kind, studentized
+    returns, benchmark, block_days, seed, n_boot, kind, standardized
         As in `hansen_spa`: returns, more is better.
     size
         Family-wise error rate in (0, 1).
@@ -170,7 +181,7 @@ def romano_wolf_stepm(
     """
     if not 0.0 < size < 1.0:
         raise MsmError("size must lie between 0 and 1", received=size, remedy="use 0.05")
-    joint = _Joint.of(returns, benchmark, block_days, kind, n_boot, seed, studentized)
+    joint = _Joint.of(returns, benchmark, block_days, kind, n_boot, seed, standardized)
     replicates = joint.deviation + joint.consistent_shift
     left = np.ones(len(joint.mean), dtype=np.bool_)
     while left.any():
@@ -186,7 +197,7 @@ def romano_wolf_stepm(
 
 @dataclass(frozen=True, slots=True)
 class _Joint:
-    """Means over the benchmark and their replicates, in units of omega / sqrt(days) if studentized.
+    """Means over the benchmark and their replicates, in standard deviations if standardized.
 
     Attributes
     ----------
@@ -214,7 +225,7 @@ class _Joint:
         kind: Kind,
         n_boot: int,
         seed: int,
-        studentized: bool,
+        standardized: bool,
     ) -> _Joint:
         excess = _excess(returns, benchmark)
         n = len(excess)
@@ -224,7 +235,8 @@ class _Joint:
                     f"{name} must be at least 1" + (f" and at most {n}, the days" * (most == n)),
                     received=value,
                 )
-        varies = excess.max(axis=0) > excess.min(axis=0)
+        noise = _ZERO_RANGE * np.abs(np.asarray(returns, dtype=np.float64)).max(axis=0)
+        varies = np.ptp(excess, axis=0) > noise
         excess = excess[:, varies]
         mean = excess.mean(axis=0)
         centred = excess - mean
@@ -233,11 +245,12 @@ class _Joint:
         plan = BlockPlan(n=n, block_days=block_days, kind=kind, n_boot=n_boot, seed=seed)
         deviation = plan.prefix_matrix(0)[:n_boot] @ prefix
         deviation /= n
-        error = _standard_error(centred, block_days)
-        hopeless = mean < -error * np.sqrt(2.0 * np.log(np.log(n)))
-        if studentized:
-            mean = mean / error
-            deviation /= error
+        bound = -_standard_error(centred, block_days) * np.sqrt(2.0 * np.log(np.log(n)))
+        hopeless = mean < bound
+        if standardized:
+            std = np.sqrt((centred * centred).sum(axis=0) / (n - 1))
+            mean = mean / std
+            deviation /= std
         return cls(varies, mean, deviation, np.where(hopeless, mean, 0.0))
 
 
@@ -254,7 +267,7 @@ def _excess(returns: ArrayLike, benchmark: ArrayLike) -> Floats:
             "the benchmark must be a number or have the days of the returns",
             received=f"shape {benchmark.shape} for {len(returns)} days",
         )
-    excess = returns - (benchmark[:, None] if benchmark.ndim else benchmark)
+    excess: Floats = returns - (benchmark[:, None] if benchmark.ndim else benchmark)
     if not np.isfinite(excess).all():
         raise MsmError(
             "returns are missing or infinite",
@@ -277,4 +290,4 @@ def _standard_error(centred: Floats, block_days: int) -> Floats:
     spectrum = np.fft.rfft(np.ascontiguousarray(centred.T), axis=-1)
     power = spectrum.real**2 + spectrum.imag**2
     covariance = np.fft.irfft(power, n, axis=-1)
-    return np.sqrt((covariance * kernel).sum(axis=-1)) / n
+    return np.asarray(np.sqrt((covariance * kernel).sum(axis=-1)) / n)

@@ -9,6 +9,7 @@ lock, so two publishers cannot drop each other's runs.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ from filelock import FileLock
 
 from msm_py import artifacts
 from msm_py.errors import MsmError
+from msm_py.sweep_record import read_records
 
 # A file in DuckDB 2.0's own format cannot be opened by any 1.x client; this one can, by all.
 STORAGE_VERSION: Final = "v1.0.0"
@@ -230,14 +232,77 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
+# these are small, and made again from the sweeps' records whenever one of them changed
+SWEEP_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
+    "sweeps": {
+        "sweep_id": "varchar",
+        "name": "varchar",
+        "started_at": "timestamp",
+        "finished_at": "timestamp",
+        "seconds": "double",
+        "n_trials": "integer",
+        "n_duplicates": "integer",
+        "n_failed": "integer",
+        "n_rejected": "integer",
+        "n_runs": "integer",
+        "n_common_days": "integer",
+        "pbo": "double",
+        "degradation_slope": "double",
+        "probability_of_loss": "double",
+        "spa_p_lower": "double",
+        "spa_p_consistent": "double",
+        "spa_p_upper": "double",
+        "record_hash": "varchar",
+    },
+    "sweep_trials": {
+        "sweep_id": "varchar",
+        "experiment_id": "varchar",
+        "run_id": "varchar",
+        "title": "varchar",
+        "status": "varchar",
+        "error": "varchar",
+        "started_at": "timestamp",
+        "seconds": "double",
+    },
+    "sweep_statistics": {
+        "sweep_id": "varchar",
+        "run_id": "varchar",
+        "net_sharpe": "double",
+        "deflated_sharpe": "double",
+        "is_superior": "boolean",
+        "p_leader": "double",
+        "is_tied_with_leader": "boolean",
+    },
+    "sweep_edges": {
+        "sweep_id": "varchar",
+        "run_id": "varchar",
+        "horizon_days": "integer",
+        "edge": "varchar",
+        "trade_edge": "double",
+        "p_value": "double",
+        "p_benjamini_hochberg": "double",
+        "p_holm": "double",
+    },
+}
+
+ALL_TABLES: Final[Mapping[str, Mapping[str, str]]] = {**TABLES, **SWEEP_TABLES}
+
 VIEWS: Final[Mapping[str, str]] = {
-    # best first; the Sharpe ratio of one run among many is flattered, its probabilistic one less so
+    # A run of several sweeps counts with the one that asks most of it; one of no sweep is a sweep of
+    # its own, and its deflated Sharpe ratio the probabilistic one.
     "v_leaderboard": """
         select
             row_number() over (
-                order by catalog.net_sharpe desc nulls last, catalog.run_id
+                order by
+                    coalesce(family.deflated_sharpe, catalog.net_probabilistic_sharpe)
+                        desc nulls last,
+                    catalog.net_sharpe desc nulls last,
+                    catalog.run_id
             ) as place,
-            catalog.run_id, catalog.title, catalog.net_sharpe, catalog.net_probabilistic_sharpe,
+            catalog.run_id, catalog.title,
+            coalesce(family.deflated_sharpe, catalog.net_probabilistic_sharpe) as deflated_sharpe,
+            family.sweep_id, family.is_tied_with_leader, family.is_superior,
+            catalog.net_sharpe, catalog.net_probabilistic_sharpe,
             catalog.net_cagr, catalog.net_max_drawdown, catalog.net_calmar,
             catalog.ungated_net_sharpe, catalog.btc_sharpe, catalog.switches_per_year,
             spread.horizon_days as spread_horizon_days,
@@ -253,6 +318,12 @@ VIEWS: Final[Mapping[str, str]] = {
                 partition by run_id order by abs(horizon_days - 5), horizon_days
             ) = 1
         ) as spread on catalog.run_id = spread.run_id
+        left join (
+            select * from sweep_statistics
+            qualify row_number() over (
+                partition by run_id order by deflated_sharpe nulls last, sweep_id
+            ) = 1
+        ) as family on catalog.run_id = family.run_id
     """,
     "v_latest_state": """
         select
@@ -326,24 +397,30 @@ def publish(runs: Path, path: Path) -> dict[str, int]:
         tempfile.TemporaryDirectory(prefix=".publish-", dir=path.parent) as scratch,
     ):
         present = artifacts.existing_runs(runs)
-        known = _published(path)
-        if known != set(present):
+        records = {_hash(record): record for record in read_records(runs)}
+        published = _published(path)
+        if published != (set(present), set(records)):
             fresh = Path(scratch) / path.name
-            if known is not None:
+            if published is not None:
                 shutil.copyfile(path, fresh)
-            _update(fresh, runs, present)
-            for table in TABLES:
+            _update(fresh, runs, present, records)
+            for table in ALL_TABLES:
                 os.replace(Path(scratch) / f"{table}.parquet", path.parent / f"{table}.parquet")
             os.replace(fresh, path)
         with duckdb.connect(path, read_only=True) as con:
             return {
                 table: int(con.execute(f"select count(*) from {table}").fetchall()[0][0])
-                for table in TABLES
+                for table in ALL_TABLES
             }
 
 
-def _published(path: Path) -> set[str] | None:
-    """Return the runs that a warehouse of this version holds; None when there is none to build on.
+def _hash(record: Mapping[str, Any]) -> str:
+    text = json.dumps(record, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _published(path: Path) -> tuple[set[str], set[str]] | None:
+    """Return the runs and sweep records that a warehouse holds; None when it must be made anew.
 
     The warehouse is derived data: one that cannot be read is made again from the run folders.
     """
@@ -355,24 +432,31 @@ def _published(path: Path) -> set[str] | None:
                 "select table_name, column_name from information_schema.columns "
                 "where table_name not like 'v\\_%' escape '\\'"
             ).fetchall()
-            if set(found) != {(table, name) for table, names in TABLES.items() for name in names}:
+            wanted = {(table, name) for table, names in ALL_TABLES.items() for name in names}
+            if set(found) != wanted:
                 return None
-            return {row[0] for row in con.execute("select run_id from catalog").fetchall()}
+            return (
+                {row[0] for row in con.execute("select run_id from catalog").fetchall()},
+                {row[0] for row in con.execute("select record_hash from sweeps").fetchall()},
+            )
     except duckdb.Error:
         return None
 
 
-def _update(file: Path, runs: Path, present: list[str]) -> None:
+def _update(
+    file: Path, runs: Path, present: list[str], records: Mapping[str, Mapping[str, Any]]
+) -> None:
     with duckdb.connect(file, config={"storage_compatibility_version": STORAGE_VERSION}) as con:
-        for table, columns in TABLES.items():
+        for table, columns in ALL_TABLES.items():
             declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
             con.execute(f"create table if not exists {table} ({declared})")
         known = {row[0] for row in con.execute("select run_id from catalog").fetchall()}
         _drop(con, known - set(present))
         _add(con, runs, [run_id for run_id in present if run_id not in known])
+        _set_sweeps(con, records)
         for view, query in VIEWS.items():
             con.execute(f"create or replace view {view} as {query}")
-        for table in TABLES:
+        for table in ALL_TABLES:
             target = str(file.parent / f"{table}.parquet").replace("'", "''")
             con.execute(f"copy {table} to '{target}' (format parquet)")
         con.execute("checkpoint")
@@ -426,15 +510,41 @@ def _add(con: duckdb.DuckDBPyConnection, runs: Path, new: list[str]) -> None:
             _insert(con, table, pa.concat_tables(parts))
 
 
+def _set_sweeps(con: duckdb.DuckDBPyConnection, records: Mapping[str, Mapping[str, Any]]) -> None:
+    rows: dict[str, list[Mapping[str, Any]]] = {table: [] for table in SWEEP_TABLES}
+    for record_hash, record in records.items():
+        sweep_id = record["sweep_id"]
+        statuses = [trial["status"] for trial in record["trials"]]
+        rows["sweeps"].append(
+            {
+                **record,
+                **record["overall"],
+                "n_failed": statuses.count("failed"),
+                "n_rejected": statuses.count("rejected"),
+                "record_hash": record_hash,
+            }
+        )
+        for table, part in (
+            ("sweep_trials", "trials"),
+            ("sweep_statistics", "runs"),
+            ("sweep_edges", "edges"),
+        ):
+            rows[table].extend({"sweep_id": sweep_id, **row} for row in record[part])
+    for table, found in rows.items():
+        con.execute(f"delete from {table}")
+        if found:
+            _insert(con, table, pa.Table.from_pylist(_complete(found, table)))
+
+
 def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
     con.register("incoming", rows)
-    names = ", ".join(f'"{name}"' for name in TABLES[table])
+    names = ", ".join(f'"{name}"' for name in ALL_TABLES[table])
     con.execute(f"insert into {table} ({names}) select {names} from incoming")
     con.unregister("incoming")
 
 
 def _complete(records: Iterable[Mapping[str, Any]], table: str) -> list[dict[str, Any]]:
-    return [{name: record.get(name) for name in TABLES[table]} for record in records]
+    return [{name: record.get(name) for name in ALL_TABLES[table]} for record in records]
 
 
 def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,0 +1,224 @@
+"""Sweeps: many experiments, a batch at a time, safe to interrupt at any moment.
+
+Every batch is one dbt invocation. What is complete in the runs folder is skipped, so the same sweep
+started again goes on where it was stopped. A batch that breaks as a whole is halved until the one
+run that breaks it stands alone; the others complete.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from typing import Any
+
+from msm_py import invocation
+from msm_py.errors import MsmError
+from msm_py.invocation import Outcome, Places
+
+Spec = dict[str, Any]
+
+# a worker that dies takes the batches of the others with it; a run gets this many chances
+CHANCES = 2
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of one variant of a sweep.
+
+    Parameters
+    ----------
+    run_id
+        None for a variant that validation rejected.
+    experiment_id, title
+        Which variant.
+    status
+        ``complete`` (computed now), ``existing`` (was there), ``failed`` or ``rejected``.
+    error, details
+        Why it failed, in a paragraph and with the full traceback if there is one.
+    started_at
+        When its batch was started, UTC, ISO.
+    seconds
+        Its share of the time of its batch.
+    """
+
+    run_id: str | None
+    experiment_id: str
+    title: str
+    status: str
+    error: str | None = None
+    details: str | None = None
+    started_at: str | None = None
+    seconds: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the trial as JSON holds it."""
+        return asdict(self)
+
+
+class InProcess(Executor):
+    """An executor that runs what is submitted at once, in this process."""
+
+    def submit(  # type: ignore[override]  # the base class takes positional-only parameters
+        self, fn: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        """Call the function and return its finished future."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def batches(specs: Sequence[Spec], size: int) -> list[list[Spec]]:
+    """Cut a sweep into batches, in order.
+
+    Examples
+    --------
+    >>> [len(batch) for batch in batches([{}] * 5, 2)]
+    [2, 2, 1]
+    """
+    return [list(specs[first : first + size]) for first in range(0, len(specs), size)]
+
+
+def shard(specs: Sequence[Spec], index: int, count: int) -> list[Spec]:
+    """Return the ``index``-th of ``count`` parts of a sweep (1-based), equal on every machine.
+
+    Variants are dealt in the order of their run ids, so every part gets its share of the slow ones.
+    """
+    return sorted(specs, key=lambda spec: str(spec["run_id"]))[index - 1 :: count]
+
+
+def run_batch(specs: list[Spec], places: Places) -> tuple[list[Outcome], str, float]:
+    """Compute one batch without publishing; return outcomes, start and seconds."""
+    started = datetime.now(UTC)
+    outcomes = invocation.build(specs, places, publish=False)
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    return outcomes, started.isoformat(timespec="seconds"), seconds
+
+
+def run_sweep(
+    specs: Sequence[Spec],
+    places: Places,
+    *,
+    batch_size: int = 200,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    compute: Callable[[list[Spec], Places], tuple[list[Outcome], str, float]] = run_batch,
+) -> Iterator[Trial]:
+    """Compute what is not there yet and yield what becomes of every variant, as it is known.
+
+    Parameters
+    ----------
+    specs
+        Resolved experiments with their run ids.
+    places
+        Where to read and write.
+    batch_size
+        Experiments in one dbt invocation; 1 is the plain loop.
+    jobs
+        Worker processes; 1 computes in this process.
+    fail_fast
+        Stop at the first failure; what is running is let finish, nothing new is begun.
+    compute
+        What computes a batch.
+    """
+    waiting = []
+    for spec in specs:
+        if (places.runs / spec["run_id"]).is_dir():
+            yield _trial(spec, "existing")
+        else:
+            waiting.append(spec)
+    # small enough that every worker gets one
+    size = min(batch_size, max(1, -(-len(waiting) // jobs)))
+    queue = deque(batches(waiting, size))
+    chances: dict[str, int] = {}
+    pool = _pool(jobs)
+    running: dict[Future[Any], list[Spec]] = {}
+    try:
+        while queue or running:
+            while queue and len(running) < jobs:
+                batch = queue.popleft()
+                running[pool.submit(compute, batch, places)] = batch
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                batch = running.pop(future)
+                trials, again = _settle(future, batch, chances)
+                queue.extendleft(reversed(again))
+                yield from trials
+                if fail_fast and any(trial.status == "failed" for trial in trials):
+                    queue.clear()
+                if isinstance(future.exception(), BrokenProcessPool):
+                    queue.extendleft(running.values())
+                    running.clear()
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    pool = _pool(jobs)
+                    break
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _pool(jobs: int) -> Executor:
+    # spawned, not forked: this process may have threads of DuckDB and of the terminal's display
+    return InProcess() if jobs == 1 else ProcessPoolExecutor(jobs, get_context("spawn"))
+
+
+def _settle(
+    future: Future[Any], batch: list[Spec], chances: dict[str, int]
+) -> tuple[list[Trial], list[list[Spec]]]:
+    """Return what is known of a batch now, and what of it is to be tried again."""
+    error = future.exception()
+    if error is None:
+        outcomes, started, seconds = future.result()
+        by_id = {outcome.run_id: outcome for outcome in outcomes}
+        share = seconds / len(batch)
+        return [
+            _trial(
+                spec,
+                # what was there before never came here: an earlier attempt at the batch wrote it
+                "failed" if by_id[spec["run_id"]].status == "failed" else "complete",
+                error=by_id[spec["run_id"]].error,
+                started_at=started,
+                seconds=share,
+            )
+            for spec in batch
+        ], []
+    if len(batch) > 1:
+        return [], _halves(batch)
+    (spec,) = batch
+    if isinstance(error, BrokenProcessPool):
+        chances[spec["run_id"]] = chances.get(spec["run_id"], 0) + 1
+        if chances[spec["run_id"]] < CHANCES:
+            return [], [batch]
+    details = "".join(traceback.format_exception(error))
+    reason = str(error) if isinstance(error, MsmError) else f"{type(error).__name__}: {error}"
+    return [_trial(spec, "failed", error=reason, details=details)], []
+
+
+def _halves(batch: list[Spec]) -> list[list[Spec]]:
+    middle = len(batch) // 2
+    return [batch[:middle], batch[middle:]]
+
+
+def _trial(spec: Spec, status: str, **known: Any) -> Trial:
+    return Trial(
+        run_id=spec["run_id"],
+        experiment_id=spec["experiment_id"],
+        title=spec["title"],
+        status=status,
+        **known,
+    )
+
+
+def counts(trials: Iterable[Trial]) -> dict[str, int]:
+    """Return how many trials have which status."""
+    found = {"complete": 0, "existing": 0, "failed": 0, "rejected": 0}
+    for trial in trials:
+        found[trial.status] += 1
+    return found

@@ -1,0 +1,302 @@
+"""What a sweep tried, and what having tried so much says of its best run.
+
+A sweep's record is one JSON file in the runs folder, hidden among the run folders. It is written
+again whenever the sweep, or a shard of it, ends: trials are merged by variant, statistics are made
+from all of its runs that are complete by then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from msm_py import artifacts
+from msm_py.adjusted_p_values import benjamini_hochberg, holm
+from msm_py.deflated_sharpe import deflated_sharpe_ratio
+from msm_py.errors import MsmError
+from msm_py.newey_west import fixed_b_p_value, newey_west_variance, truncation_days
+from msm_py.overfitting import probability_of_backtest_overfitting
+from msm_py.superior_ability import hansen_spa, romano_wolf_stepm
+from msm_py.sweep import Spec, Trial
+
+FOLDER: Final = ".sweeps"
+ANNUALIZATION_DAYS: Final = 365
+BLOCK_DAYS: Final = 20
+# below this many common days cross-validation and bootstrap across runs say nothing
+FEWEST_DAYS: Final = 100
+TIED_ABOVE_P: Final = 0.05
+
+
+def sweep_id(name: str, specs: Sequence[Spec], rejected: Sequence[str]) -> str:
+    """Return the id of a sweep: its name and a hash of all that it tries."""
+    tried = json.dumps([sorted(spec["run_id"] for spec in specs), sorted(rejected)])
+    return f"{name}-{hashlib.sha256(tried.encode()).hexdigest()[:10]}"
+
+
+def write_record(
+    runs: Path,
+    *,
+    name: str,
+    specs: Sequence[Spec],
+    rejected: Sequence[Trial],
+    trials: Iterable[Trial],
+    sources: Mapping[str, str],
+    n_duplicates: int,
+    started_at: datetime,
+) -> dict[str, Any]:
+    """Write, or bring up to date, the record of a sweep.
+
+    Parameters
+    ----------
+    runs
+        The runs folder.
+    name
+        Of the sweep.
+    specs
+        All variants, those of other shards as well.
+    rejected, trials
+        What became of variants: rejected by validation, and in this call.
+    sources
+        Text of the files that the sweep came from, by name.
+    n_duplicates
+        Variants dropped because they ask the same question as another one.
+    started_at
+        When this call began, UTC.
+
+    Returns
+    -------
+    The record.
+    """
+    identity = sweep_id(name, specs, [trial.experiment_id for trial in rejected])
+    folder = runs / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{identity}.json"
+    with FileLock(f"{file}.lock"):
+        before = json.loads(file.read_bytes()) if file.exists() else {}
+        known = {trial["experiment_id"]: trial for trial in before.get("trials", [])}
+        for trial in (*rejected, *trials):
+            # that a run is there already is no news of how it came about
+            if trial.status != "existing" or trial.experiment_id not in known:
+                known[trial.experiment_id] = trial.as_dict()
+        finished = datetime.now(UTC)
+        record = {
+            "sweep_id": identity,
+            "name": name,
+            "sources": dict(sources),
+            "n_trials": len(specs) + len(rejected),
+            "n_duplicates": n_duplicates,
+            "started_at": before.get("started_at", started_at.isoformat(timespec="seconds")),
+            "finished_at": finished.isoformat(timespec="seconds"),
+            "seconds": before.get("seconds", 0.0) + (finished - started_at).total_seconds(),
+            "members": sorted(spec["run_id"] for spec in specs),
+            "trials": [known[experiment_id] for experiment_id in sorted(known)],
+            **statistics(runs, [spec["run_id"] for spec in specs], len(specs) + len(rejected)),
+        }
+        fresh = file.with_suffix(".new")
+        artifacts.write_json(record, fresh)
+        os.replace(fresh, file)
+    return record
+
+
+def read_records(runs: Path) -> list[dict[str, Any]]:
+    """Return the records of all sweeps in a runs folder, by id."""
+    files = sorted((runs / FOLDER).glob("*.json")) if (runs / FOLDER).is_dir() else []
+    return [json.loads(file.read_bytes()) for file in files]
+
+
+def find_record(runs: Path, sweep_id: str) -> dict[str, Any]:
+    """Return the record of the one sweep whose id is, or begins with, ``sweep_id``.
+
+    Raises
+    ------
+    MsmError
+        When none or several are.
+    """
+    records = {record["sweep_id"]: record for record in read_records(runs)}
+    found = [name for name in records if name == sweep_id] or [
+        name for name in records if name.startswith(sweep_id)
+    ]
+    if len(found) != 1:
+        raise MsmError(
+            "several sweeps begin with this id" if found else "there is no such sweep",
+            where=str(runs),
+            received=sweep_id or "no id",
+            remedy="give one of: " + (", ".join(records) or "none yet, run `msm sweep` first"),
+        )
+    return records[found[0]]
+
+
+def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, Any]:
+    """Return the statistics across the complete runs of a sweep (METHODOLOGY: across runs).
+
+    Parameters
+    ----------
+    runs
+        The runs folder.
+    members
+        Run ids of the variants.
+    n_trials
+        How many were tried, those that failed or were rejected as well.
+
+    Returns
+    -------
+    ``overall`` (one row for the sweep), ``runs`` (one row per complete run: deflated Sharpe ratio,
+    whether StepM finds it better than doing nothing, p of its difference to the leader) and
+    ``edges`` (one row per tested edge, with adjusted p-values). What needs common test days uses
+    the days that all runs share.
+    """
+    present = [run_id for run_id in sorted(members) if (runs / run_id).is_dir()]
+    entries = {run_id: _json(runs / run_id / artifacts.CATALOG_ENTRY) for run_id in present}
+    edges = _adjusted_edges(runs, present)
+    days, returns = _common_returns(runs, present)
+    sharpe = np.array([_number(entries[run_id]["net_sharpe"]) for run_id in present])
+    daily = sharpe / np.sqrt(ANNUALIZATION_DAYS)
+    known = daily[np.isfinite(daily)]
+    deflated = deflated_sharpe_ratio(
+        daily,
+        np.array([_number(entries[run_id]["n_test_days"]) for run_id in present]),
+        np.array([_number(entries[run_id]["net_skewness"]) for run_id in present]),
+        np.array([_number(entries[run_id]["net_kurtosis"]) for run_id in present]),
+        float(np.var(known, ddof=1)) if len(known) > 1 else np.nan,
+        n_trials,
+    )
+    overall: dict[str, Any] = dict.fromkeys(
+        (
+            "pbo",
+            "degradation_slope",
+            "probability_of_loss",
+            "spa_p_lower",
+            "spa_p_consistent",
+            "spa_p_upper",
+        )
+    )
+    superior = np.full(len(present), np.nan)
+    p_leader = np.full(len(present), np.nan)
+    if len(present) > 1 and days >= FEWEST_DAYS:
+        overfitting = probability_of_backtest_overfitting(returns.T)
+        spa = hansen_spa(returns.T, block_days=BLOCK_DAYS, seed=42)
+        overall |= {
+            "pbo": overfitting.pbo,
+            "degradation_slope": overfitting.degradation_slope,
+            "probability_of_loss": overfitting.probability_of_loss,
+            "spa_p_lower": spa.p_lower,
+            "spa_p_consistent": spa.p_consistent,
+            "spa_p_upper": spa.p_upper,
+        }
+        superior = romano_wolf_stepm(returns.T, block_days=BLOCK_DAYS, seed=42).astype(float)
+        p_leader = _p_against_leader(returns, deflated)
+    rows = [
+        {
+            "run_id": run_id,
+            "net_sharpe": _missing(sharpe[i]),
+            "deflated_sharpe": _missing(deflated[i]),
+            "is_superior": None if np.isnan(superior[i]) else bool(superior[i]),
+            "p_leader": _missing(p_leader[i]),
+            "is_tied_with_leader": (
+                None if np.isnan(p_leader[i]) else bool(p_leader[i] > TIED_ABOVE_P)
+            ),
+        }
+        for i, run_id in enumerate(present)
+    ]
+    return {
+        "overall": {
+            "n_runs": len(present),
+            "n_common_days": days,
+            **{name: _missing(value) for name, value in overall.items()},
+        },
+        "runs": rows,
+        "edges": edges,
+    }
+
+
+def _common_returns(runs: Path, present: Sequence[str]) -> tuple[int, NDArray[np.float64]]:
+    """Return how many test days all runs share, and net returns on them, shape (runs, days)."""
+    series = []
+    for run_id in present:
+        table = pq.read_table(
+            runs / run_id / artifacts.RETURNS, columns=["date", "r_net", "is_test_day"]
+        )
+        table = table.filter(pc.and_(table["is_test_day"], pc.is_valid(table["r_net"])))
+        days = table["date"].cast("int32").to_numpy()
+        series.append((days, table["r_net"].to_numpy()))
+    if not series:
+        return 0, np.empty((0, 0))
+    common = series[0][0]
+    for days, _ in series[1:]:
+        if len(days) != len(common) or (days != common).any():
+            common = np.intersect1d(common, days)
+    taken = [values[np.isin(days, common)] for days, values in series]
+    return len(common), np.ascontiguousarray(np.stack(taken))
+
+
+def _p_against_leader(
+    returns: NDArray[np.float64], deflated: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the two-sided p of "the Sharpe ratio is the leader's"; 1 for the leader itself."""
+    if np.isnan(deflated).all():
+        return np.full(len(returns), np.nan)
+    leader = int(np.nanargmax(deflated))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = returns / returns.std(axis=1, ddof=1, keepdims=True)
+    difference = scaled[leader] - scaled
+    n = returns.shape[1]
+    truncation = truncation_days(n, 1)
+    centred = difference - difference.mean(axis=1, keepdims=True)
+    variance = newey_west_variance(centred, truncation)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = difference.mean(axis=1) / np.sqrt(variance / n)
+    p = np.full(len(returns), np.nan)  # a run that never traded has no ratio
+    p[np.isfinite(t)] = fixed_b_p_value(t[np.isfinite(t)], truncation / n)
+    p[(difference == 0.0).all(axis=1)] = 1.0
+    return p
+
+
+def _adjusted_edges(runs: Path, present: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the tested edges of states and spreads with p-values adjusted over all of them."""
+    rows = []
+    for run_id in present:
+        edges = _json(runs / run_id / artifacts.REGIME_EVALUATION)["edges"]
+        rows.extend(
+            {"run_id": run_id, **edge}
+            for edge in edges
+            # edge_best and edge_worst repeat a state's test
+            if edge["p_value"] is not None and edge["edge"] not in ("edge_best", "edge_worst")
+        )
+    p = np.array([row["p_value"] for row in rows], dtype=np.float64)
+    adjusted = zip(rows, benjamini_hochberg(p), holm(p), strict=True)
+    return [
+        {
+            "run_id": row["run_id"],
+            "horizon_days": row["horizon_days"],
+            "edge": row["edge"],
+            "trade_edge": row["trade_edge"],
+            "p_value": row["p_value"],
+            "p_benjamini_hochberg": float(p_bh),
+            "p_holm": float(p_holm),
+        }
+        for row, p_bh, p_holm in adjusted
+    ]
+
+
+def _json(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_bytes())
+    return content
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
+
+
+def _missing(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
