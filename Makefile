@@ -20,12 +20,12 @@ lint: setup  ## sqlfluff, ruff, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint models tests/dbt --processes 2
+	$(BIN)/sqlfluff lint models macros tests/dbt
 
 format: setup  ## Let ruff and sqlfluff write what they would ask for
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/sqlfluff fix models tests/dbt
+	$(BIN)/sqlfluff fix models macros tests/dbt
 
 docs: setup  ## dbt's documentation as one page: target/static_index.html
 	$(BIN)/dbt docs generate --static

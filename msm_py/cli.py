@@ -194,7 +194,17 @@ def vars_(
 
     Example: dbt build --vars "$(msm vars experiments/msm/msm_v1_baseline.yaml)"
     """
-    resolved = _rendered(experiments, lake, start, end)
+    from msm_py.sweep_cli import Family
+
+    family = Family.of(experiments, None, lake, start, end)
+    if family.rejected:
+        raise MsmError(
+            f"{len(family.rejected)} variants are no valid experiments",
+            where=family.rejected[0].title,
+            received=family.rejected[0].error,
+            remedy="mend them, or let `msm sweep` run the others and record these as failed",
+        )
+    resolved = family.specs
     text = json.dumps({"experiments": resolved})
     if out_file is None:
         sys.stdout.write(text + "\n")

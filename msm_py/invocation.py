@@ -132,7 +132,10 @@ def build(
             "build",
             "--exclude-resource-type",
             "unit_test",
-            *([] if publish else ["--exclude", "warehouse+"]),
+            # what tests the project and not this run's data, and what a sweep does once at its end
+            "--exclude",
+            "tag:project",
+            *([] if publish else ["warehouse+"]),
             "--vars",
             json.dumps({"experiments_file": "$MSM_EXPERIMENTS_FILE"}),
             "--project-dir",

@@ -264,7 +264,7 @@ def _p_against_leader(
 
 def _adjusted_edges(runs: Path, present: Sequence[str]) -> list[dict[str, Any]]:
     """Return the tested edges of states and spreads with p-values adjusted over all of them."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for run_id in present:
         edges = _json(runs / run_id / artifacts.REGIME_EVALUATION)["edges"]
         rows.extend(

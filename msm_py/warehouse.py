@@ -288,8 +288,8 @@ SWEEP_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
 ALL_TABLES: Final[Mapping[str, Mapping[str, str]]] = {**TABLES, **SWEEP_TABLES}
 
 VIEWS: Final[Mapping[str, str]] = {
-    # A run of several sweeps counts with the one that asks most of it; one of no sweep is a sweep of
-    # its own, and its deflated Sharpe ratio the probabilistic one.
+    # A run of several sweeps counts with the one that asks most of it; one of no sweep is a sweep
+    # of its own, and its deflated Sharpe ratio the probabilistic one.
     "v_leaderboard": """
         select
             row_number() over (

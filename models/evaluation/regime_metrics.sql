@@ -42,10 +42,19 @@ moments as (
         count(*) as n_days,
         {{ exact_sum('r_gross') }} as sum_gross,
         {{ exact_sum('r_net') }} as sum_net,
-        {{ exact_sum('r_net * r_net') }} as sum_of_squares,
         count(case when r_net > 0 then 1 end) as n_positive
     from held
     group by run_id, regime
+),
+
+deviations as (
+    select
+        moments.run_id,
+        moments.regime,
+        {{ exact_sum('pow(held.r_net - moments.sum_net / moments.n_days, 2)') }} as sum_of_squares
+    from held
+    inner join moments on held.run_id = moments.run_id and held.regime = moments.regime
+    group by moments.run_id, moments.regime
 ),
 
 final as (
@@ -60,17 +69,15 @@ final as (
         moments.sum_net / moments.n_days * 365 as mean_net_annualised,
         case
             when moments.n_days > 1
-                then
-                    sqrt(greatest(
-                        moments.sum_of_squares - moments.sum_net * moments.sum_net / moments.n_days,
-                        0
-                    ) / (moments.n_days - 1)) * sqrt(365)
+                then sqrt(deviations.sum_of_squares / (moments.n_days - 1)) * sqrt(365)
         end as volatility_net,
         moments.n_positive / moments.n_days as hit_rate_net
     from run_regimes
     inner join {{ ref('stability') }} as stability on run_regimes.run_id = stability.run_id
     left join moments
         on run_regimes.run_id = moments.run_id and run_regimes.regime = moments.regime
+    left join deviations
+        on run_regimes.run_id = deviations.run_id and run_regimes.regime = deviations.regime
 )
 
 select * from final

@@ -53,7 +53,6 @@ moments as (
         count(distinct spell) as n_spells,
         {{ exact_sum('y') }} / count(*) as mean,
         median(y) as median,
-        {{ exact_sum('y * y') }} as sum_of_squares,
         count(case when y > 0 then 1 end) / count(*) as hit_rate
     from pairs
     group by run_id, horizon_days, regime
@@ -61,18 +60,36 @@ moments as (
 
 deviations as (
     select
-        *,
-        case
-            when n > 1 then sqrt(greatest(sum_of_squares - n * mean * mean, 0) / (n - 1))
-        end as std
+        moments.run_id,
+        moments.horizon_days,
+        moments.regime,
+        {{ exact_sum('(pairs.y - moments.mean) * (pairs.y - moments.mean)') }} as sum_of_squares
+    from pairs
+    inner join moments
+        on
+            pairs.run_id = moments.run_id
+            and pairs.horizon_days = moments.horizon_days
+            and pairs.regime = moments.regime
+    group by moments.run_id, moments.horizon_days, moments.regime
+),
+
+with_std as (
+    select
+        moments.*,
+        case when moments.n > 1 then sqrt(deviations.sum_of_squares / (moments.n - 1)) end as std
     from moments
+    inner join deviations
+        on
+            moments.run_id = deviations.run_id
+            and moments.horizon_days = deviations.horizon_days
+            and moments.regime = deviations.regime
 ),
 
 with_t as (
     select
         *,
         mean / (nullif(std, 0) / sqrt(n)) as t_stat
-    from deviations
+    from with_std
 ),
 
 final as (

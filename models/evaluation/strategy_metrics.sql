@@ -59,6 +59,16 @@ with_peak as (
     from with_equity
 ),
 
+-- a drawdown is the stretch of days below the last day at the peak
+with_drawdown as (
+    select
+        *,
+        count(case when equity >= peak then 1 end) over (
+            {{ by_day }} rows between unbounded preceding and current row
+        ) as drawdown_number
+    from with_peak
+),
+
 sums as (
     select
         strategy_id,
@@ -68,7 +78,7 @@ sums as (
         {{ exact_sum('r') }} / count(*) as mean,
         {{ exact_sum('case when r < 0 then r * r else 0 end') }} / count(*) as downside_square,
         min(equity / peak - 1) as max_drawdown,
-        arg_min(peak, (equity / peak - 1, date)) as trough_peak,
+        arg_min(drawdown_number, (equity / peak - 1, date)) as worst_drawdown,
         count(case when gross_exposure > 0 and r > 0 then 1 end)
         / nullif(count(case when gross_exposure > 0 then 1 end), 0) as hit_rate,
         count(case when gross_exposure > 0 then 1 end) as n_invested_days,
@@ -76,26 +86,29 @@ sums as (
         {{ exact_sum('turnover') }} / count(*) as avg_turnover,
         {{ exact_sum('cost') }} / count(*) * 365 as cost_drag,
         {{ exact_sum('funding') }} / count(*) * 365 as funding_drag
-    from with_peak
+    from with_drawdown
     group by strategy_id, series
 ),
 
--- days below the peak before the deepest trough, and the day that regained it
+-- days from the peak before the deepest trough to the day that regained it, or to the last day
 drawdowns as (
     select
         sums.strategy_id,
         sums.series,
         count(case
-            when with_peak.peak = sums.trough_peak and with_peak.equity < with_peak.peak then 1
+            when
+                with_drawdown.drawdown_number = sums.worst_drawdown
+                and with_drawdown.equity < with_drawdown.peak
+                then 1
         end)
-        + case when max(with_peak.peak) > any_value(sums.trough_peak) then 1 else 0 end
-            as max_drawdown_days
+        + case
+            when max(with_drawdown.drawdown_number) > any_value(sums.worst_drawdown) then 1 else 0
+        end as max_drawdown_days
     from sums
-    inner join with_peak
+    inner join with_drawdown
         on
-            sums.strategy_id = with_peak.strategy_id
-            and sums.series = with_peak.series
-            and sums.trough_peak <= with_peak.peak
+            sums.strategy_id = with_drawdown.strategy_id
+            and sums.series = with_drawdown.series
     where sums.max_drawdown < 0
     group by sums.strategy_id, sums.series
 ),

@@ -6,7 +6,6 @@ import copy
 import datetime as dt
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -454,17 +453,9 @@ def test_families_without_a_common_word(tmp_path: Path) -> None:
 # --- Speed, and what is shipped ------------------------------------------------------------------
 
 
-def test_a_thousand_variants_expand_quickly() -> None:
-    ranges = {path: {"uniform": [0.1, 0.4]} for path in ("features.momentum.weight", HIGH)}
-    raw = sweep({"random": {"n": 1_000, "ranges": ranges}})
-    begin = time.process_time()
-    assert len(expand(raw).variants) == 1_000
-    assert time.process_time() - begin < 1.0
-
-
 @pytest.mark.parametrize(("name", "n_variants"), [("threshold_grid", 54), ("weight_search", 64)])
 def test_shipped_sweep(name: str, n_variants: int) -> None:
-    path = SHIPPED / f"{name}.yaml"
+    (path,) = SHIPPED.parent.rglob(f"{name}.yaml")
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# yaml-language-server: $schema=../experiment.schema.json\n")
     expansion = expand(path)
