@@ -25,6 +25,7 @@ NUMERIC_MODULES: Final = (
     "lake",
     "newey_west",
     "panel",
+    "run_folder",
     "runs",
     "shift_test",
     "state_model",

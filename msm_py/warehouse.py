@@ -392,6 +392,18 @@ def publish(runs: Path, path: Path) -> dict[str, int]:
         When the warehouse cannot be written, or a run folder is broken.
     """
     check_warehouse(path)
+    try:
+        return _publish(runs, path)
+    except (OSError, duckdb.IOException) as error:
+        raise MsmError(
+            "the warehouse could not be written; it stays as it was",
+            where=str(path),
+            received=getattr(error, "strerror", None) or str(error),
+            remedy="free space on the disk, then run `dbt build` or any `msm run` again",
+        ) from None
+
+
+def _publish(runs: Path, path: Path) -> dict[str, int]:
     with (
         FileLock(f"{path}.lock"),
         tempfile.TemporaryDirectory(prefix=".publish-", dir=path.parent) as scratch,
@@ -474,6 +486,41 @@ def _drop(con: duckdb.DuckDBPyConnection, gone: set[str]) -> None:
 
 def _add(con: duckdb.DuckDBPyConnection, runs: Path, new: list[str]) -> None:
     """Insert the rows of new runs, a statement per table."""
+    con.execute("begin")
+    try:
+        _insert_runs(con, runs, new)
+        con.execute("commit")
+    except _BROKEN:
+        con.execute("rollback")
+        for run_id in new:  # which one is it?
+            con.execute("begin")
+            try:
+                _insert_runs(con, runs, [run_id])
+            except _BROKEN as error:
+                raise MsmError(
+                    "a run folder is broken; the warehouse stays as it was",
+                    where=str(runs / run_id),
+                    received=f"{type(error).__name__}: {error}",
+                    remedy="delete this folder and run the experiment again",
+                ) from None
+            finally:
+                con.execute("rollback")
+        raise
+
+
+# what reading a folder that somebody damaged can end in
+_BROKEN: Final = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    pa.ArrowException,
+    duckdb.Error,
+)
+
+
+def _insert_runs(con: duckdb.DuckDBPyConnection, runs: Path, new: list[str]) -> None:
     rows: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     frames: dict[str, list[pa.Table]] = defaultdict(list)
     known_panels = {
@@ -484,30 +531,21 @@ def _add(con: duckdb.DuckDBPyConnection, runs: Path, new: list[str]) -> None:
     }
     for run_id in new:
         folder = runs / run_id
-        try:
-            for table, row in run_rows(folder):
-                rows[table].append({"run_id": run_id, **row})
-            frames["daily"].append(_daily(folder, run_id))
-            panels = rows["run_panels"][-1]
-            for panel, table, name in (
-                ("basket_panel", "baskets", artifacts.BASKET),
-                ("feature_panel", "features", artifacts.FEATURES),
-            ):
-                if panels[panel] not in known_panels[panel]:
-                    known_panels[panel].add(panels[panel])
-                    frames[table].append(_labelled(folder / name, panel, panels[panel]))
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise MsmError(
-                "a run folder is broken; the warehouse stays as it was",
-                where=str(folder),
-                received=f"{type(error).__name__}: {error}",
-                remedy="delete this folder and run the experiment again",
-            ) from None
+        for table, row in run_rows(folder):
+            rows[table].append({"run_id": run_id, **row})
+        frames["daily"].append(_daily(folder, run_id))
+        panels = rows["run_panels"][-1]
+        for panel, table, name in (
+            ("basket_panel", "baskets", artifacts.BASKET),
+            ("feature_panel", "features", artifacts.FEATURES),
+        ):
+            if panels[panel] not in known_panels[panel]:
+                known_panels[panel].add(panels[panel])
+                frames[table].append(_labelled(folder / name, panel, panels[panel]))
     for table, records in rows.items():
         _insert(con, table, pa.Table.from_pylist(_complete(records, table)))
     for table, parts in frames.items():
-        if parts:
-            _insert(con, table, pa.concat_tables(parts))
+        _insert(con, table, pa.concat_tables(parts))
 
 
 def _set_sweeps(con: duckdb.DuckDBPyConnection, records: Mapping[str, Mapping[str, Any]]) -> None:
@@ -539,8 +577,10 @@ def _set_sweeps(con: duckdb.DuckDBPyConnection, records: Mapping[str, Mapping[st
 def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
     con.register("incoming", rows)
     names = ", ".join(f'"{name}"' for name in ALL_TABLES[table])
-    con.execute(f"insert into {table} ({names}) select {names} from incoming")
-    con.unregister("incoming")
+    try:
+        con.execute(f"insert into {table} ({names}) select {names} from incoming")
+    finally:
+        con.unregister("incoming")
 
 
 def _complete(records: Iterable[Mapping[str, Any]], table: str) -> list[dict[str, Any]]:

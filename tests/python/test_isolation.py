@@ -110,13 +110,13 @@ def test_two_runs_at_once_are_both_in_the_catalog_once(two: Done) -> None:
             assert rows == dates == len(pq.read_table(two.runs / run_id / "returns.parquet"))
     beside = sorted(entry.name for entry in two.warehouse.parent.iterdir())
     assert beside == sorted(
-        [*(f"{table}.parquet" for table in warehouse.TABLES), "msm.duckdb", "msm.duckdb.lock"]
+        [*(f"{table}.parquet" for table in warehouse.ALL_TABLES), "msm.duckdb", "msm.duckdb.lock"]
     )
 
 
 def test_parquet_beside_the_warehouse_is_the_same_for_pandas_and_pyarrow(two: Done) -> None:
     with duckdb.connect(two.warehouse, read_only=True) as con:
-        for table, columns in warehouse.TABLES.items():
+        for table, columns in warehouse.ALL_TABLES.items():
             file = two.warehouse.parent / f"{table}.parquet"
             rows = con.execute(f"select * from {table}").fetchall()
             assert pq.read_schema(file).names == list(columns)
