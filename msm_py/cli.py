@@ -16,7 +16,7 @@ from rich.spinner import Spinner
 
 from msm_py import artifacts, experiment, invocation, warehouse
 from msm_py.code_fingerprint import code_fingerprint
-from msm_py.errors import MsmError
+from msm_py.errors import Interrupted, MsmError
 from msm_py.invocation import Outcome, Places
 from msm_py.lake import fingerprint, open_lake
 
@@ -312,7 +312,7 @@ def main() -> None:
     except MsmError as error:
         err.print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except Interrupted:
         err.print("stopped; complete runs are kept, nothing half-written is left")
         sys.exit(130)
 

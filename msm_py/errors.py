@@ -1,4 +1,4 @@
-"""The one error type that a user's mistake raises."""
+"""What a user's mistake raises, and what a user's Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -51,3 +51,7 @@ class MsmError(Exception):
         if self.remedy is not None:
             lines.append(f"  remedy:   {self.remedy}")
         return "\n".join(lines)
+
+
+class Interrupted(Exception):
+    """The user stopped it; what is complete is kept, nothing half-written is left."""

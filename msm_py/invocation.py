@@ -11,17 +11,20 @@ import json
 import os
 import re
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import duckdb
 
-from msm_py.errors import MsmError
+from msm_py.errors import Interrupted, MsmError
 from msm_py.project import project_dir
 
 Progress = Callable[[str, str, float], None]
@@ -176,7 +179,10 @@ def _invoke(arguments: list[str], progress: Progress | None) -> list[str]:
 
     here = Path.cwd()
     try:
-        result = dbtRunner(callbacks=[tell]).invoke(arguments)
+        with _noticing_interrupts() as interrupts:
+            result = dbtRunner(callbacks=[tell]).invoke(arguments)
+        if interrupts:
+            raise Interrupted
     finally:
         os.chdir(here)  # dbt changes into the project's folder
         # dbt keeps the lock on its database for the life of the process unless told otherwise
@@ -238,6 +244,27 @@ def clear_message(failure: str) -> str | None:
     # dbt indents a traceback by two and names the compiled file in a last line
     kept = [line.removeprefix("  ") for line in lines if "compiled code at" not in line]
     return "\n".join([kept[0], *kept[1:]]).strip()
+
+
+@contextmanager
+def _noticing_interrupts() -> Iterator[list[int]]:
+    """Yield a list that gets an item for every Ctrl-C, which dbt keeps to itself."""
+    noticed: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noticed
+        return
+
+    def notice(number: int, frame: FrameType | None) -> None:
+        noticed.append(number)
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, notice)
+    try:
+        yield noticed
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from msm_py import invocation
-from msm_py.errors import MsmError
+from msm_py.errors import Interrupted, MsmError
 from msm_py.invocation import Outcome, Places
 
 Spec = dict[str, Any]
@@ -174,6 +174,8 @@ def _settle(
 ) -> tuple[list[Trial], list[list[Spec]]]:
     """Return what is known of a batch now, and what of it is to be tried again."""
     error = future.exception()
+    if isinstance(error, Interrupted):
+        raise error
     if error is None:
         outcomes, started, seconds = future.result()
         by_id = {outcome.run_id: outcome for outcome in outcomes}

@@ -27,7 +27,7 @@ from rich.text import Text
 
 from msm_py import artifacts, experiment, sweep, sweep_record, warehouse
 from msm_py.code_fingerprint import code_fingerprint
-from msm_py.errors import MsmError
+from msm_py.errors import Interrupted, MsmError
 from msm_py.invocation import Places
 from msm_py.lake import fingerprint, open_lake
 from msm_py.sweep import Spec, Trial
@@ -231,6 +231,8 @@ def run(family: Family, places: Places, options: Options, console: Console) -> S
                     failed=sum(x.status == "failed" for x in trials),
                     speed=f"{len(trials) / (time.monotonic() - clock):.1f} a second",
                 )
+    except KeyboardInterrupt:
+        raise Interrupted from None
     finally:  # what is complete is kept and recorded, whatever stopped the sweep
         record = sweep_record.write_record(
             places.runs,

@@ -447,9 +447,6 @@ def test_a_killed_run_leaves_nothing_that_looks_like_a_run(
         assert con.sql("select count(*) from catalog").fetchall() == [(2,)]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="dbt keeps the interrupt to itself: exit 1 or 0"
-)
 @pytest.mark.parametrize("when", ["computing", "writing"])
 def test_an_interrupted_run_says_so_in_a_line_and_leaves_nothing(
     when: str, lake: Path, tmp_path: Path
