@@ -19,7 +19,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
@@ -262,10 +262,37 @@ def write_parquet(table: pa.Table, path: Path) -> None:
 
 
 def write_json(value: object, path: Path) -> None:
-    """Write JSON with sorted keys; NaN and infinity are refused."""
-    path.write_text(
-        json.dumps(value, indent=2, sort_keys=True, allow_nan=False, default=_iso) + "\n"
-    )
+    """Write JSON with sorted keys, a line per key and per row; NaN and infinity are refused."""
+    path.write_text(json_text(value) + "\n")
+
+
+def json_text(value: object, indent: str = "") -> str:
+    """Return JSON that reads like a table: maps a line per key, lists of maps a line per row.
+
+    Examples
+    --------
+    >>> print(json_text({"b": [{"n": 1}, {"n": 2}], "a": {"x": None}}))
+    {
+      "a": {
+        "x": null
+      },
+      "b": [
+        {"n": 1},
+        {"n": 2}
+      ]
+    }
+    """
+    deeper = indent + "  "
+    if isinstance(value, dict) and value:
+        lines = [f"{_compact(key)}: {json_text(value[key], deeper)}" for key in sorted(value)]
+        return "{\n" + ",\n".join(deeper + line for line in lines) + f"\n{indent}}}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join(deeper + _compact(row) for row in value) + f"\n{indent}]"
+    return _compact(value)
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, sort_keys=True, allow_nan=False, default=_iso)
 
 
 def csv_text(rows: Iterable[Row], columns: Sequence[str]) -> str:
@@ -404,9 +431,8 @@ def git_state() -> tuple[str | None, bool | None]:
         return None, None
 
 
-def selected(table: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """Return some columns, with NaN as missing."""
-    table = table.select(list(columns))
+def without_nan(table: pa.Table) -> pa.Table:
+    """Return a table in which numbers that are not finite are missing."""
     for position, field in enumerate(table.schema):
         if pa.types.is_floating(field.type):
             column = table.column(position)
@@ -414,11 +440,6 @@ def selected(table: pa.Table, columns: Sequence[str]) -> pa.Table:
                 position, field, pc.if_else(pc.is_finite(column), column, None)
             )
     return table
-
-
-def in_order(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield rows by run id."""
-    yield from sorted(rows, key=lambda row: str(row["run_id"]))
 
 
 def _iso(value: Any) -> str:

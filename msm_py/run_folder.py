@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from msm_py import artifacts
-from msm_py.artifacts import PanelFiles, Provenance, Row, RowsByKey, without
+from msm_py.artifacts import PanelFiles, Provenance, Row, RowsByKey, without, without_nan
 
 PERFORMANCE: Final = (
     "n_days",
@@ -98,12 +98,10 @@ def write_run_folder(
         artifacts.REGIME_METRICS: artifacts.csv_text(
             regime_rows, [name for name in _columns(tables.regime_metrics) if name not in _HIDDEN]
         ),
-        artifacts.REGIME_TIMESERIES: artifacts.selected(
-            tables.states[run_id], artifacts.TIMESERIES_COLUMNS
+        artifacts.REGIME_TIMESERIES: tables.states[run_id].select(
+            list(artifacts.TIMESERIES_COLUMNS)
         ),
-        artifacts.RETURNS: artifacts.selected(
-            tables.daily_returns[run_id], artifacts.RETURNS_COLUMNS
-        ),
+        artifacts.RETURNS: tables.daily_returns[run_id].select(list(artifacts.RETURNS_COLUMNS)),
         artifacts.CATALOG_ENTRY: {
             **catalog_entry(run, metrics, provenance),
             "basket_panel": baskets.content_id(strategy["short_leg_id"]),
@@ -316,8 +314,8 @@ def _columns(rows: RowsByKey) -> list[str]:
 def run_tables(models: Mapping[str, pa.Table]) -> RunTables:
     """Return the rows of models, ready to be taken run by run."""
     return RunTables(
-        states=RowsByKey(models["states"], "run_id", ["date"]),
-        daily_returns=RowsByKey(models["daily_returns"], "strategy_id", ["date"]),
+        states=RowsByKey(without_nan(models["states"]), "run_id", ["date"]),
+        daily_returns=RowsByKey(without_nan(models["daily_returns"]), "strategy_id", ["date"]),
         regime_statistics=RowsByKey(models["regime_statistics"], "run_id", ["horizon_days"]),
         edges=RowsByKey(models["edges"], "run_id", ["horizon_days", "edge_order"]),
         regime_metrics=RowsByKey(models["regime_metrics"], "run_id", ["regime_order"]),

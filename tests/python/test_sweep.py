@@ -1,0 +1,200 @@
+"""Sweeps: the same runs however they are carried out, and failures that take nobody along."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+from lakes import tiny_lake, tiny_spec
+from pipeline import ROOT, Done, contents, environment, msm
+
+LOW, HIGH = "state_mapping.thresholds.low", "state_mapping.thresholds.high"
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lakes") / "lake"
+    tiny_lake(path, seed=8)
+    return path
+
+
+def grid_file(place: Path, lows: list[float], highs: list[float]) -> Path:
+    """Write a sweep over two thresholds; a low of -0.9 lies below strong_low and is rejected."""
+    spec = tiny_spec()
+    spec["experiment_id"] = "grid"
+    for section, key in (("thresholds", "strong_low"), ("thresholds", "strong_high")):
+        spec["state_mapping"][section][key] = -0.8 if key == "strong_low" else 0.8
+    spec["sweep"] = {"grid": {LOW: lows, HIGH: highs}}
+    place.mkdir(parents=True, exist_ok=True)
+    file = place / "grid.yaml"
+    file.write_text(yaml.safe_dump(spec, sort_keys=False))
+    return file
+
+
+def no_overlap_file(place: Path) -> Path:
+    """Write an experiment that is valid and fails in its data."""
+    spec = {**tiny_spec(), "experiment_id": "grid_no_overlap"}
+    spec["window"] = {"start": "2031-01-01", "end": None}
+    file = place / "no_overlap.yaml"
+    file.write_text(yaml.safe_dump(spec, sort_keys=False))
+    return file
+
+
+def sweep(*files: Path, lake: Path, place: Path, options: tuple[str, ...] = ()) -> Done:
+    return msm("sweep", *map(str, files), "--lake", str(lake), *options, place=place)
+
+
+def folders(done: Done) -> dict[str, dict[str, bytes]]:
+    """Return what every run folder holds, manifests apart."""
+    return {
+        folder.name: contents(folder)
+        for folder in sorted(done.runs.iterdir())
+        if not folder.name.startswith(".")
+    }
+
+
+def catalog(done: Done) -> list[tuple[Any, ...]]:
+    """Return the catalog without what tells one making from another."""
+    with duckdb.connect(done.warehouse, read_only=True) as con:
+        return con.sql(
+            "select * exclude (created_at, duration_seconds) from catalog order by run_id"
+        ).fetchall()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    place = tmp_path_factory.mktemp("undisturbed")
+    file = grid_file(place, [-0.2, -0.3, -0.9], [0.2, 0.3])
+    done = sweep(file, no_overlap_file(place), lake=lake, place=place)
+    assert len(folders(done)) == 4, done.err
+    return done
+
+
+def test_failures_are_told_and_take_nobody_along(undisturbed: Done) -> None:
+    assert undisturbed.code == 1
+    assert "4 computed, 0 were there already, 1 failed, 2 rejected" in undisturbed.out
+    assert "The window lies outside the lake" in undisturbed.out
+    assert "thresholds" in undisturbed.out
+    assert "Traceback" not in undisturbed.out + undisturbed.err
+    (record,) = (undisturbed.runs / ".sweeps").glob("*.json")
+    found = json.loads(record.read_text())
+    statuses = sorted(trial["status"] for trial in found["trials"])
+    assert statuses == ["complete"] * 4 + ["failed"] + ["rejected"] * 2
+    assert found["n_trials"] == 7
+    with duckdb.connect(undisturbed.warehouse, read_only=True) as con:
+        row = con.sql("select n_trials, n_runs, n_failed, n_rejected from sweeps").fetchall()
+        assert row == [(7, 4, 1, 2)]
+        assert con.sql("select count(*) from sweep_statistics").fetchall() == [(4,)]
+        assert con.sql("select count(distinct run_id) from v_leaderboard").fetchall() == [(4,)]
+
+
+def test_shown_again(undisturbed: Done) -> None:
+    (record,) = (undisturbed.runs / ".sweeps").glob("*.json")
+    shown = msm("sweep", "show", record.stem[:6], place=undisturbed.runs.parent)
+    assert shown.code == 0, shown.err
+    assert "7 trials, 4 complete runs" in " ".join(shown.out.split())
+
+
+def test_one_at_a_time_in_workers_with_an_injected_fault(
+    lake: Path, undisturbed: Done, tmp_path: Path
+) -> None:
+    """A file stands where a run folder should go: that run fails, whatever batch it is in."""
+    file = grid_file(tmp_path, [-0.2, -0.3, -0.9], [0.2, 0.3])
+    doomed = sorted(folders(undisturbed))[1]
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / doomed).write_text("in the way")
+    done = sweep(file, lake=lake, place=tmp_path, options=("--jobs", "2", "--batch-size", "2"))
+    assert done.code == 1
+    assert "3 computed, 0 were there already, 1 failed, 2 rejected" in done.out
+    (tmp_path / "runs" / doomed).unlink()
+    resumed = sweep(file, lake=lake, place=tmp_path)
+    assert "1 computed, 3 were there already, 0 failed" in resumed.out
+    assert folders(resumed) == folders(undisturbed)
+    assert catalog(resumed) == catalog(undisturbed)
+
+
+def test_shards_make_up_the_sweep(lake: Path, undisturbed: Done, tmp_path: Path) -> None:
+    file = grid_file(tmp_path, [-0.2, -0.3], [0.2, 0.3])
+    printed = sweep(
+        file, lake=lake, place=tmp_path, options=("--batch-size", "2", "--print-commands")
+    )
+    assert printed.out.count("msm sweep") == 2
+    assert not (tmp_path / "runs").exists()
+    for part in ("1/2", "2/2"):
+        done = sweep(file, lake=lake, place=tmp_path, options=("--shard", part))
+        assert done.code == 0, done.err
+    assert folders(done) == folders(undisturbed)
+    with duckdb.connect(done.warehouse, read_only=True) as con:
+        assert con.sql("select n_trials, n_runs from sweeps").fetchall() == [(4, 4)]
+
+
+def test_dry_run_computes_nothing(lake: Path, tmp_path: Path) -> None:
+    file = grid_file(tmp_path, [-0.2, -0.9], [0.2])
+    done = sweep(file, lake=lake, place=tmp_path, options=("--dry-run",))
+    assert done.code == 0, done.err
+    assert "1 variants, 1 to compute in 1 invocations; 1 rejected" in done.out
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("--glob", "nothing/*.yaml"), "nothing to sweep"),
+        (("--shard", "3/2", "experiments/msm/threshold_grid.yaml"), "a shard is written i/n"),
+        (("show", "nothing"), "there is no such sweep"),
+    ],
+)
+def test_bad_calls(words: tuple[str, ...], part: str, lake: Path, tmp_path: Path) -> None:
+    done = msm("sweep", *words, "--lake", str(lake), place=tmp_path)
+    assert done.code == 1
+    assert part in done.err
+    assert "remedy:" in done.err
+
+
+@pytest.mark.slow
+def test_three_hundred_variants_killed_in_the_middle(lake: Path, tmp_path: Path) -> None:
+    steps = [round(0.05 + 0.03 * k, 2) for k in range(17)]
+    calm, rough = tmp_path / "calm", tmp_path / "rough"
+    for place in (calm, rough):
+        grid_file(place, [-x for x in steps] + [-0.9], steps)
+        no_overlap_file(place)
+    options = ("--batch-size", "60")
+    files = ("grid.yaml", "no_overlap.yaml")
+    expected = sweep(*(calm / name for name in files), lake=lake, place=calm, options=options)
+    assert len(folders(expected)) == 17 * 17
+
+    words = [sys.executable, "-m", "msm_py.cli", "sweep", *(str(rough / name) for name in files)]
+    process = subprocess.Popen(
+        [*words, "--lake", str(lake), *options],
+        cwd=ROOT,
+        env=environment(rough),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (rough / "runs").is_dir() or len(os.listdir(rough / "runs")) < 80:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for folder in (rough / "runs").iterdir():  # no half run is visible
+        assert folder.name.startswith(".") or len(list(folder.iterdir())) == 9
+    doomed = next(name for name in folders(expected) if not (rough / "runs" / name).exists())
+    (rough / "runs" / doomed).write_text("in the way")
+    resumed = sweep(
+        *(rough / name for name in files), lake=lake, place=rough, options=(*options, "--jobs", "2")
+    )
+    assert resumed.code == 1
+    assert "2 failed, 17 rejected" in resumed.out
+    (rough / "runs" / doomed).unlink()
+    resumed = sweep(*(rough / name for name in files), lake=lake, place=rough, options=options)
+    assert folders(resumed) == folders(expected)
+    assert catalog(resumed) == catalog(expected)
