@@ -346,7 +346,7 @@ def write_run(
         When the disk is full or the folder cannot be written to.
     """
     final = folder / run_id
-    if final.exists():
+    if final.is_dir():
         return False
     unfinished = Path(tempfile.mkdtemp(prefix=f".{run_id}-", dir=folder))
     try:

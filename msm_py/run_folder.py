@@ -79,7 +79,7 @@ def write_run_folder(
         Whether it was written; False when it was there already.
     """
     run_id = run["run_id"]
-    if (folder / run_id).exists():
+    if (folder / run_id).is_dir():
         return False
     metrics = run_metrics(run, strategy, tables)
     statistics = [without(row, "run_id", "regime_order") for row in _ordered(tables, run_id)]
