@@ -19,6 +19,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -37,6 +38,8 @@ from msm_py.errors import MsmError
 from msm_py.project import project_dir
 
 Row = Mapping[str, Any]
+
+SECONDS_A_DAY: Final = 86_400.0
 
 MANIFEST: Final = "manifest.json"
 METRICS: Final = "metrics.json"
@@ -127,6 +130,16 @@ def check_runs_dir(folder: Path) -> None:
             received=error.strerror or str(error),
             remedy="give a folder that you may write to with --runs DIR (or MSM_RUNS)",
         ) from None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what processes that were killed left behind: hidden folders older than a day."""
+    if not folder.is_dir():
+        return
+    for entry in os.scandir(folder):
+        is_scratch = entry.name.startswith(".") and entry.name.count("-") > 0 and entry.is_dir()
+        if is_scratch and time.time() - entry.stat().st_mtime > SECONDS_A_DAY:
+            shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def existing_runs(folder: Path) -> list[str]:

@@ -49,6 +49,7 @@ End = Annotated[str | None, typer.Option("--end", help="Last day of the window, 
 LAKE = Path("lake")
 RUNS = Path("runs")
 WAREHOUSE = Path("warehouse/msm.duckdb")
+INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 # what a folder of models does, in the words of someone who waits for it
 STEPS = {
@@ -313,8 +314,16 @@ def main() -> None:
         err.print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(1)
     except Interrupted:
-        err.print("stopped; complete runs are kept, nothing half-written is left")
-        sys.exit(130)
+        _tell_interrupted()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # what typer makes of Ctrl-C outside of dbt
+            _tell_interrupted()
+        raise
+
+
+def _tell_interrupted() -> None:
+    err.print("stopped; complete runs are kept, nothing half-written is left")
+    sys.exit(INTERRUPTED)
 
 
 def _rendered(

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import duckdb
 
+from msm_py import artifacts
 from msm_py.errors import Interrupted, MsmError
 from msm_py.project import project_dir
 
@@ -294,7 +295,8 @@ def _scratch_folder() -> Iterator[Path]:
     root = _target_root()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="run-", dir=root))
+        artifacts.remove_leftovers(root)
+        folder = Path(tempfile.mkdtemp(prefix=".run-", dir=root))
     except OSError:  # the code may be installed read-only
         folder = Path(tempfile.mkdtemp(prefix="msm-"))
     try:

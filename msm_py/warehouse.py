@@ -408,6 +408,7 @@ def _publish(runs: Path, path: Path) -> dict[str, int]:
         FileLock(f"{path}.lock"),
         tempfile.TemporaryDirectory(prefix=".publish-", dir=path.parent) as scratch,
     ):
+        artifacts.remove_leftovers(runs)
         present = artifacts.existing_runs(runs)
         records = {_hash(record): record for record in read_records(runs)}
         published = _published(path)

@@ -712,3 +712,12 @@ def test_msm_run_says_so_when_it_cannot_publish(tmp_path: Path) -> None:
     assert "broken-1" in done.err
     assert "Traceback" not in done.err
     assert names(done.folder("new")) == ALL_FILES
+
+
+def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path) -> None:
+    for name in (".a-1-old", ".b-2-new", ".sweeps", "c-3"):
+        (tmp_path / name).mkdir()
+    for name in (".a-1-old", ".sweeps", "c-3"):
+        os.utime(tmp_path / name, (0.0, 0.0))
+    artifacts.remove_leftovers(tmp_path)
+    assert names(tmp_path) == [".b-2-new", ".sweeps", "c-3"]

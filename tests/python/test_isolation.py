@@ -279,6 +279,7 @@ def test_without_a_network(two: Done, lake: Path, tmp_path: Path) -> None:
         tmp_path,
     )
     assert done.code == 0, done.err
+    assert done.folder("plain").name == two.folder("plain").name, "the code changed meanwhile"
     assert contents(done.folder("plain")) == contents(two.folder("plain"))
 
 
@@ -364,7 +365,7 @@ def test_an_ordinary_user_with_lake_and_code_read_only(two: Done, lake: Path, co
     assert {name: facts(common / name) for name in before} == before
     assert sorted(entry.name for entry in own.iterdir()) == ["runs", "warehouse"]
     (folder,) = (own / "runs").iterdir()
-    assert folder.name == two.folder("plain").name
+    assert folder.name == two.folder("plain").name, "the code changed meanwhile"
     assert contents(folder) == contents(two.folder("plain"))
 
 
@@ -432,6 +433,7 @@ def test_a_killed_run_leaves_nothing_that_looks_like_a_run(
     again = msm("run", experiment_file(place, "plain"), "--lake", str(lake), place=place)
     assert again.code == 0, again.err
     assert existing_runs(place / "runs") == sorted([*known, again.folder("plain").name])
+    assert again.folder("plain").name == two.folder("plain").name, "the code changed meanwhile"
     assert contents(again.folder("plain")) == contents(two.folder("plain"))
     with duckdb.connect(again.warehouse, read_only=True) as con:
         assert con.sql("select count(*) from catalog").fetchall() == [(2,)]
