@@ -156,6 +156,8 @@ def existing_runs(folder: Path) -> list[str]:
 def find_run(folder: Path, run_id: str) -> Path:
     """Return the folder of the one run whose id is, or begins with, ``run_id``.
 
+    An experiment's id stands for its newest run.
+
     Raises
     ------
     MsmError
@@ -165,6 +167,8 @@ def find_run(folder: Path, run_id: str) -> Path:
     found = [run_id] if run_id in known else [name for name in known if name.startswith(run_id)]
     if len(found) == 1:
         return folder / found[0]
+    if found and all(name.rpartition("-")[0] == run_id for name in found):
+        return max((folder / name for name in found), key=_made_at)
     if found:
         raise MsmError(
             "several runs begin with this id",
@@ -179,6 +183,11 @@ def find_run(folder: Path, run_id: str) -> Path:
         received=run_id,
         remedy=f"did you mean {close[0]}?" if close else "`msm list` shows what is there",
     )
+
+
+def _made_at(run: Path) -> str:
+    made: str = json.loads((run / MANIFEST).read_bytes())["finished_at"]
+    return made
 
 
 def remove_run(folder: Path, run_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -31,8 +32,18 @@ app = typer.Typer(
 lake_app = typer.Typer(help="Write a sample lake, or check your own.", no_args_is_help=True)
 app.add_typer(lake_app, name="lake")
 
-out = Console()
-err = Console(stderr=True)
+
+class _Terminal(Console):
+    """A console that goes on in silence when nobody reads it any more (`msm run ... | head`)."""
+
+    def on_broken_pipe(self) -> None:
+        """Send the rest nowhere: what is being computed must not be lost with its display."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
+out = _Terminal()
+err = _Terminal(stderr=True)
 
 Experiments = Annotated[list[Path], typer.Argument(help="Experiment YAML files.")]
 Lake = Annotated[
@@ -361,8 +372,9 @@ def _plain_progress() -> Callable[[str, str, float], None]:
     """Return a progress that prints a line when a step begins."""
     seen: set[str] = set()
 
-    def tell(folder: str, _: str, seconds: float) -> None:
-        if folder in STEPS and folder not in seen:
+    def tell(folder: str, name: str, seconds: float) -> None:
+        # panels are made along the way and written at the end
+        if folder in STEPS and folder not in seen and not name.endswith("_panels"):
             seen.add(folder)
             out.print(f"  {seconds:5.1f} s  {STEPS[folder]}")
 

@@ -208,6 +208,7 @@ class _Check:
                 when value is null then 'null'
                 when isnan(value) then 'NaN'
                 when isinf(value) then 'infinite'
+                when abs(value) >= 1e18 then 'out of range (1e18)'
                 {negative}
                 {zero}
             end as reason

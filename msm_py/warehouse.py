@@ -646,9 +646,10 @@ def flat_params(value: Any, path: str = "") -> Iterator[dict[str, Any]]:
             yield from flat_params(part, f"{path}.{place}")
     else:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        as_text = value if isinstance(value, str) else json.dumps(value)
         yield {
             "param": path,
-            "value": None if value is None else str(value),
+            "value": None if value is None else as_text,
             "value_number": float(value) if is_number else None,
         }
 

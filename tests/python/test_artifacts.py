@@ -312,10 +312,16 @@ def test_find_run(three_runs: Path) -> None:
     assert artifacts.find_run(three_runs, "base-1") == three_runs / "base-1"
 
 
+def test_an_experiment_stands_for_its_newest_run(three_runs: Path) -> None:
+    for name, made in (("base-1a", "2026-02-01T00:00:00"), ("base-1b", "2026-01-01T00:00:00")):
+        (three_runs / name / artifacts.MANIFEST).write_text(json.dumps({"finished_at": made}))
+    assert artifacts.find_run(three_runs, "base") == three_runs / "base-1a"
+
+
 @pytest.mark.parametrize(
     ("given", "parts"),
     [
-        ("base", ("several runs begin with this id", "base", "base-1a, base-1b")),
+        ("bas", ("several runs begin with this id", "bas", "base-1a, base-1b")),
         ("weekyl-2c", ("there is no such run", "did you mean weekly-2c?")),
         (".weekly", ("there is no such run",)),
         ("zzz", ("there is no such run", "zzz", "`msm list` shows what is there")),
@@ -488,7 +494,7 @@ def test_flat_params() -> None:
         "features.funding_skew.params.weighting": ("oi", None),
         "target.horizons_days.0": ("1", 1.0),
         "target.horizons_days.1": ("5", 5.0),
-        "walk_forward": ("True", None),  # a flag is no number
+        "walk_forward": ("true", None),  # a flag is no number
     }
 
 
