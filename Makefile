@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SAMPLE := lake
 BASELINE := experiments/msm/msm_v1_baseline.yaml
 
-.PHONY: run test test-all lint format setup lock schema docs clean help
+.PHONY: run test test-all bench sample-null lint format setup lock schema docs clean help
 
 run: setup $(SAMPLE)/lake.yaml  ## Set up, write the sample lake, run the baseline, show the result
 	$(BIN)/msm run $(BASELINE) --lake $(SAMPLE)
@@ -15,6 +15,9 @@ test: setup lint  ## Set up and pass all tests (those on a real lake need ../sha
 
 test-all: setup lint  ## The slow tests too: simulations, DuckDB versions, isolation
 	$(BIN)/pytest -m "slow or not slow"
+
+bench: setup  ## Wall time, CPU time and memory of the main jobs
+	$(BIN)/python bench/bench.py $(if $(LAKE),--lake $(LAKE))
 
 lint: setup  ## sqlfluff, ruff, mypy
 	$(BIN)/ruff check .
