@@ -111,6 +111,31 @@ def runs_dir() -> Path:
     return Path(os.environ.get("MSM_RUNS", "runs"))
 
 
+def check_outside_lake(lake: Path, **outputs: Path) -> None:
+    """See that nothing would be written into the lake, by whatever links paths go.
+
+    Parameters
+    ----------
+    lake
+        The lake's directory.
+    outputs
+        Where to write, by what it is called.
+
+    Raises
+    ------
+    MsmError
+        When one of them is the lake or lies in it.
+    """
+    for name, path in outputs.items():
+        if path.resolve().is_relative_to(lake.resolve()):
+            raise MsmError(
+                "nothing is ever written into a lake",
+                where=f"{name.replace('_', ' ')}",
+                received=f"{path}, which lies in the lake {lake}",
+                remedy="give a place outside of the lake",
+            )
+
+
 def check_runs_dir(folder: Path) -> None:
     """Make the runs folder and see that it can be written to.
 

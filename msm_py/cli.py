@@ -221,6 +221,7 @@ def vars_(
     if out_file is None:
         sys.stdout.write(text + "\n")
         return
+    artifacts.check_outside_lake(lake, out=out_file)
     try:
         out_file.parent.mkdir(parents=True, exist_ok=True)
         out_file.write_text(text + "\n")
@@ -348,6 +349,7 @@ def _rendered(
 
 
 def _places(lake: Path, runs: Path, warehouse_file: Path) -> Places:
+    artifacts.check_outside_lake(lake, runs_folder=runs, warehouse=warehouse_file)
     return Places(lake=lake.absolute(), runs=runs.absolute(), warehouse=warehouse_file.absolute())
 
 

@@ -59,7 +59,7 @@ class Edges:
         only one state is present.
     se
         Standard error from circular sums over `block_days` (of either method); 0 when the influence
-        series is constant, and then every p is missing. NaN when n < 2 `block_days`.
+        series is constant or one block holds all pairs, and then every p is missing.
     ci_low, ci_high
         95% confidence interval; NaN if it is infinite or the evidence is below ``low``.
     p_value
@@ -78,7 +78,7 @@ class Edges:
     n_boot
         Valid replicates behind p_value and CI, 0 if there are none.
     block_days
-        Block length, 0 (missing) when the bootstrap is off.
+        Block length.
     n_redrawn
         Replicates drawn again because a regime was absent from them.
     """
@@ -172,9 +172,8 @@ def edges(
 
     Returns
     -------
-    One row per run and edge. With fewer than two blocks (n < 2L) there is no se, CI or p of any
-    kind: a block bootstrap of one block says nothing. With the bootstrap off there are estimates,
-    spells and evidence only.
+    One row per run and edge. With the bootstrap off its p_value and CI are missing, the cross-
+    checks are there. Where one block holds all pairs (L = n) se is zero: no p of any kind.
 
     Raises
     ------
@@ -210,10 +209,10 @@ def edges(
     runs, n = int(y.shape[0]), int(y.shape[1])
     if y.size == 0:
         return _no_pairs(runs, n_regimes)
-    block_days = bootstrap.block_days(horizon_days=horizon_days, n=n) if bootstrap.enabled else 0
+    block_days = bootstrap.block_days(horizon_days=horizon_days, n=n)
     plan = BlockPlan(
         n=n,
-        block_days=max(block_days, 1),
+        block_days=block_days,
         kind=bootstrap.kind,
         n_boot=bootstrap.n_boot,
         seed=bootstrap.seed,
@@ -223,10 +222,11 @@ def edges(
         return _edges_of_group(
             Sample.of(y[rows], regime[rows], n_regimes),
             count_spells(regime[rows], spell[rows], n_regimes),
-            plan if 0 < 2 * block_days <= n else None,
+            plan,
             block_days,
             horizon_days,
             studentized=bootstrap.method == "studentized",
+            enabled=bootstrap.enabled,
         )
 
     slices = [slice(first, first + _GROUP) for first in range(0, runs, _GROUP)]
@@ -271,13 +271,14 @@ def _no_pairs(runs: int, n_regimes: int) -> Edges:
 def _edges_of_group(
     sample: Sample,
     regime_spells: Ints,
-    plan: BlockPlan | None,
+    plan: BlockPlan,
     block_days: int,
     horizon_days: int,
     *,
     studentized: bool,
+    enabled: bool,
 ) -> Edges:
-    """Return the edges of a few runs; without a plan estimates and evidence only."""
+    """Return the edges of a few runs; without the bootstrap its p-value and CI are missing."""
     every_run = np.arange(len(regime_spells))
     spread_spells = np.minimum(
         regime_spells[every_run, sample.best], regime_spells[every_run, sample.worst]
@@ -287,22 +288,21 @@ def _edges_of_group(
     grade = np.searchsorted(_FEWEST_SPELLS, n_spells, side="right")
 
     shape = sample.estimate.shape
-    missing, none = np.full(shape, np.nan), np.zeros(shape, dtype=np.int64)
-    se = ci_low = ci_high = p_value = p_shift = p_nw = p_max_t = missing
-    n_boot = n_redrawn = none
-    if plan is not None:
-        se = sample.standard_error(block_days)
-        testable: Bools = se > 0
-        shifted = shift_test(
-            sample,
-            se,
-            testable & (grade >= EVIDENCE.index("shift only")),
-            block_days=block_days,
-            horizon_days=horizon_days,
-        )
-        p_shift, p_max_t = shifted.p_shift, shifted.p_max_t
-        trusted = testable & (grade >= EVIDENCE.index("low"))
-        p_nw = newey_west_p_values(sample, horizon_days, trusted)
+    se = sample.standard_error(block_days)
+    testable: Bools = se > 0
+    shifted = shift_test(
+        sample,
+        se,
+        testable & (grade >= EVIDENCE.index("shift only")),
+        block_days=block_days,
+        horizon_days=horizon_days,
+    )
+    p_shift, p_max_t = shifted.p_shift, shifted.p_max_t
+    trusted = testable & (grade >= EVIDENCE.index("low"))
+    p_nw = newey_west_p_values(sample, horizon_days, trusted)
+    ci_low = ci_high = p_value = np.full(shape, np.nan)
+    n_boot = n_redrawn = np.zeros(shape, dtype=np.int64)
+    if enabled:
         drawn = bootstrap_test(sample, se, trusted, plan, studentized=studentized)
         ci_low, ci_high, p_value = drawn.ci_low, drawn.ci_high, drawn.p_value
         n_boot, n_redrawn = drawn.n_boot, drawn.n_redrawn

@@ -197,6 +197,13 @@ def warnings_of(run: Row, strategy: Row, coverage: Row) -> list[str]:
             f"Forced exits: {coverage['n_forced_exits']}. The price of a holding ended, it left at "
             "the last one known."
         )
+    if not coverage["n_invested_days"]:
+        found.append("The strategy never held a position: no state it was in has a scale above 0.")
+    if coverage["ruined_on"] is not None:
+        found.append(
+            f"Ruin: on {coverage['ruined_on']} the strategy lost all it had. Equity stays 0 from "
+            "then on, and ratios of daily returns after that day mean nothing."
+        )
     # both are missing for a run that never held or traded anything
     funded, impacted = coverage["funding_coverage"], coverage["impact_coverage"]
     if run["funding_enabled"] and funded is not None and funded < 0.95:

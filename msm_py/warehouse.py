@@ -288,20 +288,19 @@ SWEEP_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
 ALL_TABLES: Final[Mapping[str, Mapping[str, str]]] = {**TABLES, **SWEEP_TABLES}
 
 VIEWS: Final[Mapping[str, str]] = {
-    # A run of several sweeps counts with the one that asks most of it; one of no sweep is a sweep
-    # of its own, and its deflated Sharpe ratio the probabilistic one.
+    # By deflated Sharpe ratio; a run of several sweeps counts with the one that asks most of it.
+    # Runs of no sweep come after those of sweeps: nobody knows of how many tries they are the best.
     "v_leaderboard": """
         select
             row_number() over (
                 order by
-                    coalesce(family.deflated_sharpe, catalog.net_probabilistic_sharpe)
-                        desc nulls last,
-                    catalog.net_sharpe desc nulls last,
+                    family.deflated_sharpe desc nulls last,
+                    catalog.net_probabilistic_sharpe desc nulls last,
                     catalog.run_id
             ) as place,
-            catalog.run_id, catalog.title,
-            coalesce(family.deflated_sharpe, catalog.net_probabilistic_sharpe) as deflated_sharpe,
-            family.sweep_id, family.is_tied_with_leader, family.is_superior,
+            catalog.run_id, catalog.title, catalog.lake_name,
+            family.deflated_sharpe, family.sweep_id,
+            family.is_tied_with_leader, family.is_superior,
             catalog.net_sharpe, catalog.net_probabilistic_sharpe,
             catalog.net_cagr, catalog.net_max_drawdown, catalog.net_calmar,
             catalog.ungated_net_sharpe, catalog.btc_sharpe, catalog.switches_per_year,

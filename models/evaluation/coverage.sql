@@ -73,7 +73,9 @@ positions as (
             as funding_coverage,
         {{ exact_sum('turnover_with_impact') }} / nullif({{ exact_sum('turnover') }}, 0)
             as impact_coverage,
-        count(case when r_alts is null then 1 end) as n_days_without_alts_return
+        count(case when r_alts is null then 1 end) as n_days_without_alts_return,
+        count(case when gross_exposure > 0 then 1 end) as n_invested_days,
+        min(case when equity_net <= 0 then date end) as ruined_on
     from {{ ref('daily_returns') }}
     where is_run
     group by strategy_id
@@ -128,6 +130,8 @@ final as (
         case when strategies.capital_usd is not null then positions.impact_coverage end
             as impact_coverage,
         positions.n_days_without_alts_return,
+        positions.n_invested_days,
+        positions.ruined_on,
         basket_days.n_rebalances,
         basket_days.min_basket_size,
         basket_days.n_short_baskets,

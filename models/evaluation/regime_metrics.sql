@@ -15,7 +15,8 @@ daily_returns as (
         strategy_id as run_id,
         date,
         r_gross,
-        r_net
+        r_net,
+        gross_exposure
     from {{ ref('daily_returns') }}
     where is_run and is_test_day
 ),
@@ -29,7 +30,8 @@ held as (
         states.run_id,
         states.regime,
         daily_returns.r_gross,
-        daily_returns.r_net
+        daily_returns.r_net,
+        daily_returns.gross_exposure
     from states
     inner join daily_returns
         on states.run_id = daily_returns.run_id and states.date = daily_returns.date
@@ -42,7 +44,8 @@ moments as (
         count(*) as n_days,
         {{ exact_sum('r_gross') }} as sum_gross,
         {{ exact_sum('r_net') }} as sum_net,
-        count(case when r_net > 0 then 1 end) as n_positive
+        count(case when gross_exposure > 0 then 1 end) as n_invested_days,
+        count(case when gross_exposure > 0 and r_net > 0 then 1 end) as n_positive
     from held
     group by run_id, regime
 ),
@@ -71,7 +74,7 @@ final as (
             when moments.n_days > 1
                 then sqrt(deviations.sum_of_squares / (moments.n_days - 1)) * sqrt(365)
         end as volatility_net,
-        moments.n_positive / moments.n_days as hit_rate_net
+        moments.n_positive / nullif(moments.n_invested_days, 0) as hit_rate_net
     from run_regimes
     inner join {{ ref('stability') }} as stability on run_regimes.run_id = stability.run_id
     left join moments

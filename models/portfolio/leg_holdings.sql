@@ -13,6 +13,7 @@ strategies as (
 
 rebalances as (
     select * from {{ ref('rebalances') }}
+    where trade_date <= last_date
 ),
 
 baskets as (

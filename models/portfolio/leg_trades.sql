@@ -50,7 +50,7 @@ exposures as (
         strategies.impact_coefficient
     from both_legs
     inner join strategies on both_legs.strategy_id = strategies.strategy_id
-    where both_legs.exposure_before > 0 or both_legs.exposure_after > 0
+    where both_legs.exposure_before <> 0 or both_legs.exposure_after <> 0
 ),
 
 asset_trades as (

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 from msm_py import artifacts, runs, warehouse
 from msm_py.code_fingerprint import code_fingerprint
 
@@ -7,8 +10,12 @@ def model(dbt, session):
     experiments = dbt.ref("experiments").fetchall()[0]
     lake = dbt.ref("lake").select("fingerprint").fetchall()
     # better known now than after everything is computed
-    artifacts.check_runs_dir(artifacts.runs_dir())
-    warehouse.check_warehouse(warehouse.warehouse_path())
+    folder, file = artifacts.runs_dir(), warehouse.warehouse_path()
+    artifacts.check_outside_lake(
+        Path(os.environ.get("MSM_LAKE", "lake")), runs_folder=folder, warehouse=file
+    )
+    artifacts.check_runs_dir(folder)
+    warehouse.check_warehouse(file)
     return runs.runs_table(
         runs.given_experiments(*experiments),
         lake_fingerprint=lake[0][0] if lake else "",

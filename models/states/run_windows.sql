@@ -141,7 +141,7 @@ final as (
                     '  where:    window and features of ' || runs.experiment_id,
                     '  received: feature coverage never above min_coverage '
                     || runs.min_coverage,
-                    '  remedy:   start later (z-scores need '
+                    '  remedy:   loosen the universe if it is empty, start later (z-scores need '
                     || runs.zscore_window_days || ' days of history) or look at the lake with'
                     || ' `msm lake check`'
                 )

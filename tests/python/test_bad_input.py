@@ -260,6 +260,30 @@ def test_warehouse_that_is_a_folder(place: Path, lake: Path) -> None:
     assert _state(place) == before
 
 
+@pytest.mark.parametrize("output", ["MSM_RUNS", "MSM_WAREHOUSE", "--out", "dbt by hand"])
+def test_nothing_is_written_into_the_lake(output: str, place: Path, lake: Path) -> None:
+    mine = place / "lake"
+    shutil.copytree(lake, mine)
+    (place / "link").symlink_to(mine)  # by whatever way it is named
+    before = {file: file.read_bytes() for file in mine.rglob("*") if file.is_file()}
+    target = str(place / "link" / "fact_price.parquet")
+    spec = spec_of("new", {})
+    if output == "--out":
+        file = _file(place, yaml.safe_dump(spec))
+        done = msm("vars", file, "--lake", str(mine), "--out", target, place=place)
+        refused(done, "nothing is ever written into a lake", target)
+    elif output == "dbt by hand":
+        given = json.dumps({"experiments": [spec]})
+        env = {"MSM_LAKE": str(mine), "MSM_RUNS": str(mine / "runs")}
+        done = dbt("build", "--vars", given, place=place, **env)
+        assert done.code != 0
+        assert "nothing is ever written into a lake" in done.out
+    else:
+        done = run_experiments([spec], mine, place, **{output: target})
+        refused(done, "nothing is ever written into a lake", target)
+    assert {file: file.read_bytes() for file in mine.rglob("*") if file.is_file()} == before
+
+
 def test_full_disk(place: Path, lake: Path) -> None:
     disk = place / "disk"
     disk.mkdir()
