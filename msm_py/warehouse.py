@@ -296,6 +296,7 @@ VIEWS: Final[Mapping[str, str]] = {
                 order by
                     family.deflated_sharpe desc nulls last,
                     catalog.net_probabilistic_sharpe desc nulls last,
+                    catalog.net_sharpe desc nulls last,
                     catalog.run_id
             ) as place,
             catalog.run_id, catalog.title, catalog.lake_name,

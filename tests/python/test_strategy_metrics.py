@@ -265,6 +265,7 @@ def test_by_regime(done: Done, name: str) -> None:
     for regime, found in run.by_regime.items():
         held = days[days["decided_in"] == regime]
         r_net = held["r_net"]
+        hits = r_net[held["gross_exposure"] > 0] > 0
         assert found["n_days"] == len(held)
         if held.empty:
             assert found["total_net"] is None
@@ -276,7 +277,7 @@ def test_by_regime(done: Done, name: str) -> None:
                 "total_net": r_net.sum(),
                 "mean_net_annualised": r_net.mean() * 365,
                 "volatility_net": r_net.std() * np.sqrt(365) if len(held) > 1 else None,
-                "hit_rate_net": (r_net > 0).mean(),
+                "hit_rate_net": hits.mean() if len(hits) else None,
             },
         )
     # what no state explains: the days before the first decision is in place, which only cost
