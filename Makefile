@@ -19,6 +19,9 @@ test-all: setup lint  ## The slow tests too: simulations, DuckDB versions, isola
 bench: setup  ## Wall time, CPU time and memory of the main jobs
 	$(BIN)/python bench/bench.py $(if $(LAKE),--lake $(LAKE))
 
+sample-null: setup  ## Two hundred lakes without an edge: docs/sample-null.md (half an hour)
+	$(BIN)/python bench/sample_null.py
+
 lint: setup  ## sqlfluff, ruff, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
