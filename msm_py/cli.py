@@ -60,6 +60,7 @@ End = Annotated[str | None, typer.Option("--end", help="Last day of the window, 
 LAKE = Path("lake")
 RUNS = Path("runs")
 WAREHOUSE = Path("warehouse/msm.duckdb")
+MOST_REPORTS = 3  # more than these are a line each
 INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 # what a folder of models does, in the words of someone who waits for it
@@ -92,7 +93,7 @@ def run(
 
     Example: msm run experiments/msm/msm_v1_baseline.yaml --lake lake --start 2023-07-01
     """
-    from msm_py import report
+    from msm_py import report, sweep_cli
 
     resolved = _rendered(experiments, lake, start, end)
     places = _places(lake, runs, warehouse_file)
@@ -116,9 +117,14 @@ def run(
         outcomes = []
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     lost = {outcome.run_id for outcome in failed}
-    for spec in resolved:
-        if spec["run_id"] not in lost:
-            out.print(report.run_report(places.runs / spec["run_id"]))
+    shown = [places.runs / spec["run_id"] for spec in resolved if spec["run_id"] not in lost]
+    if len(shown) <= MOST_REPORTS:
+        for folder in shown:
+            out.print(report.run_report(folder))
+    else:
+        for folder in shown:
+            out.print(f"{folder.name}: {sweep_cli.headline(folder)}", soft_wrap=True)
+        out.print("`msm show RUN_ID` shows one of them whole, `msm list` all runs.")
     _tell_failures(failed)
 
 
@@ -233,7 +239,7 @@ def vars_(
             remedy="give another file with --out",
         ) from None
     err.print(
-        f"{len(resolved)} experiments in {out_file}; "
+        f"{len(resolved)} experiment{'s' if len(resolved) > 1 else ''} in {out_file}; "
         f"next: dbt build --vars '{{experiments_file: {out_file}}}'",
         soft_wrap=True,
     )
