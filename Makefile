@@ -11,10 +11,10 @@ run: setup $(SAMPLE)/lake.yaml  ## Set up, write the sample lake, run the baseli
 	$(BIN)/msm run $(BASELINE) --lake $(SAMPLE)
 
 test: setup lint  ## Set up and pass all tests (those on a real lake need ../shared/lake)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-all: setup lint  ## The slow tests too: simulations, DuckDB versions, isolation
-	$(BIN)/pytest -m "slow or not slow"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "slow or not slow"
 
 bench: setup  ## Wall time, CPU time and memory of the main jobs
 	$(BIN)/python bench/bench.py $(if $(LAKE),--lake $(LAKE))
