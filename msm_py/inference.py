@@ -11,9 +11,7 @@ small groups that keep to the cache: a run's numbers have the same bits alone an
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -229,12 +227,8 @@ def edges(
             enabled=bootstrap.enabled,
         )
 
-    slices = [slice(first, first + _GROUP) for first in range(0, runs, _GROUP)]
-    if len(slices) == 1:
-        groups = [of_group(slices[0])]
-    else:  # groups share nothing, so threads change no bit; the transforms let them run at once
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            groups = list(pool.map(of_group, slices))
+    # one after the other: groups share the plan, which draws replicates as they are asked for
+    groups = [of_group(slice(first, first + _GROUP)) for first in range(0, runs, _GROUP)]
     return Edges(
         **{
             field.name: np.concatenate([getattr(group, field.name) for group in groups])
