@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SAMPLE := lake
 BASELINE := experiments/msm/msm_v1_baseline.yaml
 
-.PHONY: run test test-all bench sample-null lint format setup lock schema docs clean help
+.PHONY: run test test-all test-ray ray bench sample-null lint format setup lock schema docs clean help
 
 run: setup $(SAMPLE)/lake.yaml  ## Set up, write the sample lake, run the baseline, show the result
 	$(BIN)/msm run $(BASELINE) --lake $(SAMPLE)
@@ -13,8 +13,11 @@ run: setup $(SAMPLE)/lake.yaml  ## Set up, write the sample lake, run the baseli
 test: setup lint  ## Set up and pass all tests (those on a real lake need ../shared/lake)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-test-all: setup lint  ## The slow tests too: simulations, DuckDB versions, isolation
+test-all: ray lint  ## The slow tests too: simulations, DuckDB versions, isolation, Ray
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "slow or not slow"
+
+test-ray: ray  ## Sweeps on a Ray cluster, one of its nodes killed
+	$(BIN)/pytest tests/python/test_ray.py -m "slow or not slow"
 
 bench: setup  ## Wall time, CPU time and memory of the main jobs
 	$(BIN)/python bench/bench.py $(if $(LAKE),--lake $(LAKE))
@@ -46,12 +49,21 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
+ray: $(VENV)/ray-installed  ## Install Ray too, for `msm sweep --executor ray`
+
+$(VENV)/ray-installed: requirements-ray.lock $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-ray.lock
+	@touch $@
+
 $(SAMPLE)/lake.yaml: | setup
 	$(BIN)/msm lake sample $(SAMPLE)
 
 lock: setup  ## Resolve the pinned dependencies again, for all platforms
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --extra ray --no-annotate \
+		--constraint requirements.lock \
+		--custom-compile-command "make lock" --output-file requirements-ray.lock pyproject.toml
 
 schema: setup  ## Write the JSON Schema that completes experiment files in editors
 	$(BIN)/python -m msm_py.experiment_schema > experiments/experiment.schema.json

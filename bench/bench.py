@@ -1,127 +1,469 @@
-"""Wall time, CPU time and peak memory of the main jobs; run it with `make bench`.
+"""How long the main jobs take, how much memory they need, and how both grow: `make bench`.
 
-Every job is a process of its own, in a folder of its own, on one lake (``--lake``, else the sample
-lake). Numbers of one call are comparable with each other; those of two machines, or of a busy one,
-are not: compare ratios.
+Every job is a process of its own, in a folder of its own. The tables are printed and written into
+docs/performance.md, each between its own markers, so that one section can be measured again:
+
+    python bench/bench.py                           # all of it, about ten minutes
+    python bench/bench.py --only sweeps nodes       # two sections, the others stay as they are
+    python bench/bench.py --lake DIR                # your lake instead of the sample lake
+
+Numbers of one section are comparable with each other; those of two machines, or of a busy one, are
+not: compare ratios. Nothing here is a test, and no test measures time.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
-import resource
+import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 from arch.bootstrap import CircularBlockBootstrap
+from big_lake import START, write_big_lake
 
-from msm_py.inference import BootstrapSettings, edges
+from msm_py.bootstrap import BlockPlan, BootstrapSettings, Sample, bootstrap_test, replicates
+from msm_py.code_fingerprint import code_fingerprint
+from msm_py.inference import edges
 from msm_py.sample_lake import write_sample_lake
 
 ROOT = Path(__file__).resolve().parents[1]
 BASELINE = ROOT / "experiments" / "msm" / "msm_v1_baseline.yaml"
-WINDOW = ("--start", "2023-07-01", "--end", "2025-12-31")
+PAGE = ROOT / "docs" / "performance.md"
+WINDOW = ("2023-07-01", "2025-12-31")
+DAYS = 3_650  # of a generated lake
+Table = Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a job took: seconds by the clock, seconds of CPU, megabytes of its largest process."""
+
+    wall: float
+    cpu: float
+    peak_mb: float
+
+    def __str__(self) -> str:
+        """Return the three figures as cells of a table."""
+        return f"{self.wall:.1f} | {self.cpu:.1f} | {self.peak_mb:,.0f}"
+
+
+COST = ("seconds", "CPU seconds", "peak MB")
+
+
+class Bench:
+    """The jobs, each measured once however many sections show it.
+
+    Parameters
+    ----------
+    place
+        A folder for everything that is written.
+    lake
+        The lake of the sections on variants; None for the sample lake.
+    """
+
+    def __init__(self, place: Path, lake: Path | None) -> None:
+        self.place = place
+        self.given = lake
+        self.costs: dict[str, Cost] = {}
+
+    @cached_property
+    def lake(self) -> Path:
+        """The lake of the sections on variants."""
+        return self.given or write_sample_lake(self.place / "lake")
+
+    @cache  # noqa: B019  # one instance, as long as the process
+    def big_lake(self, n_assets: int) -> tuple[Path, int, float]:
+        """Return a generated lake, its rows and the seconds it took to write."""
+        begin = time.perf_counter()
+        path = self.place / f"lake-{n_assets}"
+        rows = write_big_lake(path, n_assets=n_assets, n_days=DAYS)
+        return path, rows, time.perf_counter() - begin
+
+    def msm(self, name: str, words: Sequence[str], *, again: bool = False) -> Cost:
+        """Return what an `msm` command takes, in the folder ``name``."""
+        if name not in self.costs or again:
+            self.costs[name] = self.measure(name, ["-m", "msm_py.cli", *words])
+        return self.costs[name]
+
+    def measure(self, name: str, words: Sequence[str]) -> Cost:
+        """Run Python in a child with a folder of its own."""
+        folder = self.place / name
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = {
+            **os.environ,
+            "MSM_RUNS": str(folder / "runs"),
+            "MSM_WAREHOUSE": str(folder / "warehouse" / "msm.duckdb"),
+            "MSM_TARGET": str(folder / "target"),
+        }
+        begin = time.perf_counter()
+        with (folder / "out.txt").open("w") as out:
+            child = subprocess.Popen([sys.executable, *words], env=environment, stdout=out)
+            _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            sys.exit(f"{name} failed: {' '.join(words)}")
+        megabytes = used.ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+        cost = Cost(time.perf_counter() - begin, used.ru_utime + used.ru_stime, megabytes)
+        print(f"  {name:32} {cost.wall:7.1f} s {cost.cpu:7.1f} s CPU {cost.peak_mb:7.0f} MB")
+        return cost
+
+    def run(self, name: str, lake: Path, start: str, end: str, *more: str, **options: Any) -> Cost:
+        """Return what one run of the baseline takes."""
+        words = ["run", str(BASELINE), "--lake", str(lake), "--start", start, "--end", end, *more]
+        return self.msm(name, words, **options)
+
+    def sweep(self, name: str, sweep: dict[str, Any]) -> Cost:
+        """Return what a sweep of the baseline takes, in one batch."""
+        file = self.sweep_file(name, sweep)
+        words = ["sweep", str(file), "--lake", str(self.lake), "--batch-size", "1000"]
+        return self.msm(name, words)
+
+    def sweep_file(self, name: str, sweep: dict[str, Any]) -> Path:
+        """Write the baseline with a `sweep:` block."""
+        spec = yaml.safe_load(BASELINE.read_text())
+        window = {"start": WINDOW[0], "end": WINDOW[1]}
+        spec |= {"experiment_id": name.replace("-", "_"), "window": window, "sweep": sweep}
+        file = self.place / f"{name}.yaml"
+        file.write_text(yaml.safe_dump(spec, sort_keys=False, default_flow_style=False))
+        return file
+
+
+def random_variants(number: int, *, thresholds: bool = True) -> dict[str, Any]:
+    """Return a `sweep:` block of variants that differ in weights, and thresholds if wanted."""
+    features = yaml.safe_load(BASELINE.read_text())["features"]
+    ranges = {f"features.{x['id']}.weight": {"uniform": [-0.3, 0.3]} for x in features}
+    if thresholds:
+        ranges["state_mapping.thresholds.high"] = {"uniform": [0.3, 0.7]}
+    return {"random": {"n": number, "seed": 1, "ranges": ranges}}
+
+
+def runs(bench: Bench) -> Iterator[str]:
+    """Yield what a single run takes."""
+    first = bench.run("one-run", bench.lake, *WINDOW)
+    second = bench.run("one-run", bench.lake, *WINDOW, "--force", again=True)
+    yield f"One experiment, {WINDOW[0]} to {WINDOW[1]}, on {_name(bench)}."
+    yield table(
+        ("one `msm run`", *COST, "target"),
+        [
+            ("the first one: dbt parses the project", first, ""),
+            ("every later one", second, "10 s"),
+        ],
+    )
+
+
+def sweeps(bench: Bench) -> Iterator[str]:
+    """Yield what sweeps take, and how it grows with the variants."""
+    targets = {100: "15 s", 1000: "35 s, 2 GB"}
+    costs = {n: bench.sweep(f"sweep-{n}", random_variants(n)) for n in (1, 10, 100, 300, 1000)}
+    grid = {
+        "universe.min_mcap_usd": [20e6, 50e6, 100e6, 200e6, 300e6],
+        "target.short_leg.n": [*range(8, 38, 3)],
+    }
+    baskets = bench.sweep("baskets", {"grid": grid, **random_variants(20, thresholds=False)})
+    yield (
+        "Random variants of the baseline (weights and a threshold), 999 studentised replicates, 4 "
+        f"horizons, run folders and warehouse included, one batch, on {_name(bench)}."
+    )
+    yield table(
+        ("variants", *COST, "CPU seconds per variant more", "target"),
+        [
+            (
+                f"{n:,}",
+                cost,
+                f"{(cost.cpu - costs[1].cpu) / (n - 1):.3f}" if n > 1 else "",
+                targets.get(n, ""),
+            )
+            for n, cost in costs.items()
+        ]
+        + [("1,000: 5 universes x 10 short legs x 20 weights", baskets, "", "60 s")],
+    )
+
+
+def big(bench: Bench) -> Iterator[str]:
+    """Yield what a lake of 5,000 assets and 10 years takes."""
+    lake, rows, seconds = bench.big_lake(5_000)
+    yield (
+        f"A generated lake of 5,000 assets and 10 years (`bench/big_lake.py`): {rows / 1e6:.0f} "
+        f"million rows, written in {seconds:.0f} s. The baseline on it, one `msm run`; then the "
+        "same with a universe that takes every asset with a market cap, a few thousand a day "
+        "instead of a few hundred."
+    )
+    everything = yaml.safe_load(BASELINE.read_text())
+    everything |= {"experiment_id": "every_asset", "universe": {"min_mcap_usd": 0}}
+    everything["target"]["short_leg"]["min_volume_usd"] = 0
+    file = bench.place / "every_asset.yaml"
+    file.write_text(yaml.safe_dump(everything, sort_keys=False))
+    begin, end = _last_years(2.5)
+    words = ["run", str(file), "--lake", str(lake), "--start", begin, "--end", end]
+    yield table(
+        ("window", *COST, "target"),
+        [
+            ("10 years", bench.run("assets-5000", lake, *_last_years(10)), "60 s, 8 GB"),
+            ("2.5 years", bench.run("assets-5000-years-2.5", lake, begin, end), "60 s, 8 GB"),
+            ("2.5 years, every asset", bench.msm("every-asset", words), ""),
+        ],
+    )
+
+
+def growth(bench: Bench) -> Iterator[str]:
+    """Yield how a run grows with the days of its window and the assets of its lake."""
+    lake, _, _ = bench.big_lake(1_000)
+    years = {n: bench.run(f"assets-1000-years-{n}", lake, *_last_years(n)) for n in (1, 2.5, 5, 10)}
+    yield "Years of the window, on a generated lake of 1,000 assets and 10 years."
+    yield table(("years", *COST), list(years.items()))
+    yield "Assets of a generated lake of 10 years, the window 10 years too."
+    rows: list[Sequence[Any]] = [("1,000", f"{bench.big_lake(1_000)[1] / 1e6:.1f}", years[10])]
+    for n in (250, 2_500, 5_000):
+        lake, n_rows, _ = bench.big_lake(n)
+        rows.append(
+            (f"{n:,}", f"{n_rows / 1e6:.1f}", bench.run(f"assets-{n}", lake, *_last_years(10)))
+        )
+    rows.sort(key=lambda row: float(row[1]))
+    yield table(("assets", "million rows", *COST), rows)
+
+
+def nodes(bench: Bench) -> Iterator[str]:
+    """Yield where the time of a sweep of 1,000 variants goes, and that of the big lake."""
+    lake, _, _ = bench.big_lake(5_000)
+    start, end = _last_years(10)
+    window = ["--start", start, "--end", end]
+    file = bench.sweep_file("nodes-1000", random_variants(1000))
+    for what, name, words in (
+        ("1,000 variants", "nodes-sweep", [str(file), "--lake", str(bench.lake)]),
+        ("5,000 assets, 10 years", "nodes-big", [str(BASELINE), "--lake", str(lake), *window]),
+    ):
+        given = bench.place / f"{name}.json"
+        subprocess.run(
+            [sys.executable, "-m", "msm_py.cli", "vars", *words, "--out", str(given)],
+            check=True,
+            capture_output=True,
+        )
+        job = [str(ROOT / "bench" / "node_times.py"), str(given), words[words.index("--lake") + 1]]
+        cost = bench.measure(name, job)
+        spent = json.loads((bench.place / name / "out.txt").read_text())
+        spent.sort(key=lambda node: -node["cpu"])
+        rest = spent[12:]
+        yield f"{what}: {cost.wall:.0f} s, {cost.cpu:.0f} CPU seconds. Nodes of the dbt graph:"
+        yield table(
+            ("node", "seconds", "CPU seconds", "share of the CPU"),
+            [
+                (name, f"{wall:.1f}", f"{cpu:.1f}", f"{100 * cpu / cost.cpu:.0f}%")
+                for name, wall, cpu in [
+                    *((node["name"], node["wall"], node["cpu"]) for node in spent[:12]),
+                    (
+                        f"{len(rest)} other nodes",
+                        sum(node["wall"] for node in rest),
+                        sum(node["cpu"] for node in rest),
+                    ),
+                    (
+                        "Python's imports, dbt's parsing",
+                        cost.wall - sum(node["wall"] for node in spent),
+                        cost.cpu - sum(node["cpu"] for node in spent),
+                    ),
+                ]
+            ],
+        )
+
+
+def bootstrap(bench: Bench) -> Iterator[str]:
+    """Yield the bootstrap of the edges against arch's, in one process."""
+    del bench  # needs no lake
+    plain, arch_plain, tested, difference = _plain_bootstrap()
+    inference, arch_edges = _inference_of_a_run()
+    yield (
+        "The plain block bootstrap: 10,000 replicates of the edges of 5 regimes at 5 horizons, "
+        "1,500 days, circular blocks of 60. arch draws the days and evaluates the edges with "
+        f"matrix products; on the same seed the standard deviations of its replicates and ours "
+        f"differ by {100 * difference:.1f}% at most. Below it the default inference."
+    )
+    yield table(
+        ("", "seconds", "arch takes"),
+        [
+            ("`replicates`: all edges", f"{plain:.3f}", f"{arch_plain / plain:.0f} times as long"),
+            (
+                "`bootstrap_test`: with intervals and p-values",
+                f"{tested:.3f}",
+                f"{arch_plain / tested:.0f} times as long, for the replicates alone",
+            ),
+            (
+                "`edges`: 999 studentised replicates, shift test and Newey-West of one run and "
+                "horizon, 914 days",
+                f"{inference:.4f}",
+                f"{arch_edges / inference:.0f} times as long, for 999 plain replicates alone",
+            ),
+        ],
+    )
+
+
+def _plain_bootstrap(
+    n: int = 1_500, horizons: int = 5, n_regimes: int = 5, days: int = 60, number: int = 10_000
+) -> tuple[float, float, float, float]:
+    """Return seconds of our replicates, of arch's, of our test, and how far they differ."""
+    generator = np.random.default_rng(1)
+    regime = np.arange(n) // 11 % n_regimes
+    y = generator.normal(0.0, 0.03, (horizons, n))
+    shared = np.broadcast_to(regime, y.shape)
+
+    def plan() -> BlockPlan:
+        return BlockPlan(n=n, block_days=days, kind="circular", n_boot=number, seed=1)
+
+    def replicate() -> Any:
+        sample = Sample.of(y, shared, n_regimes)
+        return replicates(sample, plan(), 0, studentized=False)
+
+    def test() -> Any:
+        sample = Sample.of(y, shared, n_regimes)
+        se = np.ones_like(sample.estimate)  # what percentile intervals do not use
+        wanted = np.isfinite(sample.estimate)
+        return bootstrap_test(sample, se, wanted, plan(), studentized=False)
+
+    def edges_of(member: np.ndarray, values: np.ndarray) -> np.ndarray:
+        means = member.T @ values / member.sum(axis=0)[:, None]
+        return np.asarray(means - values.mean(axis=0)).ravel()
+
+    member = np.eye(n_regimes)[regime]
+    drawn: list[Any] = []
+    ours = best_of(3, lambda: drawn.append(replicate()))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        theirs = best_of(
+            1,
+            lambda: drawn.append(
+                CircularBlockBootstrap(days, member, y.T, seed=1).apply(edges_of, number)
+            ),
+        )
+    spread_ours = drawn[0].deviation[:, :n_regimes].std(axis=-1).T.ravel()
+    spread_theirs = drawn[-1].std(axis=0)
+    difference = np.abs(spread_ours / spread_theirs - 1.0).max()
+    return ours, theirs, best_of(3, test), float(difference)
+
+
+def _inference_of_a_run(n: int = 914, number: int = 999) -> tuple[float, float]:
+    """Return seconds of the default inference of a run and horizon, and of arch's bootstrap."""
+    day = np.arange(n)
+    regime, y = day // 9 % 5, np.random.default_rng(1).normal(0.0, 0.03, n)
+    shape = (20, n)
+    ours = best_of(
+        3,
+        lambda: edges(
+            np.broadcast_to(y, shape),
+            np.broadcast_to(regime, shape),
+            np.broadcast_to(day // 9, shape),
+            horizon_days=5,
+            n_regimes=5,
+            bootstrap=BootstrapSettings(n_boot=number),
+        ),
+    )
+
+    def edges_of(member: np.ndarray, values: np.ndarray) -> np.ndarray:
+        return np.asarray(member.T @ values / member.sum(axis=0) - values.mean())
+
+    theirs = best_of(
+        3,
+        lambda: CircularBlockBootstrap(20, np.eye(5)[regime], y, seed=1).apply(edges_of, number),
+    )
+    return ours / shape[0], theirs
+
+
+def best_of(times: int, job: Callable[[], Any]) -> float:
+    """Return the seconds of the fastest of some calls."""
+    seconds = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        job()
+        seconds.append(time.perf_counter() - begin)
+    return min(seconds)
+
+
+def _last_years(years: float) -> tuple[str, str]:
+    """Return the last years of a generated lake."""
+    end = np.datetime64(START) + DAYS - 1
+    return str(end - round(365 * years) + 1), str(end)
+
+
+def _name(bench: Bench) -> str:
+    """Return what to call the lake of the sections on variants."""
+    if bench.given is None:
+        return "the sample lake"
+    from msm_py.lake import open_lake
+
+    lake = open_lake(bench.given)
+    rows = sum(given.n_rows for given in lake.tables.values())
+    return f"the lake `{lake.settings.name}`, {rows:,} rows"
+
+
+def machine() -> str:
+    """Return what was measured on what, when."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    packages = ("duckdb", "dbt-core", "numpy", "scipy", "pyarrow", "arch")
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, code {code_fingerprint()[:8]}, on {_processor()}, "
+        f"{os.cpu_count()} cores, {memory:.0f} GB of memory, {platform.system()} "
+        f"{platform.release()}; load {os.getloadavg()[0]:.1f} before. Python "
+        f"{platform.python_version()}, {', '.join(f'{p} {version(p)}' for p in packages)}."
+    )
+
+
+def _processor() -> str:
+    with Path("/proc/cpuinfo").open() if Path("/proc/cpuinfo").exists() else open(os.devnull) as f:
+        found = re.search(r"model name\s*:\s*(.*)", f.read())
+    return found.group(1) if found else platform.processor() or platform.machine()
+
+
+def table(head: Sequence[str], rows: Table) -> str:
+    """Return a Markdown table; a cost is three cells."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def write(page: Path, section: str, text: str) -> None:
+    """Put a section's text between its markers on the page."""
+    begin, end = f"<!-- bench: {section} -->", f"<!-- end: {section} -->"
+    before = page.read_text()
+    if begin not in before or end not in before:
+        sys.exit(f"{page} lacks the markers {begin} and {end}")
+    head, tail = before.split(begin)[0], before.split(end)[1]
+    page.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
+
+
+SECTIONS: dict[str, Callable[[Bench], Iterator[str]]] = {
+    "runs": runs,
+    "sweeps": sweeps,
+    "big": big,
+    "growth": growth,
+    "nodes": nodes,
+    "bootstrap": bootstrap,
+}
 
 
 def main() -> None:
-    """Measure and print one line per job."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure what is asked for, print it and write it down."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--lake", type=Path, help="a lake; the sample lake if left out")
-    parser.add_argument("--variants", type=int, nargs="*", default=[1, 100, 1000])
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, help="these sections only")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where the tables go")
     given = parser.parse_args()
-    print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores")
-    with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch)
-        lake = given.lake.absolute() if given.lake else write_sample_lake(place / "lake")
-        measure("a run, dbt parses the project", place / "first", run_words(lake))
-        measure("a run, parsed before", place / "first", [*run_words(lake), "--force"])
-        for number in given.variants:
-            file = sweep_file(place, number)
-            words = ["sweep", str(file), "--lake", str(lake), "--batch-size", str(number)]
-            measure(f"sweep of {number} variants", place / f"sweep-{number}", words)
-    bootstrap_against_arch()
-
-
-def run_words(lake: Path) -> list[str]:
-    """Return the words of a single run."""
-    return ["run", str(BASELINE), "--lake", str(lake), *WINDOW]
-
-
-def sweep_file(place: Path, number: int) -> Path:
-    """Write a sweep of variants of the baseline that differ in weights and thresholds."""
-    spec = yaml.safe_load(BASELINE.read_text())
-    spec |= {"experiment_id": f"bench_{number}", "window": {"start": WINDOW[1], "end": WINDOW[3]}}
-    ranges = {f"features.{x['id']}.weight": {"uniform": [-0.3, 0.3]} for x in spec["features"]}
-    ranges["state_mapping.thresholds.high"] = {"uniform": [0.3, 0.7]}
-    spec["sweep"] = {"random": {"n": number, "seed": 1, "ranges": ranges}}
-    file = place / f"bench_{number}.yaml"
-    file.write_text(yaml.safe_dump(spec, sort_keys=False, default_flow_style=False))
-    return file
-
-
-def measure(what: str, place: Path, words: list[str]) -> None:
-    """Run `msm` in a child of its own and print what it took."""
-    place.mkdir(exist_ok=True)
-    environment = {
-        **os.environ,
-        "MSM_RUNS": str(place / "runs"),
-        "MSM_WAREHOUSE": str(place / "warehouse" / "msm.duckdb"),
-        "MSM_TARGET": str(place / "target"),
-    }
-    begin = time.perf_counter()
-    child = os.fork()
-    if child == 0:
-        code = subprocess.run(
-            [sys.executable, "-m", "msm_py.cli", *words],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            check=False,
-        ).returncode
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        wall, cpu = time.perf_counter() - begin, used.ru_utime + used.ru_stime
-        megabytes = used.ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
-        print(f"{what:32} {wall:7.1f} s wall {cpu:7.1f} s CPU {megabytes:7.0f} MB", flush=True)
-        os._exit(code)
-    if os.waitpid(child, 0)[1]:
-        sys.exit(f"{what} failed")
-
-
-def bootstrap_against_arch(n: int = 914, replicates: int = 999) -> None:
-    """Time one run and horizon of the inference, and arch's bootstrap of the edges alone."""
-    generator = np.random.default_rng(1)
-    day = np.arange(n)
-    regime, y = day // 9 % 5, generator.normal(0.0, 0.03, n)
-
-    def all_edges(index_y: np.ndarray, index_r: np.ndarray) -> np.ndarray:
-        means = [index_y[index_r == r].mean() if (index_r == r).any() else np.nan for r in range(5)]
-        return np.array(means) - index_y.mean()
-
-    begin = time.perf_counter()
-    CircularBlockBootstrap(20, y, regime, seed=1).apply(all_edges, replicates)
-    theirs = time.perf_counter() - begin
-    settings = BootstrapSettings(n_boot=replicates)
-    shape = (20, n)
-    begin = time.perf_counter()
-    edges(
-        np.broadcast_to(y, shape),
-        np.broadcast_to(regime, shape),
-        np.broadcast_to(day // 9, shape),
-        horizon_days=5,
-        n_regimes=5,
-        bootstrap=settings,
-    )
-    ours = (time.perf_counter() - begin) / shape[0]
-    print(
-        f"inference of a run and horizon: {1000 * ours:.1f} ms for studentised bootstrap, shift "
-        f"test and Newey-West; arch {1000 * theirs:.0f} ms for the plain bootstrap alone, "
-        f"{theirs / ours:.0f} times as long"
-    )
+    with tempfile.TemporaryDirectory(prefix="msm-bench-") as scratch:
+        bench = Bench(Path(scratch), given.lake.absolute() if given.lake else None)
+        for section in given.only or SECTIONS:
+            print(f"{section}:", flush=True)
+            on = machine()
+            text = "\n\n".join([*SECTIONS[section](bench), f"Measured {on}"])
+            print(f"\n{text}\n", flush=True)
+            write(given.page, section, text)
 
 
 if __name__ == "__main__":

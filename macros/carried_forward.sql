@@ -1,7 +1,6 @@
-{% macro carried_forward(column, max_days) %}
-{#- The last known value of `column` in the window `known`, when it is at most `max_days` old. -#}
-case
-    when date - max(case when {{ column }} is not null then date end) over known <= {{ max_days }}
-        then last_value({{ column }} ignore nulls) over known
-end
+{% macro carried_forward(column, max_days, over) %}
+{#- The last known value of `column` in the window `over`, which must be dense in calendar days,
+    when it is at most `max_days` old. -#}
+last_value({{ column }} ignore nulls)
+    over ({{ over }} rows between {{ max_days }} preceding and current row)
 {%- endmacro %}

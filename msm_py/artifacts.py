@@ -50,6 +50,7 @@ RETURNS: Final = "returns.parquet"
 BASKET: Final = "basket.parquet"
 FEATURES: Final = "features.parquet"
 CATALOG_ENTRY: Final = "catalog_entry.json"
+WALK_FORWARD: Final = "walk_forward.json"  # of runs with a search only
 
 SIGN_NOTE: Final = (
     "Y and edge are alts minus BTC: negative is good for the trade (long majors, short alts); "
@@ -305,7 +306,16 @@ class PanelFiles:
 
 def write_parquet(table: pa.Table, path: Path) -> None:
     """Write a table, the same bytes for the same rows."""
-    pq.write_table(table.combine_chunks().replace_schema_metadata(None), path, **PARQUET_OPTIONS)
+    # in memory first: a call per file, not several per column, and no look-up of a file system
+    content = pa.BufferOutputStream()
+    pq.write_table(table.combine_chunks().replace_schema_metadata(None), content, **PARQUET_OPTIONS)
+    path.write_bytes(content.getvalue())
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the table in a small Parquet file; pq.read_table takes three times as long."""
+    file = pq.ParquetFile(pa.BufferReader(path.read_bytes()))
+    return file.read(columns, use_threads=False)
 
 
 def write_json(value: object, path: Path) -> None:
@@ -336,10 +346,6 @@ def json_text(value: object, indent: str = "") -> str:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return "[\n" + ",\n".join(deeper + _compact(row) for row in value) + f"\n{indent}]"
     return _compact(value)
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, sort_keys=True, allow_nan=False, default=_iso)
 
 
 def csv_text(rows: Iterable[Row], columns: Sequence[str]) -> str:
@@ -438,14 +444,23 @@ def manifest(run: Row, provenance: Provenance) -> dict[str, Any]:
         "lake": {
             "name": provenance.lake_name,
             "fingerprint": provenance.lake_fingerprint,
-            "tables": [dict(row) for row in provenance.lake_tables],
-            "dropped_rows": [dict(row) for row in provenance.dropped_rows],
+            "tables": _shown(provenance.lake_tables, run["hidden_from"]),
+            "dropped_rows": _shown(provenance.dropped_rows, run["hidden_from"]),
         },
         "versions": versions(),
         "started_at": provenance.started_at.isoformat(timespec="milliseconds"),
         "finished_at": finished_at.isoformat(timespec="milliseconds"),
         "duration_seconds": round((finished_at - provenance.started_at).total_seconds(), 3),
     }
+
+
+def _shown(rows: Sequence[Row], hidden_from: date | None) -> list[dict[str, Any]]:
+    """Return what a run may know of the lake: facts of the days before its hold-out."""
+    return [
+        {key: value for key, value in row.items() if key != "hidden_from"}
+        for row in rows
+        if row["hidden_from"] == hidden_from
+    ]
 
 
 @cache
@@ -483,9 +498,9 @@ def without_nan(table: pa.Table) -> pa.Table:
     for position, field in enumerate(table.schema):
         if pa.types.is_floating(field.type):
             column = table.column(position)
-            table = table.set_column(
-                position, field, pc.if_else(pc.is_finite(column), column, None)
-            )
+            finite = pc.is_finite(column)
+            if not pc.all(finite, min_count=0).as_py():
+                table = table.set_column(position, field, pc.if_else(finite, column, None))
     return table
 
 
@@ -493,3 +508,7 @@ def _iso(value: Any) -> str:
     if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"cannot write {value!r} as JSON")
+
+
+# made once: json.dumps makes one for every call with options
+_compact: Final = json.JSONEncoder(sort_keys=True, allow_nan=False, default=_iso).encode

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
-from msm_py import artifacts, experiment, invocation, warehouse
+from msm_py import artifacts, experiment, invocation, looks, warehouse
 from msm_py.code_fingerprint import code_fingerprint
 from msm_py.errors import Interrupted, MsmError
 from msm_py.invocation import Outcome, Places
@@ -31,6 +32,8 @@ app = typer.Typer(
 )
 lake_app = typer.Typer(help="Write a sample lake, or check your own.", no_args_is_help=True)
 app.add_typer(lake_app, name="lake")
+catalog_app = typer.Typer(help="The catalog and the warehouse around it.", no_args_is_help=True)
+app.add_typer(catalog_app, name="catalog")
 
 
 class _Terminal(Console):
@@ -56,6 +59,14 @@ Warehouse = Annotated[
 ]
 Start = Annotated[str | None, typer.Option("--start", help="First day of the window, YYYY-MM-DD.")]
 End = Annotated[str | None, typer.Option("--end", help="Last day of the window, YYYY-MM-DD.")]
+
+
+class Executor(StrEnum):
+    """Where a sweep's batches are computed."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
 
 LAKE = Path("lake")
 RUNS = Path("runs")
@@ -87,22 +98,44 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Compute again what is there already.")
     ] = False,
+    robust: Annotated[
+        bool, typer.Option("--robust", help="Also run its neighbours and placebos: does it hold?")
+    ] = False,
+    look: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="Open the hold-out, for a reason: recorded for good, and a trial from then on.",
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show dbt's own log.")] = False,
 ) -> None:
     """Run experiments and show what they found.
 
     Example: msm run experiments/msm/msm_v1_baseline.yaml --lake lake --start 2023-07-01
     """
-    from msm_py import report, sweep_cli
+    from msm_py import report, robustness, robustness_cli, sweep_cli
 
-    resolved = _rendered(experiments, lake, start, end)
+    resolved = _rendered(experiments, lake, start, end, look=look is not None)
+    if robust:
+        looks.refuse(resolved, "a robustness panel")
+    for spec in resolved if robust else []:
+        robustness.check_no_placebo(spec)
     places = _places(lake, runs, warehouse_file)
     artifacts.check_runs_dir(places.runs)
     warehouse.check_warehouse(places.warehouse)
+    if look is not None:
+        _record_looks(resolved, places.runs, look)
     if force:
         for spec in resolved:
             artifacts.remove_run(places.runs, spec["run_id"])
-    waiting = [x for x in resolved if not (places.runs / x["run_id"]).is_dir()]
+    ledger = looks.read(places.runs)
+    waiting = [
+        spec
+        for spec in resolved
+        # a look that nobody recorded is never shown: as a run it fails
+        if not (places.runs / spec["run_id"]).is_dir() or ledger.lacks(spec)
+    ]
     for spec in resolved:
         if spec not in waiting:
             out.print(
@@ -125,7 +158,14 @@ def run(
         for folder in shown:
             out.print(f"{folder.name}: {sweep_cli.headline(folder)}", soft_wrap=True)
         out.print("`msm show RUN_ID` shows one of them whole, `msm list` all runs.")
-    _tell_failures(failed)
+    errors = [outcome.error or "the run failed" for outcome in failed]
+    if robust and shown:
+        panels = [robustness_cli.compute(x.name, places, out, force=force) for x in shown]
+        warehouse.publish(places.runs, places.warehouse)
+        for panel in panels:
+            out.print(robustness_cli.panel(panel))
+        errors += [str(x) for x in map(robustness_cli.failure, panels) if x is not None]
+    _tell_failures(errors)
 
 
 @app.command()
@@ -144,7 +184,17 @@ def sweep(
     batch_size: Annotated[
         int, typer.Option(min=1, help="Experiments in one dbt invocation; 1 is the plain loop.")
     ] = 200,
-    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Batches at a time: 1, or with ray as many as there are cores."),
+    ] = None,
+    executor: Annotated[
+        Executor, typer.Option(help="Processes of this machine, or tasks of a Ray cluster.")
+    ] = Executor.LOCAL,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="Cluster to join: host:port, ray://host:port, auto. None: a local one."),
+    ] = None,
     shard: Annotated[
         str | None, typer.Option(help="Only the i-th of n parts, as i/n: one for each machine.")
     ] = None,
@@ -176,14 +226,24 @@ def sweep(
         wanted = str(files[1]) if len(files) > 1 else ""
         out.print(sweep_cli.leaderboard(sweep_record.find_record(runs, wanted)))
         return
+    if ray_address is not None and executor is not Executor.RAY:
+        raise MsmError(
+            "a Ray cluster is given, but not used",
+            where="--ray-address",
+            received=ray_address,
+            remedy="add --executor ray, or leave the address out",
+        )
     options = sweep_cli.Options(
         batch_size=batch_size,
         jobs=jobs,
         shard=sweep_cli.parse_shard(shard),
         resume=resume,
         fail_fast=fail_fast,
+        on_ray=executor is Executor.RAY,
+        ray_address=ray_address,
     )
     family = sweep_cli.Family.of(files or [], pattern, lake, start, end)
+    looks.refuse(family.specs, "a sweep")
     places = _places(lake, runs, warehouse_file)
     if print_commands:
         for line in sweep_cli.commands(family, places, options):
@@ -265,9 +325,12 @@ def show(
 
     Example: msm show msm_v1_baseline
     """
-    from msm_py import report
+    from msm_py import report, robustness_cli, robustness_record
 
-    out.print(report.run_report(artifacts.find_run(runs, run_id)))
+    folder = artifacts.find_run(runs, run_id)
+    out.print(report.run_report(folder))
+    if panel := robustness_record.read_record(runs, folder.name):
+        out.print(robustness_cli.panel(panel))
 
 
 @app.command()
@@ -284,6 +347,28 @@ def compare(
 
     out.print(
         report.comparison(artifacts.find_run(runs, run_id), artifacts.find_run(runs, other_run_id))
+    )
+
+
+@catalog_app.command(name="rebuild")
+def catalog_rebuild(runs: Runs = RUNS, warehouse_file: Warehouse = WAREHOUSE) -> None:
+    """Make catalog and warehouse again from the run folders, whatever stands there now.
+
+    Example: msm catalog rebuild --runs runs --warehouse warehouse/msm.duckdb
+    """
+    if not runs.is_dir():
+        raise MsmError(
+            "there is no such runs folder",
+            where="--runs",
+            received=str(runs),
+            remedy="give the folder that holds the run folders (or MSM_RUNS)",
+        )
+    started = time.monotonic()
+    rows = warehouse.publish(runs, warehouse_file, anew=True)
+    out.print(
+        f"{rows['catalog']} runs and {rows['sweeps']} sweeps in {warehouse_file}, "
+        f"in {time.monotonic() - started:.1f} s.",
+        soft_wrap=True,
     )
 
 
@@ -345,13 +430,45 @@ def _tell_interrupted() -> None:
 
 
 def _rendered(
-    files: list[Path], lake: Path, start: str | None, end: str | None
+    files: list[Path], lake: Path, start: str | None, end: str | None, *, look: bool = False
 ) -> list[dict[str, Any]]:
     """Return resolved experiments with the run ids that this lake and this code give."""
     found = experiment.load_experiments(files, start=start, end=end)
     data, code = fingerprint(open_lake(lake)), code_fingerprint()
     specs = [experiment.resolve(x) for x in found]
+    if look:
+        specs = [looks.opened(spec) for spec in specs]
     return [{"run_id": experiment.run_id(spec, data, code), **spec} for spec in specs]
+
+
+def _record_looks(resolved: list[dict[str, Any]], runs: Path, reason: str) -> None:
+    """Record looks before they are taken, and say so; sweeps count them from now on."""
+    from msm_py import sweep_record
+
+    new = {look.run_id for look in looks.record(runs, resolved, reason)}
+    ledger = looks.read(runs)
+    for spec in resolved:
+        own = ledger.of_run(spec["run_id"])
+        if own is None:
+            continue
+        family = ledger.of_families([own.family])
+        out.print(
+            f"Look {len(family)} of the family {own.family} is recorded: hold-out from "
+            f"{own.holdout_start} on."
+            if own.run_id in new
+            else f"{own.run_id} was looked at before, on {own.told}: no new look.",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
+    if ledger.fault is not None:
+        err.print(
+            f"[bold red]The ledger of looks, {_escaped(str(runs / looks.LEDGER))}, is damaged:[/] "
+            f"{_escaped(ledger.fault)}. What it says of earlier looks cannot be relied on.",
+            soft_wrap=True,
+        )
+    if new:
+        sweep_record.count_looks(runs)
 
 
 def _places(lake: Path, runs: Path, warehouse_file: Path) -> Places:
@@ -389,12 +506,12 @@ def _plain_progress() -> Callable[[str, str, float], None]:
     return tell
 
 
-def _tell_failures(failed: list[Outcome]) -> None:
-    if not failed:
+def _tell_failures(errors: list[str]) -> None:
+    if not errors:
         return
-    for outcome in failed[:-1]:
-        err.print(f"[bold red]error:[/] {_escaped(outcome.error or '')}", soft_wrap=True)
-    raise MsmError(failed[-1].error or "the run failed")
+    for error in errors[:-1]:
+        err.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
+    raise MsmError(errors[-1])
 
 
 def _escaped(text: str) -> str:

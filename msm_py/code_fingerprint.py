@@ -27,10 +27,13 @@ NUMERIC_MODULES: Final = (
     "panel",
     "run_folder",
     "runs",
+    "search_model",
     "shift_test",
     "state_model",
     "states",
     "statistics",
+    "strategy_returns",
+    "walk_forward",
 )
 SUFFIXES: Final = (".sql", ".py", ".csv")
 

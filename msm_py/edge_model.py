@@ -127,8 +127,11 @@ def _targets(forward_returns: pa.Table, panel: Panel) -> dict[tuple[str, int], N
     days = forward_returns["date"].cast(pa.date32()).cast(pa.int32()).to_numpy() - panel.first_day
     leg = np.searchsorted(np.array(legs), np.array(forward_returns["short_leg_id"].to_pylist()))
     horizon = np.searchsorted(horizons, forward_returns["horizon_days"].to_numpy())
+    judged = (days >= 0) & (days < panel.n_days)
     y = np.full((len(legs), len(horizons), panel.n_days), np.nan)
-    y[leg, horizon, days] = floats(forward_returns["forward_return"])
+    y[leg[judged], horizon[judged], days[judged]] = floats(forward_returns["forward_return"])[
+        judged
+    ]
     return {(a, h): y[i, j] for i, a in enumerate(legs) for j, h in enumerate(horizons)}
 
 

@@ -12,6 +12,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -333,6 +334,11 @@ class StateMapping(Section):
     high_vol_gate: HighVolGate | None = Field(
         default=None, description="High-volatility gate; null: off."
     )
+    placebo_rotation_days: DaysFromZero = Field(
+        default=0,
+        description="A placebo unless 0: the states of the decision days are rotated by this many "
+        "days before they are traded and judged. It knows the future: for comparison only.",
+    )
 
     @model_validator(mode="after")
     def _thresholds(self) -> Self:
@@ -385,6 +391,65 @@ class Costs(Section):
     )
 
 
+H = TypeVar("H", int, float)
+PAIR: dict[str, Any] = {"minItems": 2, "maxItems": 2}
+
+
+def _ordered_pair(pair: tuple[H, ...]) -> tuple[H, ...]:
+    if len(pair) != 2 or not pair[0] < pair[1]:
+        raise rule(
+            "{name} must be two numbers, the smaller one first",
+            remedy="write them as a list, such as [1, 2]",
+        )
+    return pair
+
+
+def _ranges(ranges: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
+    return dict(sorted(ranges.items()))
+
+
+ThresholdName = Literal["strong_low", "low", "high", "strong_high"]
+CandidateRange = Annotated[tuple[Number, ...], AfterValidator(_ordered_pair)]
+
+
+class GridSearch(Section):
+    """Parameters chosen anew before each test window, on its lookback only."""
+
+    n_candidates: Annotated[int, Field(ge=2, le=100_000), BeforeValidator(read_integer)] = Field(
+        default=50, description="Number of candidates, the same ones before each test window."
+    )
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(read_integer)] = Field(
+        default=42, description="Seed of the candidates."
+    )
+    objective: Literal["net_sharpe", "majors_edge", "spread_t"] = Field(
+        default="net_sharpe",
+        description="What the best candidate has most of: Sharpe ratio of net returns, minus "
+        "edge_best, or minus the t of the spread.",
+    )
+    horizon_days: Days | None = Field(
+        default=None,
+        description="Horizon of majors_edge and spread_t, one of target.horizons_days; the "
+        "shortest unless given.",
+    )
+    weights: Annotated[dict[Text, CandidateRange], AfterValidator(_ranges)] = Field(
+        default={},
+        description="Map feature id: [least, most] weight, drawn evenly; a feature not named has "
+        "its own weight. All are then scaled to a sum of absolute weights of 1.",
+    )
+    thresholds: Annotated[dict[ThresholdName, CandidateRange], AfterValidator(_ranges)] = Field(
+        default={}, description="Map threshold: [least, most], drawn evenly."
+    )
+
+    @model_validator(mode="after")
+    def _searches_something(self) -> Self:
+        if not (self.weights or self.thresholds):
+            raise rule(
+                "the search has nothing to search",
+                remedy="give ranges: weights: {momentum: [0, 1]} or thresholds: {high: [0.3, 0.7]}",
+            )
+        return self
+
+
 class Backtest(Section):
     """How the states are traded and which days count."""
 
@@ -397,6 +462,10 @@ class Backtest(Section):
     test_window_days: Days = Field(default=63, description="Days of one test window.")
     min_test_days: Days = Field(
         default=20, description="Least days at which a last, shorter test window counts."
+    )
+    grid_search: GridSearch | None = Field(
+        default=None,
+        description="Choose weights and thresholds before each test window; null: they are fixed.",
     )
     with_regime_eval: StrictBool = Field(
         default=True, description="Whether forward returns are evaluated by regime."
@@ -478,6 +547,29 @@ class Evaluation(Section):
     """How the states are judged."""
 
     bootstrap: Bootstrap = Field(default=Bootstrap(), description="The bootstrap.")
+    holdout_start: Date | None = Field(
+        default=None,
+        description="Hides everything from this day on: the window ends the day before, unless "
+        "`msm run --look` opens it.",
+    )
+    look: StrictBool = Field(
+        default=False,
+        description="Whether the hold-out is open; `msm run --look` sets it and records the look.",
+    )
+
+
+def last_day(end: date | None, holdout_start: date | None, *, look: bool) -> date | None:
+    """Return the last day of a window: the hold-out is hidden unless it is looked at.
+
+    Examples
+    --------
+    >>> last_day(None, date(2025, 1, 1), look=False)
+    datetime.date(2024, 12, 31)
+    """
+    if holdout_start is None or look:
+        return end
+    shown = holdout_start - timedelta(days=1)
+    return shown if end is None else min(shown, end)
 
 
 class Experiment(Section):
@@ -513,7 +605,9 @@ class Experiment(Section):
     @model_validator(mode="after")
     def _across_sections(self) -> Self:
         self._check_long_leg()
+        self._check_holdout()
         self._check_window()
+        self._check_grid_search()
         self._fill_position_scale()
         if self.title is None:
             self._fill(title=self.experiment_id)
@@ -530,8 +624,95 @@ class Experiment(Section):
                     f"({', '.join(self.universe.majors)})",
                 )
 
+    def _check_holdout(self) -> None:
+        holdout, start = self.evaluation.holdout_start, self.window.start
+        if holdout is None:
+            if self.evaluation.look:
+                raise rule(
+                    "there is no hold-out to look at",
+                    key="evaluation.look",
+                    received=True,
+                    remedy="give evaluation.holdout_start, or remove look",
+                )
+        elif start is not None and holdout <= start:
+            raise rule(
+                "the hold-out hides the whole window",
+                key="evaluation.holdout_start",
+                received=f"{holdout}, while the window starts on {start}",
+                remedy="give a later holdout_start",
+            )
+
+    def _check_grid_search(self) -> None:
+        search, where = self.backtest.grid_search, "backtest.grid_search"
+        if search is None:
+            return
+        if not self.backtest.walk_forward:
+            raise rule(
+                "a search needs test windows",
+                key=where,
+                received="walk_forward false",
+                remedy="set backtest.walk_forward: true, or remove grid_search",
+            )
+        ids = [feature.id for feature in self.features]
+        for name in search.weights:
+            if name not in ids:
+                close = did_you_mean(name, ids)
+                raise rule(
+                    "the search weighs a feature that the experiment does not have",
+                    key=f"{where}.weights.{name}",
+                    received=name,
+                    remedy=(f"did you mean {close}? " if close else "")
+                    + f"the features are {', '.join(ids)}",
+                )
+        horizons = self.target.horizons_days
+        if search.horizon_days is not None and search.horizon_days not in horizons:
+            raise rule(
+                "the search's horizon is not among the experiment's",
+                key=f"{where}.horizon_days",
+                received=search.horizon_days,
+                remedy=f"give one of target.horizons_days: {', '.join(map(str, horizons))}",
+            )
+        purged = horizons[-1] + self.backtest.execution_lag_days
+        if self.backtest.lookback_window_days <= purged + 1:
+            raise rule(
+                "the purge leaves nothing of the lookback to score candidates on",
+                key="backtest.lookback_window_days",
+                received=f"{self.backtest.lookback_window_days} days, of which {purged} are purged",
+                remedy="give a longer lookback, or shorter horizons",
+            )
+        self._check_threshold_ranges(search)
+
+    def _check_threshold_ranges(self, search: GridSearch) -> None:
+        """Every draw must be in order, whatever the others are."""
+        given = self.state_mapping.thresholds.model_dump()
+        ranges = {
+            name: search.thresholds.get(name, (cut, cut))  # type: ignore[call-overload]
+            for name, cut in given.items()
+            if cut is not None
+        }
+        for name in search.thresholds:
+            if name not in ranges:
+                raise rule(
+                    f"{name} is searched, but 3 regimes have no strong states",
+                    key=f"backtest.grid_search.thresholds.{name}",
+                    received=list(search.thresholds[name]),
+                    remedy=f"remove {name}, or use n_regimes: 5",
+                )
+        for (lower, below), (upper, above) in pairwise(ranges.items()):
+            if below[-1] >= above[0]:
+                raise rule(
+                    "the ranges of the thresholds overlap",
+                    key="backtest.grid_search.thresholds",
+                    received=f"{lower} up to {below[-1]}, {upper} from {above[0]}",
+                    remedy=f"keep {lower} below {upper} in every draw; one without a range has "
+                    "the experiment's value",
+                )
+
     def _check_window(self) -> None:
-        start, end = self.window.start, self.window.end
+        start, end = (
+            self.window.start,
+            last_day(self.window.end, self.evaluation.holdout_start, look=self.evaluation.look),
+        )
         if not self.backtest.walk_forward or start is None or end is None:
             return
         days = (end - start).days + 1
@@ -571,19 +752,8 @@ class Experiment(Section):
 # --- Sweeps --------------------------------------------------------------------------------------
 
 
-H = TypeVar("H", int, float)
 Whole = Annotated[int, BeforeValidator(read_integer)]
 Values = Annotated[tuple[Any, ...], Field(min_length=1)]
-PAIR: dict[str, Any] = {"minItems": 2, "maxItems": 2}
-
-
-def _ordered_pair(pair: tuple[H, ...]) -> tuple[H, ...]:
-    if len(pair) != 2 or not pair[0] < pair[1]:
-        raise rule(
-            "{name} must be two numbers, the smaller one first",
-            remedy="write them as a list, such as [1, 2]",
-        )
-    return pair
 
 
 class Range(Section):

@@ -120,7 +120,7 @@ def build(
         the log file.
     """
     with (
-        _scratch_folder() as scratch,
+        scratch_folder() as scratch,
         _environment(
             {
                 **places.environment(),
@@ -290,7 +290,7 @@ def _target_root() -> Path:
 
 
 @contextmanager
-def _scratch_folder() -> Iterator[Path]:
+def scratch_folder() -> Iterator[Path]:
     """Yield a folder for one invocation, gone afterwards."""
     root = _target_root()
     try:

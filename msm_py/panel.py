@@ -75,3 +75,21 @@ def floats(column: pa.ChunkedArray) -> Floats:
 def nullable(values: NDArray[Any]) -> pa.Array:
     """Return floats as an Arrow array with NULL for NaN."""
     return pa.array(values, from_pandas=True)
+
+
+def z_matrix(lists: pa.Table, first_day: int, n_days: int) -> Floats:
+    """Return z-scores of a set of features, shape (days, features); 0 where one is missing.
+
+    Parameters
+    ----------
+    lists
+        Rows of the dbt model ``z_lists`` of one set, at least one.
+    first_day, n_days
+        Day number (days since 1970-01-01) of the first row, and number of rows.
+    """
+    day = day_numbers(lists["date"]) - first_day
+    inside = (day >= 0) & (day < n_days)
+    values = floats(lists["z_values"].combine_chunks().flatten()).reshape(lists.num_rows, -1)
+    out = np.zeros((n_days, values.shape[1]))
+    out[day[inside]] = values[inside]
+    return out

@@ -26,7 +26,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from msm_py import artifacts
+from msm_py import artifacts, looks
 from msm_py.errors import MsmError
 from msm_py.warehouse import flat_params, warehouse_path
 
@@ -43,6 +43,7 @@ NAMES: Final = ("experiment_id", "title", "description")
 FILES: Final[Mapping[str, str]] = {
     artifacts.MANIFEST: "experiment, lake, code, versions, times",
     artifacts.METRICS: "strategy, controls, stability, coverage, warnings",
+    artifacts.WALK_FORWARD: "parameters chosen before each test window",
     artifacts.REGIME_EVALUATION: "forward returns by state, edges",
     artifacts.REGIME_METRICS: "strategy by state",
     artifacts.REGIME_TIMESERIES: "score and state, day by day",
@@ -177,6 +178,8 @@ def run_report(folder: Path, *, warehouse: Path | None = None) -> RenderableType
     run = Run.read(folder)
     return Group(
         *_header(run),
+        *_holdout(run),
+        *_search(run),
         *_section("States", _Fitted(lambda width: _distribution(run, width))),
         *_section("Forward returns by state", *_forward_returns(run)),
         *_section(
@@ -415,6 +418,13 @@ def _header(run: Run) -> Iterator[RenderableType]:
     tests = f"{window['n_test_days']} of them test days"
     if backtest["walk_forward"]:
         tests += f" (after a lookback of {backtest['lookback_window_days']})"
+    rotation = run.spec["state_mapping"].get("placebo_rotation_days", 0)
+    if rotation:
+        yield _prose(
+            f"PLACEBO: its states are rotated by {_count(rotation, 'day')} in time. It knows the "
+            "future and is no result; it is there for comparison only.",
+            "bold white on red",
+        )
     yield Text(run.metrics["title"], style="bold")
     yield Text(run.run_id, style="cyan", overflow="fold")
     yield Text()
@@ -428,6 +438,67 @@ def _header(run: Run) -> Iterator[RenderableType]:
         ),
         ("made", _origin(run)),
     )
+
+
+def _holdout(run: Run) -> Iterator[RenderableType]:
+    seen = looks.seen(run.folder.parent, run.manifest, run.metrics["window"]["last_date"])
+    if seen.holdout is None and not seen.notes and not seen.alarms:
+        return
+    yield from _section("Hold-out")
+    if seen.holdout is not None:
+        yield _prose(f"Hold-out {seen.holdout}.", "bold")
+    for alarm in seen.alarms:
+        yield _prose(f"!! {alarm}", "bold red")
+    for note in seen.notes:
+        yield _prose(note)
+
+
+def _search(run: Run) -> Iterator[RenderableType]:
+    """Say what a walk-forward search chose before each test window, and how that went."""
+    file = run.folder / artifacts.WALK_FORWARD
+    if not file.exists():
+        return
+    search = json.loads(file.read_bytes())
+    table = _table(roomy=True)
+    _numbers(table, "#", "test days", "candidate", "in sample", "net Sharpe")
+    for row in search["windows"]:
+        table.add_row(
+            str(row["window_number"]),
+            f"{row['first_date']} to {row['last_date']}" + ("" if row["is_test_window"] else " *"),
+            MISSING if row["candidate"] is None else str(row["candidate"]),
+            figure(row["objective_value"], 3 if search["objective"] == "majors_edge" else 2),
+            figure(row["test_net_sharpe"], 2),
+        )
+    goal = search["objective"]
+    if search["horizon_days"] is not None:
+        goal += f" at {_count(search['horizon_days'], 'day')}"
+    yield from _section(
+        f"Walk-forward search: {search['n_candidates']} candidates, {goal}",
+        table,
+        Text(),
+        _facts(*_candidates(run, search["windows"])),
+        Text(),
+        _prose(
+            "In sample: the best candidate's objective on the lookback, flattered by having been "
+            "the best of many. Net Sharpe: what the strategy then made in the window, out of "
+            "sample. All numbers below are of test days only, except those on states. "
+            "*: too short to count.",
+            "dim",
+        ),
+    )
+
+
+def _candidates(run: Run, windows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """Yield every candidate that was chosen, with those of its parameters that were searched."""
+    searched = run.spec["backtest"]["grid_search"]
+    chosen = {row["candidate"]: row["parameters"] for row in windows if row["candidate"]}
+    for candidate in sorted(chosen):
+        shown = []
+        for path, value in chosen[candidate].items():
+            name = path.removesuffix(".weight").rpartition(".")[2]
+            if name in searched["thresholds"] or (path.endswith(".weight") and searched["weights"]):
+                shown.append(f"{name} {value:.2f}")
+        yield f"candidate {candidate}", ", ".join(shown)
 
 
 def _origin(run: Run) -> str:
@@ -871,7 +942,7 @@ LEADERBOARD: Final = """
     select
         run_id, title, first_date, last_date, net_sharpe, net_cagr, net_max_drawdown, n_warnings,
         edges.horizon_days, edges.trade_edge, edges.ci_low, edges.ci_high, edges.p_value,
-        edges.evidence
+        edges.evidence, is_placebo, is_look
     from catalog
     left join (
         select * from edges
@@ -917,6 +988,10 @@ def _list_table(rows: Sequence[Row], width: int) -> RenderableType:
     for row in rows:
         window = (str(row["first_date"]), str(row["last_date"]))
         name = Text.assemble((row["run_id"], "cyan"), "\n", row["title"])
+        if row["is_look"]:
+            name.append("\nlooked at its hold-out", style="yellow")
+        if row["is_placebo"]:
+            name.append("\nPLACEBO: knows the future", style="bold red")
         if not wide:
             name.append(f"\n{window[0]} to {window[1]}", style="dim")
         performance = [figure(row[key], 1, "%") for key in ("net_cagr", "net_max_drawdown")]
@@ -940,7 +1015,13 @@ def _list_table(rows: Sequence[Row], width: int) -> RenderableType:
 
 
 def _named(letter: str, run: Run) -> Iterator[RenderableType]:
-    yield Text.assemble((f"{letter}  ", "bold"), (run.run_id, "cyan"), overflow="fold")
+    placebo = run.spec["state_mapping"].get("placebo_rotation_days", 0)
+    yield Text.assemble(
+        (f"{letter}  ", "bold"),
+        (run.run_id, "cyan"),
+        ("  PLACEBO: knows the future" if placebo else "", "bold red"),
+        overflow="fold",
+    )
     yield Text(f"   {run.metrics['title']}")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +14,10 @@ import pyarrow as pa
 
 from msm_py import artifacts
 from msm_py.artifacts import PanelFiles, Provenance, Row, RowsByKey, without, without_nan
+from msm_py.states import CUTS
+from msm_py.walk_forward import net_sharpe
 
+ONE_DAY: Final = timedelta(days=1)
 PERFORMANCE: Final = (
     "n_days",
     "n_invested_days",
@@ -49,6 +54,7 @@ class RunTables:
     stability: RowsByKey
     coverage: RowsByKey
     strategy_metrics: RowsByKey
+    search_windows: RowsByKey
 
 
 def write_run_folder(
@@ -108,11 +114,48 @@ def write_run_folder(
             "feature_panel": features.content_id(strategy["feature_panel_id"]),
         },
     }
+    if run["grid_search"] is not None:
+        files[artifacts.WALK_FORWARD] = walk_forward(run, tables)
     panels = {
         artifacts.BASKET: (baskets, strategy["short_leg_id"]),
         artifacts.FEATURES: (features, strategy["feature_panel_id"]),
     }
     return artifacts.write_run(run_id, folder, files, panels)
+
+
+def walk_forward(run: Row, tables: RunTables) -> dict[str, Any]:
+    """Return what stands in walk_forward.json: the parameters chosen for every test window."""
+    search = run["grid_search"]
+    ids = [feature["feature_id"] for feature in run["features"]]
+    daily = tables.daily_returns[run["run_id"]]
+    first_day, r_net = daily["date"][0].as_py(), daily["r_net"].to_numpy()
+    counts = daily["is_test_day"].to_pylist()
+
+    def traded(row: Row) -> dict[str, Any]:
+        days = slice((row["first_date"] - first_day).days, (row["last_date"] - first_day).days + 1)
+        sharpe = float(net_sharpe(r_net[None, days])[0]) if days.stop - days.start > 1 else math.nan
+        return {"is_test_window": counts[days.start], "test_net_sharpe": artifacts.clean(sharpe)}
+
+    return {
+        "objective": search["objective"],
+        "horizon_days": None if search["objective"] == "net_sharpe" else search["horizon_days"],
+        "n_candidates": search["n_candidates"],
+        "windows": [
+            {
+                **without(row, "run_id", "weights", *CUTS),
+                **traded(row),
+                "parameters": {
+                    **{f"features.{x}.weight": w for x, w in zip(ids, row["weights"], strict=True)},
+                    **{
+                        f"state_mapping.thresholds.{cut}": row[cut]
+                        for cut in CUTS
+                        if row[cut] is not None
+                    },
+                },
+            }
+            for row in tables.search_windows.rows(run["run_id"])
+        ],
+    }
 
 
 def run_metrics(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
@@ -168,7 +211,12 @@ def warnings_of(run: Row, strategy: Row, coverage: Row) -> list[str]:
             f"The window starts on {run['window_start']}, but the first day with enough data to "
             f"decide on is {first}."
         )
-    if run["window_end"] is not None and run["window_end"] > last:
+    if run["hidden_from"] is not None and run["window_end"] == run["hidden_from"] - ONE_DAY > last:
+        found.append(
+            f"The hold-out begins on {run['hidden_from']}, but the last BTC close before it is of "
+            f"{last}."
+        )
+    elif run["window_end"] is not None and run["window_end"] > last:
         found.append(f"The window ends on {run['window_end']}, but the lake ends on {last}.")
     if coverage["n_fallback_days"]:
         found.append(
@@ -228,6 +276,7 @@ def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) 
     distribution = metrics["stability"]["regime_distribution"]
     weekday = backtest["rebalance_weekday"]
     every = backtest["rebalance_frequency_days"]
+    search = backtest["grid_search"] or {}
     coverage = metrics["coverage"]
     return {
         "run_id": run["run_id"],
@@ -260,6 +309,12 @@ def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) 
         "slippage_bps": backtest["costs"]["slippage_bps"],
         "capital_usd": backtest["capital_usd"],
         "walk_forward": backtest["walk_forward"],
+        "evaluation_sample": _sample(backtest),
+        "search_objective": search.get("objective"),
+        "n_candidates": search.get("n_candidates"),
+        "is_placebo": mapping["placebo_rotation_days"] != 0,
+        "holdout_start": spec["evaluation"]["holdout_start"],
+        "is_look": spec["evaluation"]["look"],
         "first_date": metrics["window"]["first_date"],
         "last_date": metrics["window"]["last_date"],
         "n_days": metrics["window"]["n_days"],
@@ -286,6 +341,13 @@ def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) 
         "lake_fingerprint": provenance.lake_fingerprint,
         "code_fingerprint": provenance.code_fingerprint,
     }
+
+
+def _sample(backtest: Mapping[str, Any]) -> str:
+    """Return which days the strategy metrics are of, and what their parameters had seen."""
+    if not backtest["walk_forward"]:
+        return "all_days"
+    return "test_days" if backtest["grid_search"] is None else "out_of_sample"
 
 
 COVERAGE: Final = (
@@ -333,4 +395,5 @@ def run_tables(models: Mapping[str, pa.Table]) -> RunTables:
         stability=RowsByKey(models["stability"], "run_id"),
         coverage=RowsByKey(models["coverage"], "run_id"),
         strategy_metrics=RowsByKey(models["strategy_metrics"], "strategy_id", ["series"]),
+        search_windows=RowsByKey(models["search_windows"], "run_id", ["window_number"]),
     )

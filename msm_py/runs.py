@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from msm_py import experiment as experiments
 from msm_py.errors import MsmError
+from msm_py.experiment_schema import last_day
 from msm_py.lake import TABLES, Lake, fingerprint
 from msm_py.states import REGIMES_OF
 
@@ -38,6 +39,8 @@ LAKE_SCHEMA: Final = pa.schema(
     }
 )
 
+RANGE: Final = pa.struct({"name": pa.string(), "least": pa.float64(), "most": pa.float64()})
+
 RUNS_SCHEMA: Final = pa.schema(
     {
         "run_id": pa.string(),
@@ -47,6 +50,8 @@ RUNS_SCHEMA: Final = pa.schema(
         "spec_json": pa.string(),
         "window_start": pa.date32(),
         "window_end": pa.date32(),
+        "hidden_from": pa.date32(),
+        "is_unrecorded_look": pa.bool_(),
         "universe_id": pa.string(),
         "basket_id": pa.string(),
         "long_weights_id": pa.string(),
@@ -94,6 +99,7 @@ RUNS_SCHEMA: Final = pa.schema(
         "high_band": pa.float64(),
         "min_duration_days": pa.int32(),
         "requires_stronger_signal": pa.bool_(),
+        "placebo_rotation_days": pa.int32(),
         "ema_span_days": pa.float64(),
         "gate_btc_return_days": pa.int32(),
         "gate_max_abs_return": pa.float64(),
@@ -101,6 +107,16 @@ RUNS_SCHEMA: Final = pa.schema(
         "lookback_window_days": pa.int32(),
         "test_window_days": pa.int32(),
         "min_test_days": pa.int32(),
+        "grid_search": pa.struct(
+            {
+                "n_candidates": pa.int32(),
+                "seed": pa.int64(),
+                "objective": pa.string(),
+                "horizon_days": pa.int32(),
+                "weights": pa.list_(RANGE),
+                "thresholds": pa.list_(RANGE),
+            }
+        ),
         "with_regime_eval": pa.bool_(),
         "rebalance_frequency_days": pa.int32(),
         "rebalance_weekday": pa.int32(),
@@ -214,7 +230,12 @@ def lake_table(lake: Lake | None) -> pa.Table:
     return pa.Table.from_pylist([row], schema=LAKE_SCHEMA)
 
 
-def runs_table(given: Given, lake_fingerprint: str, code_fingerprint: str) -> pa.Table:
+def runs_table(
+    given: Given,
+    lake_fingerprint: str,
+    code_fingerprint: str,
+    recorded_looks: Collection[str] = (),
+) -> pa.Table:
     """Return one typed row per run, ordered by run_id.
 
     Parameters
@@ -223,13 +244,19 @@ def runs_table(given: Given, lake_fingerprint: str, code_fingerprint: str) -> pa
         The experiments.
     lake_fingerprint, code_fingerprint
         What the run ids hash besides the experiment.
+    recorded_looks
+        Run ids that may see their hold-out. Any other one that would look sees nothing of it and
+        is marked.
 
     Raises
     ------
     MsmError
         When a run id was expected that this lake and this code do not give.
     """
-    rows = [_row(spec, lake_fingerprint, code_fingerprint) for spec in given.resolved]
+    rows = [
+        _row(spec, experiments.run_id(spec, lake_fingerprint, code_fingerprint), recorded_looks)
+        for spec in given.resolved
+    ]
     rows.sort(key=lambda row: str(row["run_id"]))
     for row in rows:
         expected = given.expected_run_ids.get(row["experiment_id"], row["run_id"])
@@ -243,12 +270,14 @@ def runs_table(given: Given, lake_fingerprint: str, code_fingerprint: str) -> pa
     return pa.Table.from_pylist(rows, schema=RUNS_SCHEMA).cast(RUNS_SCHEMA)
 
 
-def _row(spec: Mapping[str, Any], lake_fingerprint: str, code_fingerprint: str) -> dict[str, Any]:
+def _row(spec: Mapping[str, Any], run_id: str, recorded_looks: Collection[str]) -> dict[str, Any]:
     universe = spec["universe"]
     target = spec["target"]
     mapping = spec["state_mapping"]
     backtest = spec["backtest"]
-    bootstrap = spec["evaluation"]["bootstrap"]
+    evaluation = spec["evaluation"]
+    may_look = evaluation["look"] and run_id in recorded_looks
+    bootstrap = evaluation["bootstrap"]
     gate = mapping["high_vol_gate"] or {}
     zscore_window_days = spec["feature_params"]["zscore_window_days"]
     universe_id = experiments.universe_id(spec)
@@ -259,13 +288,17 @@ def _row(spec: Mapping[str, Any], lake_fingerprint: str, code_fingerprint: str) 
     weekday = backtest["rebalance_weekday"]
     block_size = bootstrap["block_size"]
     return {
-        "run_id": experiments.run_id(spec, lake_fingerprint, code_fingerprint),
+        "run_id": run_id,
         "experiment_id": spec["experiment_id"],
         "title": spec["title"],
         "category_path": spec["category_path"],
         "spec_json": experiments.canonical_json(spec),
         "window_start": _date(spec["window"]["start"]),
-        "window_end": _date(spec["window"]["end"]),
+        "window_end": last_day(
+            _date(spec["window"]["end"]), _date(evaluation["holdout_start"]), look=may_look
+        ),
+        "hidden_from": None if may_look else _date(evaluation["holdout_start"]),
+        "is_unrecorded_look": evaluation["look"] and not may_look,
         "universe_id": universe_id,
         "basket_id": experiments.basket_id(spec),
         "long_weights_id": json.dumps(long_weights),
@@ -311,6 +344,7 @@ def _row(spec: Mapping[str, Any], lake_fingerprint: str, code_fingerprint: str) 
         "high_band": mapping["hysteresis"]["high_band"],
         "min_duration_days": mapping["persistence"]["min_duration_days"],
         "requires_stronger_signal": mapping["persistence"]["requires_stronger_signal"],
+        "placebo_rotation_days": mapping["placebo_rotation_days"],
         "ema_span_days": mapping["smoothing"]["ema_span_days"],
         "gate_btc_return_days": gate.get("btc_return_days"),
         "gate_max_abs_return": gate.get("max_abs_return"),
@@ -318,6 +352,7 @@ def _row(spec: Mapping[str, Any], lake_fingerprint: str, code_fingerprint: str) 
         "lookback_window_days": backtest["lookback_window_days"],
         "test_window_days": backtest["test_window_days"],
         "min_test_days": backtest["min_test_days"],
+        "grid_search": _search(backtest["grid_search"], target["horizons_days"]),
         "with_regime_eval": backtest["with_regime_eval"],
         "rebalance_frequency_days": backtest["rebalance_frequency_days"],
         "rebalance_weekday": None if weekday is None else WEEKDAYS.index(weekday) + 1,
@@ -335,6 +370,22 @@ def _row(spec: Mapping[str, Any], lake_fingerprint: str, code_fingerprint: str) 
         "bootstrap_block_size": None if block_size == "auto" else block_size,
         "n_boot": bootstrap["n_boot"],
         "seed": bootstrap["seed"],
+    }
+
+
+def _search(spec: Mapping[str, Any] | None, horizons_days: list[int]) -> dict[str, Any] | None:
+    if spec is None:
+        return None
+    return {
+        **spec,
+        "horizon_days": spec["horizon_days"] or horizons_days[0],
+        **{
+            part: [
+                {"name": name, "least": least, "most": most}
+                for name, (least, most) in spec[part].items()
+            ]
+            for part in ("weights", "thresholds")
+        },
     }
 
 

@@ -79,10 +79,13 @@ def shift_test(
     n_offsets = offsets.stop - offsets.start
     if n_offsets < 1:
         return ShiftResult(p_shift, p_max_t)
+    target = None
     for run in np.flatnonzero(wanted.any(axis=-1)):
+        if target is None or not np.array_equal(target.y, sample.y[run]):
+            target = Target(sample.y[run], block_days)
         tested = wanted[run]
         edges = np.flatnonzero(np.append(sample.count[run] > 0, tested[-1]))
-        t = np.abs(rotated_t(sample, run, edges, block_days)[:, offsets])
+        t = np.abs(rotated_t(sample, run, edges, target)[:, offsets])
         highest = t[edges < shape[1] - 1].max(axis=0)
         for edge, values in zip(edges, t, strict=True):
             if tested[edge]:
@@ -94,11 +97,60 @@ def shift_test(
     return ShiftResult(p_shift, p_max_t)
 
 
+class Target:
+    """Transforms of one Y, which many runs of a batch share.
+
+    Parameters
+    ----------
+    y
+        Centred Y, shape (n,).
+    block_days
+        L.
+    """
+
+    def __init__(self, y: Floats, block_days: int) -> None:
+        self.y = y
+        self.block_days = block_days
+        # 16 times small primes: fast, and long enough that correlations do not overlap
+        self.length = 16 * next_fast_len(-(-(2 * len(y) - 1) // 16), real=True)
+        lag_weight = 2.0 * (block_days - np.arange(block_days, dtype=np.float64))
+        lag_weight[0] = block_days
+        self._padded = np.zeros((block_days, self.length))
+        self._lagged = self._lag_spectra(y).conj() * lag_weight[:, None]
+        self._plain = np.fft.rfft(y, self.length).conj()
+
+    def _lag_spectra(self, x: Floats) -> NDArray[np.complex128]:
+        """Return the transforms of x(t) x(t + d), around the circle, for every lag d < L."""
+        n = len(x)
+        later = sliding_window_view(np.concatenate([x, x[: self.block_days - 1]]), n)
+        np.multiply(later, x, out=self._padded[:, :n])
+        return np.fft.rfft(self._padded)
+
+    def correlations(self, pairwise: Floats, plain: Floats) -> Floats:
+        """Return correlations with every rotation, shape (number of series, n).
+
+        Parameters
+        ----------
+        pairwise
+            Series V, shape (., n), for the sum over lags d of (L - abs(d)) times the correlation of
+            V(t) V(t + d) with Y(t) Y(t + d).
+        plain
+            Series whose correlation with Y comes behind those, shape (., n).
+        """
+        n = len(self.y)
+        spectrum = np.concatenate(
+            [
+                [(self._lag_spectra(v) * self._lagged).sum(axis=0) for v in pairwise],
+                np.fft.rfft(plain, self.length) * self._plain,
+            ]
+        )
+        whole: Floats = np.fft.irfft(spectrum, self.length)
+        whole[:, 1:n] += whole[:, self.length - n + 1 :]
+        return whole[:, :n]
+
+
 def rotated_t(
-    sample: Sample,
-    run: int | np.intp,
-    edges: NDArray[np.intp],
-    block_days: int,
+    sample: Sample, run: int | np.intp, edges: NDArray[np.intp], target: Target
 ) -> Floats:
     r"""Return edge / se of one run for every rotation: regime of day (t + k) mod n with Y of day t.
 
@@ -120,18 +172,15 @@ def rotated_t(
         Which run.
     edges
         Indices of present regimes and, for the spread, n_regimes.
-    block_days
-        L.
+    target
+        Its Y and L.
 
     Returns
     -------
     Shape (len(edges), n); infinite where se is zero.
     """
-    y = sample.y[run]
-    n = len(y)
-    n_regimes = sample.member.shape[1]
-    # A length of 16 times small primes: fast, and long enough that correlations do not overlap.
-    length = 16 * next_fast_len(-(-(2 * n - 1) // 16), real=True)
+    block_days = target.block_days
+    n_regimes, n = sample.member.shape[1:]
     spread = bool(edges[-1] == n_regimes)
     regimes = edges[:-1] if spread else edges
     position = {int(r): i for i, r in enumerate(regimes)}
@@ -143,29 +192,10 @@ def rotated_t(
         terms.append((len(regimes), position[int(sample.best[run])], 1.0))
         terms.append((len(regimes), position[int(sample.worst[run])], -1.0))
 
-    padded = np.zeros((block_days, length))
-
-    def lag_spectra(x: Floats) -> NDArray[np.complex128]:
-        """Return the transforms of x(t) x(t + d), around the circle, for every lag d < L."""
-        later = sliding_window_view(np.concatenate([x, x[: block_days - 1]]), n)
-        np.multiply(later, x, out=padded[:, :n])
-        return np.fft.rfft(padded)
-
-    lag_weight = 2.0 * (block_days - np.arange(block_days, dtype=np.float64))
-    lag_weight[0] = block_days
-    y_spectra = lag_spectra(y).conj() * lag_weight[:, None]
     window = circular_sums(member, block_days)
     smooth = np.roll(circular_sums(window, block_days), block_days - 1, axis=-1)
     plain = np.concatenate([member, [exposure[e] * smooth[s] for e, s, _ in terms]])
-    spectrum = np.concatenate(
-        [
-            [(lag_spectra(v) * y_spectra).sum(axis=0) for v in exposure],
-            np.fft.rfft(plain, length) * np.fft.rfft(y, length).conj(),
-        ]
-    )
-    whole = np.fft.irfft(spectrum, length)
-    correlation = whole[:, :n]
-    correlation[:, 1:] += whole[:, length - n + 1 :]
+    correlation = target.correlations(exposure, plain)
 
     n_edges, n_present = len(edges), len(regimes)
     square, rest = correlation[:n_edges], correlation[n_edges + n_present :]
@@ -182,6 +212,6 @@ def rotated_t(
         edge[-1] = mean[b] - mean[w]
     zero = square <= _ZERO_SQUARE * largest
     square[zero] = 1.0
-    t = edge / (np.sqrt(square / block_days) / n)
+    t: Floats = edge / (np.sqrt(square / block_days) / n)
     t[zero] = np.inf
     return t

@@ -6,23 +6,32 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from msm_py.panel import Floats, Panel, floats, nullable
-from msm_py.states import REGIMES_OF, StateRules, gate, run_state_machine, smooth
+from msm_py.panel import Floats, Panel, day_numbers, floats, nullable, z_matrix
+from msm_py.states import (
+    CUTS,
+    REGIMES_OF,
+    StateRules,
+    gate,
+    rotate,
+    run_state_machine,
+    smooth,
+    unbounded,
+    weighted_scores,
+)
 
 RULES = (
     "run_id",
+    "feature_set_id",
     "min_coverage",
     "ema_span_days",
     "gate_max_abs_return",
     "n_regimes",
-    "strong_low",
-    "low",
-    "high",
-    "strong_high",
+    *CUTS,
     "low_band",
     "high_band",
     "min_duration_days",
     "requires_stronger_signal",
+    "placebo_rotation_days",
 )
 SCHEMA = pa.schema(
     {
@@ -38,19 +47,29 @@ SCHEMA = pa.schema(
 )
 
 
-def states(runs: pa.Table, run_windows: pa.Table, scores: pa.Table) -> pa.Table:
+def states(
+    runs: pa.Table,
+    run_windows: pa.Table,
+    scores: pa.Table,
+    search_windows: pa.Table,
+    z_lists: pa.Table,
+) -> pa.Table:
     """Return one row per run and decision day: score, state in force after it, its age and spell.
 
     Parameters
     ----------
     runs, run_windows, scores
         The dbt models of these names. Runs with an error are left out.
+    search_windows, z_lists
+        The dbt models of these names: parameters that runs with a search chose for their test
+        windows, and the z-scores that these weigh anew. The machine goes on from the state that it
+        is in.
 
     Returns
     -------
     Columns of ``SCHEMA``, ordered by run and date. ``score`` is the final one (smoothed and gated),
     NULL on a day without coverage; ``spell`` numbers the stays from 1. The row dated t depends on
-    scores dated <= t only.
+    scores dated <= t only, except in placebos, whose states are rotated in time.
     """
     sound = run_windows.filter(pc.is_null(run_windows["error"])).select(["run_id", "first_date"])
     runs = runs.select(list(RULES)).join(sound, "run_id", join_type="inner").sort_by("run_id")
@@ -64,20 +83,22 @@ def states(runs: pa.Table, run_windows: pa.Table, scores: pa.Table) -> pa.Table:
     raw_score = panel.matrix(scores["raw_score"])
     raw_score[~(coverage > floats(runs["min_coverage"])[:, None])] = np.nan
 
-    cuts = np.column_stack(
-        [floats(runs[cut]) for cut in ("strong_low", "low", "high", "strong_high")]
-    )
+    cuts = np.column_stack([floats(runs[cut]) for cut in CUTS])
+    if search_windows.num_rows:
+        cuts = np.repeat(cuts[:, None], panel.n_days, axis=1)
+        _apply_chosen(search_windows, z_lists, runs, panel, raw_score, cuts)
     score = gate(
         smooth(raw_score, floats(runs["ema_span_days"])),
         panel.matrix(scores["gate_btc_return"]),
         floats(runs["gate_max_abs_return"]),
-        cuts[:, 2],
+        cuts[..., 2],
     )
+    first_day = np.argmax(~np.isnan(score), axis=1)
     state, age = run_state_machine(
         score,
-        np.argmax(~np.isnan(score), axis=1),
+        first_day,
         StateRules(
-            cuts=_unbounded_outer_cuts(cuts),
+            cuts=unbounded(cuts),
             low_band=floats(runs["low_band"]),
             high_band=floats(runs["high_band"]),
             min_duration_days=floats(runs["min_duration_days"]).astype(np.int64),
@@ -85,6 +106,13 @@ def states(runs: pa.Table, run_windows: pa.Table, scores: pa.Table) -> pa.Table:
         ),
     )
 
+    state, age = rotate(
+        state,
+        age,
+        first_day,
+        (~np.isnan(coverage)).sum(axis=1),
+        floats(runs["placebo_rotation_days"]).astype(np.int64),
+    )
     spell = np.cumsum(age == 0, axis=1)
     row, column = np.nonzero(~np.isnan(coverage))
     n_regimes = floats(runs["n_regimes"]).astype(np.int64)
@@ -107,7 +135,28 @@ def states(runs: pa.Table, run_windows: pa.Table, scores: pa.Table) -> pa.Table:
     )
 
 
-def _unbounded_outer_cuts(cuts: Floats) -> Floats:
-    """Return the cuts with infinite outer ones for runs with three states, which have none."""
-    bounds = np.array([-np.inf, 0.0, 0.0, np.inf])
-    return np.where(np.isnan(cuts), bounds, cuts)
+def _apply_chosen(
+    search_windows: pa.Table,
+    z_lists: pa.Table,
+    runs: pa.Table,
+    panel: Panel,
+    raw_score: Floats,
+    cuts: Floats,
+) -> None:
+    """Put the chosen weights and cuts in force on the days of their test windows."""
+    row_of = {run_id: row for row, run_id in enumerate(panel.keys)}
+    set_of = dict(zip(runs["run_id"].to_pylist(), runs["feature_set_id"].to_pylist(), strict=True))
+    first = day_numbers(search_windows["first_date"]) - panel.first_day
+    end = day_numbers(search_windows["last_date"]) - panel.first_day + 1
+    z_scores: dict[str, Floats] = {}
+    for place, window in enumerate(search_windows.to_pylist()):
+        feature_set_id, row = set_of[window["run_id"]], row_of[window["run_id"]]
+        if feature_set_id not in z_scores:
+            lists = z_lists.filter(pc.equal(z_lists["feature_set_id"], feature_set_id))
+            z_scores[feature_set_id] = z_matrix(lists, panel.first_day, panel.n_days)
+        days = slice(first[place], end[place])
+        chosen = weighted_scores(z_scores[feature_set_id][days], np.array([window["weights"]]))[0]
+        covered = ~np.isnan(raw_score[row, days])
+        raw_score[row, days] = np.where(covered, chosen, np.nan)
+        chosen_cuts = [np.nan if window[cut] is None else window[cut] for cut in CUTS]
+        cuts[row, days] = chosen_cuts

@@ -17,6 +17,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 BALANCED = 2
+CUTS = ("strong_low", "low", "high", "strong_high")
 REGIMES_OF: dict[int, tuple[str, ...]] = {
     5: (
         "STRONG_RISK_ON_ALTS",
@@ -38,8 +39,8 @@ class StateRules:
     Parameters
     ----------
     cuts
-        Shape (runs, 4): strong_low, low, high, strong_high. With three states the outer two are
-        minus and plus infinity.
+        Shape (runs, 4), or (runs, days, 4) where they change, in the order of `CUTS`.
+        With three states the outer two are minus and plus infinity.
     low_band, high_band
         Shape (runs,): what a score must pass a cut by on the way back to BALANCED, from the
         MAJORS side (negative) and from the ALTS side (positive).
@@ -54,6 +55,37 @@ class StateRules:
     high_band: Floats
     min_duration_days: Ints
     requires_stronger_signal: Bools
+
+
+def weighted_scores(z_scores: Floats, weights: Floats) -> Floats:
+    """Return the weighted sums of z-scores, before smoothing and gate.
+
+    Parameters
+    ----------
+    z_scores
+        Shape (days, features), a missing z counting 0.
+    weights
+        Shape (runs, features).
+
+    Returns
+    -------
+    Shape (runs, days); no matrix product, whose bits depend on the number of threads.
+
+    Examples
+    --------
+    >>> weighted_scores(np.array([[1.0, 2.0], [0.0, 4.0]]), np.array([[0.5, 0.25]]))
+    array([[1., 1.]])
+    """
+    score = np.zeros((len(weights), len(z_scores)))
+    for feature in range(weights.shape[1]):
+        score += weights[:, feature, None] * z_scores[:, feature]
+    return score
+
+
+def unbounded(cuts: Floats) -> Floats:
+    """Return cuts (last axis: the four) with infinite outer ones for runs that have none."""
+    bounds = np.array([-np.inf, 0.0, 0.0, np.inf])
+    return np.where(np.isnan(cuts), bounds, cuts)
 
 
 def smooth(score: Floats, span_days: Floats) -> Floats:
@@ -100,15 +132,18 @@ def gate(score: Floats, btc_return: Floats, max_abs_return: Floats, high: Floats
     score, btc_return
         Shape (runs, days): the (smoothed) score and BTC's return over the gate's days; NaN where
         missing. A missing return means no gate.
-    max_abs_return, high
-        Shape (runs,): the limit (NaN for runs without the gate) and the cut `high`.
+    max_abs_return
+        Shape (runs,): the limit, NaN for runs without the gate.
+    high
+        The cut `high`, shape (runs,), or (runs, days) where it changes.
 
     Returns
     -------
     Shape (runs, days): where BTC moved by more than the limit, a score above `high` is `high`.
     """
     wild = np.abs(btc_return) > max_abs_return[:, None]
-    return np.where(wild & (score > high[:, None]), high[:, None], score)
+    limit = high if high.ndim == 2 else high[:, None]
+    return np.where(wild & (score > limit), limit, score)
 
 
 def classify(score: Floats, cuts: Floats) -> Ints:
@@ -132,7 +167,9 @@ def classify(score: Floats, cuts: Floats) -> Ints:
     return np.asarray(BALANCED - below + above, dtype=np.int64)
 
 
-def walk(state: Ints, raw: Ints, score: Floats, factor: Floats, rules: StateRules) -> Ints:
+def walk(
+    state: Ints, raw: Ints, score: Floats, factor: Floats, cuts: Floats, rules: StateRules
+) -> Ints:
     """Return where a walk from ``state`` towards ``raw`` ends, one state at a time.
 
     A step away from BALANCED is free. A step towards it is taken only if the score passed the cut
@@ -143,13 +180,17 @@ def walk(state: Ints, raw: Ints, score: Floats, factor: Floats, rules: StateRule
     ----------
     state, raw, score, factor
         Shape (runs,).
+    cuts
+        Those of the day, shape (runs, 4).
+    rules
+        The bands.
     """
     runs = np.arange(len(state))
     here = state.copy()
     walking = here != raw
     while walking.any():
         up = raw > here
-        cut = rules.cuts[runs, np.where(up, here, here - 1).clip(0, 3)]
+        cut = cuts[runs, np.where(up, here, here - 1).clip(0, 3)]
         band = np.where(up, rules.high_band, rules.low_band)
         passed = np.where(up, score > cut + band * factor, score < cut + band * factor)
         towards_balanced = np.where(up, here < BALANCED, here > BALANCED)
@@ -182,20 +223,59 @@ def run_state_machine(score: Floats, first_day: Ints, rules: StateRules) -> tupl
     ages = np.full((n_runs, n_days), -1, dtype=np.int64)
     state = np.full(n_runs, BALANCED, dtype=np.int64)
     age = np.zeros(n_runs, dtype=np.int64)
+    cuts = rules.cuts if rules.cuts.ndim == 3 else rules.cuts[:, None, :]
+    cuts = np.broadcast_to(cuts, (n_runs, n_days, cuts.shape[2]))
     for day in range(n_days):
         today = score[:, day]
         started = day > first_day
         starts = day == first_day
         known = ~np.isnan(today)
-        raw = np.where(known, classify(np.where(known, today, 0.0), rules.cuts), state)
+        raw = np.where(known, classify(np.where(known, today, 0.0), cuts[:, day]), state)
         age = np.where(started, age + 1, 0)
         young = age < rules.min_duration_days
         factor = np.where(young & rules.requires_stronger_signal, YOUNG_BAND_FACTOR, 1.0)
         may_move = started & known & ~(young & ~rules.requires_stronger_signal)
-        moved = walk(state, np.where(may_move, raw, state), today, factor, rules)
+        moved = walk(state, np.where(may_move, raw, state), today, factor, cuts[:, day], rules)
         age = np.where(moved != state, 0, age)
         state = np.where(starts, raw, moved)
         visible = started | starts
         states[visible, day] = state[visible]
         ages[visible, day] = age[visible]
     return states, ages
+
+
+def rotate(state: Ints, age: Ints, first_day: Ints, n_days: Ints, days: Ints) -> tuple[Ints, Ints]:
+    """Return state and age with the states of each run's decision days rotated: placebos.
+
+    Parameters
+    ----------
+    state, age
+        Shape (runs, days), from `run_state_machine`.
+    first_day, n_days
+        Shape (runs,): index of the first decision day, and how many there are from there on.
+    days
+        Shape (runs,): k, by how much; 0 leaves a run as it is.
+
+    Returns
+    -------
+    state, age
+        Shape (runs, days). The state of the i-th of n decision days is the one that was in force on
+        the (i - k) mod n-th; its age is counted anew, 0 on the first day and wherever it changes.
+        What stands before and after the decision days stays. **This knows the future.**
+
+    Examples
+    --------
+    >>> path, age = np.array([[2, 2, 3, 3, 4]]), np.array([[0, 1, 0, 1, 0]])
+    >>> one, all_days = np.array([0]), np.array([5])
+    >>> rotate(path, age, one, all_days, np.array([2]))
+    (array([[3, 4, 2, 2, 3]]), array([[0, 0, 0, 1, 0]]))
+    """
+    state, age = state.copy(), age.copy()
+    for run in np.flatnonzero(days % np.maximum(n_days, 1)):
+        own = slice(first_day[run], first_day[run] + n_days[run])
+        path = np.roll(state[run, own], days[run])
+        place = np.arange(len(path))
+        entered = np.r_[True, path[1:] != path[:-1]]
+        state[run, own] = path
+        age[run, own] = place - np.maximum.accumulate(np.where(entered, place, 0))
+    return state, age

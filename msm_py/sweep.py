@@ -3,15 +3,25 @@
 Every batch is one dbt invocation. What is complete in the runs folder is skipped, so the same sweep
 started again goes on where it was stopped. A batch that breaks as a whole is halved until the one
 run that breaks it stands alone; the others complete.
+
+Where batches are computed is an executor's business: in this process, in worker processes of this
+machine, or in those of a Ray cluster (`msm_py.ray_executor`).
 """
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context
@@ -23,8 +33,11 @@ from msm_py.invocation import Outcome, Places
 
 Spec = dict[str, Any]
 
-# a worker that dies takes the batches of the others with it; a run gets this many chances
-CHANCES = 2
+logger = logging.getLogger(__name__)
+
+
+class WorkerLost(Exception):
+    """The process that computed a batch is gone, and the batch with it; the others go on."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,7 @@ def run_sweep(
     batch_size: int = 200,
     jobs: int = 1,
     fail_fast: bool = False,
+    open_executor: Callable[[int], Executor] | None = None,
     compute: Callable[[list[Spec], Places], tuple[list[Outcome], str, float]] = run_batch,
 ) -> Iterator[Trial]:
     """Compute what is not there yet and yield what becomes of every variant, as it is known.
@@ -123,9 +137,13 @@ def run_sweep(
     batch_size
         Experiments in one dbt invocation; 1 is the plain loop.
     jobs
-        Worker processes; 1 computes in this process.
+        Batches at a time. By default each has a process of its own, and 1 computes in this one.
     fail_fast
         Stop at the first failure; what is running is let finish, nothing new is begun.
+    open_executor
+        Opens what computes so many batches at a time. A task of it whose worker dies raises
+        `WorkerLost`, or `concurrent.futures.BrokenExecutor` when it took all the others along;
+        then it is opened again.
     compute
         What computes a batch.
     """
@@ -138,40 +156,61 @@ def run_sweep(
     # small enough that every worker gets one
     size = min(batch_size, max(1, -(-len(waiting) // jobs)))
     queue = deque(batches(waiting, size))
-    chances: dict[str, int] = {}
-    pool = _pool(jobs)
+    # Runs whose worker died. Another one may have killed it, so that each is tried again when all
+    # else is done, with nobody beside it: the second time it was the run.
+    suspects: deque[list[Spec]] = deque()
+    pool = (open_executor or _local)(jobs)
     running: dict[Future[Any], list[Spec]] = {}
     try:
-        while queue or running:
+        while queue or running or suspects:
+            alone = not queue and not running
+            if alone:
+                queue.append(suspects.popleft())
             while queue and len(running) < jobs:
                 batch = queue.popleft()
-                running[pool.submit(compute, batch, places)] = batch
+                running[_submit(pool, compute, batch, places)] = batch
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 batch = running.pop(future)
-                trials, again = _settle(future, batch, chances)
-                queue.extendleft(reversed(again))
+                error = future.exception()
+                lost = isinstance(error, WorkerLost | BrokenExecutor)
+                if lost and not alone:
+                    logger.warning("A worker is gone, its %d runs are tried again", len(batch))
+                trials: list[Trial] = []
+                if lost and not alone and len(batch) == 1:
+                    suspects.append(batch)
+                else:
+                    trials, again = _settle(future, batch)
+                    queue.extendleft(reversed(again))
                 yield from trials
                 if fail_fast and any(trial.status == "failed" for trial in trials):
                     queue.clear()
-                if isinstance(future.exception(), BrokenProcessPool):
+                    suspects.clear()
+                if isinstance(error, BrokenExecutor):
                     queue.extendleft(running.values())
                     running.clear()
                     pool.shutdown(wait=False, cancel_futures=True)
-                    pool = _pool(jobs)
+                    pool = (open_executor or _local)(jobs)
                     break
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _pool(jobs: int) -> Executor:
+def _submit(pool: Executor, *call: Any) -> Future[Any]:
+    try:
+        return pool.submit(*call)
+    except BrokenExecutor as error:  # since anybody looked
+        future: Future[Any] = Future()
+        future.set_exception(error)
+        return future
+
+
+def _local(jobs: int) -> Executor:
     # spawned, not forked: this process may have threads of DuckDB and of the terminal's display
     return InProcess() if jobs == 1 else ProcessPoolExecutor(jobs, get_context("spawn"))
 
 
-def _settle(
-    future: Future[Any], batch: list[Spec], chances: dict[str, int]
-) -> tuple[list[Trial], list[list[Spec]]]:
+def _settle(future: Future[Any], batch: list[Spec]) -> tuple[list[Trial], list[list[Spec]]]:
     """Return what is known of a batch now, and what of it is to be tried again."""
     error = future.exception()
     if isinstance(error, Interrupted):
@@ -194,10 +233,6 @@ def _settle(
     if len(batch) > 1:
         return [], _halves(batch)
     (spec,) = batch
-    if isinstance(error, BrokenProcessPool):
-        chances[spec["run_id"]] = chances.get(spec["run_id"], 0) + 1
-        if chances[spec["run_id"]] < CHANCES:
-            return [], [batch]
     details = "".join(traceback.format_exception(error))
     reason = str(error) if isinstance(error, MsmError) else f"{type(error).__name__}: {error}"
     return [_trial(spec, "failed", error=reason, details=details)], []

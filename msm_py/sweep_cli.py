@@ -6,7 +6,8 @@ import glob
 import json
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -43,10 +44,12 @@ class Options:
     """How a sweep is carried out; see `msm sweep --help`."""
 
     batch_size: int
-    jobs: int
+    jobs: int | None
     shard: tuple[int, int]
     resume: bool
     fail_fast: bool
+    on_ray: bool = False
+    ray_address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -187,10 +190,11 @@ def plan(family: Family, places: Places, options: Options) -> RenderableType:
     waiting = sum(not (places.runs / spec["run_id"]).is_dir() for spec in mine)
     n_batches = -(-waiting // options.batch_size)
     seconds = SECONDS_AN_INVOCATION * n_batches + SECONDS_A_VARIANT * waiting
+    jobs = options.jobs or 1
     note = (
         f"{len(mine)} variants, {waiting} to compute in {n_batches} invocations; "
         f"{len(family.rejected)} rejected, {family.n_duplicates} duplicates dropped. "
-        f"About {seconds / options.jobs:.0f} s with {options.jobs} jobs (a rough estimate)."
+        f"About {seconds / jobs:.0f} s with {jobs} jobs (a rough estimate)."
     )
     return Group(table, Text(), Text(note))
 
@@ -201,6 +205,7 @@ def run(family: Family, places: Places, options: Options, console: Console) -> S
     warehouse.check_warehouse(places.warehouse)
     started_at, clock = datetime.now(UTC), time.monotonic()
     mine = sweep.shard(family.specs, *options.shard)
+    jobs, open_executor = _workers(options, places)
     if not options.resume:
         for spec in mine:
             artifacts.remove_run(places.runs, spec["run_id"])
@@ -220,8 +225,9 @@ def run(family: Family, places: Places, options: Options, console: Console) -> S
                 mine,
                 places,
                 batch_size=options.batch_size,
-                jobs=options.jobs,
+                jobs=jobs,
                 fail_fast=options.fail_fast,
+                open_executor=open_executor,
             ):
                 trials.append(trial)
                 console.print(_line(trial, len(trials), len(mine), places.runs), soft_wrap=True)
@@ -246,6 +252,16 @@ def run(family: Family, places: Places, options: Options, console: Console) -> S
         )
         warehouse.publish(places.runs, places.warehouse)
     return _summary(record, trials, family, time.monotonic() - clock)
+
+
+def _workers(options: Options, places: Places) -> tuple[int, Callable[[int], Executor] | None]:
+    """Return how many batches go at a time, and what computes them (None: processes of ours)."""
+    if not options.on_ray:
+        return options.jobs or 1, None
+    from msm_py.ray_executor import RayExecutor
+
+    cluster = RayExecutor(options.ray_address, options.jobs, lake=places.lake)
+    return cluster.slots, lambda _: cluster
 
 
 def _display(console: Console, total: int) -> Progress:
@@ -340,7 +356,7 @@ def leaderboard(record: dict[str, Any], limit: int = 15) -> RenderableType:
         )
     overall = record["overall"]
     note = (
-        f"{record['n_trials']} trials, {overall['n_runs']} complete runs, "
+        f"{record['n_trials']} trials{_looks(record)}, {overall['n_runs']} complete runs, "
         f"{overall['n_common_days']} common test days. "
         f"Probability of backtest overfitting {_figure(overall['pbo'], '.0%')}; "
         f"SPA p {_figure(overall['spa_p_consistent'], '.3f')} (that none of them beats staying "
@@ -356,6 +372,13 @@ def leaderboard(record: dict[str, Any], limit: int = 15) -> RenderableType:
         Text(),
         Text(note),
     )
+
+
+def _looks(record: dict[str, Any]) -> str:
+    n_looks = record.get("n_looks", 0)
+    if not n_looks:
+        return ""
+    return f" ({n_looks} of them {'a look' if n_looks == 1 else 'looks'} at the hold-out)"
 
 
 def _figure(value: float | None, form: str) -> str:

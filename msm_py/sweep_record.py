@@ -17,11 +17,10 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from msm_py import artifacts
+from msm_py import artifacts, looks
 from msm_py.adjusted_p_values import benjamini_hochberg, holm
 from msm_py.deflated_sharpe import deflated_sharpe_ratio
 from msm_py.errors import MsmError
@@ -90,23 +89,51 @@ def write_record(
             if trial.status != "existing" or trial.experiment_id not in known:
                 known[trial.experiment_id] = trial.as_dict()
         finished = datetime.now(UTC)
+        members = sorted(spec["run_id"] for spec in specs)
+        n_looks = _n_looks(runs, name, members)
+        n_trials = len(specs) + len(rejected) + n_looks
         record = {
             "sweep_id": identity,
             "name": name,
             "sources": dict(sources),
-            "n_trials": len(specs) + len(rejected),
+            "n_trials": n_trials,
+            "n_looks": n_looks,
             "n_duplicates": n_duplicates,
             "started_at": before.get("started_at", started_at.isoformat(timespec="seconds")),
             "finished_at": finished.isoformat(timespec="seconds"),
             "seconds": before.get("seconds", 0.0) + (finished - started_at).total_seconds(),
-            "members": sorted(spec["run_id"] for spec in specs),
+            "members": members,
             "trials": [known[experiment_id] for experiment_id in sorted(known)],
-            **statistics(runs, [spec["run_id"] for spec in specs], len(specs) + len(rejected)),
+            **statistics(runs, members, n_trials),
         }
-        fresh = file.with_suffix(".new")
-        artifacts.write_json(record, fresh)
-        os.replace(fresh, file)
+        _replace(file, record)
     return record
+
+
+def count_looks(runs: Path) -> None:
+    """Bring the records of sweeps up to date with the ledger of looks: each is one more trial."""
+    for found in read_records(runs):
+        file = runs / FOLDER / f"{found['sweep_id']}.json"
+        with FileLock(f"{file}.lock"):
+            record = json.loads(file.read_bytes())
+            known = record.get("n_looks", 0)
+            n_looks = _n_looks(runs, record["name"], record["members"])
+            if n_looks != known:
+                n_trials = record["n_trials"] - known + n_looks
+                counts = {"n_trials": n_trials, "n_looks": n_looks}
+                _replace(file, record | counts | statistics(runs, record["members"], n_trials))
+
+
+def _n_looks(runs: Path, name: str, members: Sequence[str]) -> int:
+    """Return how often the families of a sweep have looked at a hold-out so far."""
+    families = {looks.family_of(name), *map(looks.family_of_run, members)}
+    return len(looks.read(runs).of_families(families))
+
+
+def _replace(file: Path, record: Mapping[str, Any]) -> None:
+    fresh = file.with_suffix(".new")
+    artifacts.write_json(record, fresh)
+    os.replace(fresh, file)
 
 
 def read_records(runs: Path) -> list[dict[str, Any]]:
@@ -147,7 +174,7 @@ def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, A
     members
         Run ids of the variants.
     n_trials
-        How many were tried, those that failed or were rejected as well.
+        How many were tried: those that failed or were rejected as well, and looks at a hold-out.
 
     Returns
     -------
@@ -224,8 +251,8 @@ def _common_returns(runs: Path, present: Sequence[str]) -> tuple[int, NDArray[np
     """Return how many test days all runs share, and net returns on them, shape (runs, days)."""
     series = []
     for run_id in present:
-        table = pq.read_table(
-            runs / run_id / artifacts.RETURNS, columns=["date", "r_net", "is_test_day"]
+        table = artifacts.read_parquet(
+            runs / run_id / artifacts.RETURNS, ["date", "r_net", "is_test_day"]
         )
         table = table.filter(pc.and_(table["is_test_day"], pc.is_valid(table["r_net"])))
         days = table["date"].cast("int32").to_numpy()

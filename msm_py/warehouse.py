@@ -15,16 +15,16 @@ import os
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 from filelock import FileLock
 
-from msm_py import artifacts
+from msm_py import artifacts, looks, robustness_record
 from msm_py.errors import MsmError
 from msm_py.sweep_record import read_records
 
@@ -80,6 +80,12 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         "slippage_bps": "double",
         "capital_usd": "double",
         "walk_forward": "boolean",
+        "evaluation_sample": "varchar",
+        "search_objective": "varchar",
+        "n_candidates": "integer",
+        "is_placebo": "boolean",
+        "holdout_start": "date",
+        "is_look": "boolean",
         "first_date": "date",
         "last_date": "date",
         "n_days": "integer",
@@ -190,6 +196,20 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         "n_days": "integer",
         "pct": "double",
     },
+    "chosen_parameters": {
+        "run_id": "varchar",
+        "window_number": "integer",
+        "first_date": "date",
+        "last_date": "date",
+        "scored_from": "date",
+        "scored_until": "date",
+        "candidate": "integer",
+        "objective_value": "double",
+        "is_test_window": "boolean",
+        "test_net_sharpe": "double",
+        "parameter": "varchar",
+        "value": "double",
+    },
     "run_warnings": {"run_id": "varchar", "warning": "varchar"},
     "daily": {
         "run_id": "varchar",
@@ -241,6 +261,7 @@ SWEEP_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         "finished_at": "timestamp",
         "seconds": "double",
         "n_trials": "integer",
+        "n_looks": "integer",
         "n_duplicates": "integer",
         "n_failed": "integer",
         "n_rejected": "integer",
@@ -285,7 +306,67 @@ SWEEP_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
-ALL_TABLES: Final[Mapping[str, Mapping[str, str]]] = {**TABLES, **SWEEP_TABLES}
+# as those of sweeps, made again from their records
+ROBUSTNESS_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
+    "robustness": {
+        "run_id": "varchar",
+        "check_name": "varchar",
+        "setting": "varchar",
+        "status": "varchar",
+        "note": "varchar",
+        "neighbour_run_id": "varchar",
+        "n_test_days": "integer",
+        "net_sharpe": "double",
+        "net_sharpe_change": "double",
+        "net_cagr": "double",
+        "avg_turnover": "double",
+        "spread_horizon_days": "integer",
+        "spread_trade_edge": "double",
+        "spread_p_value": "double",
+        "spread_p_shift": "double",
+        "spread_evidence": "varchar",
+        "sign_flips": "boolean",
+        "edge_sign_flips": "boolean",
+    },
+    "robustness_summary": {
+        "run_id": "varchar",
+        "title": "varchar",
+        "verdict": "varchar",
+        "net_sharpe": "double",
+        "n_neighbours": "integer",
+        "n_skipped": "integer",
+        "n_failed": "integer",
+        "n_flips": "integer",
+        "n_edge_flips": "integer",
+        "worst_check": "varchar",
+        "worst_setting": "varchar",
+        "worst_net_sharpe": "double",
+        "n_placebos": "integer",
+        "placebo_percentile": "double",
+        "placebo_p": "double",
+        "record_hash": "varchar",
+    },
+}
+
+# the ledger of looks, a row per entry
+LOOK_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
+    "looks": {
+        "looked_at": "timestamp",
+        "family": "varchar",
+        "experiment_id": "varchar",
+        "run_id": "varchar",
+        "holdout_start": "date",
+        "reason": "varchar",
+        "record_hash": "varchar",
+    },
+}
+
+ALL_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
+    **TABLES,
+    **SWEEP_TABLES,
+    **ROBUSTNESS_TABLES,
+    **LOOK_TABLES,
+}
 
 VIEWS: Final[Mapping[str, str]] = {
     # By deflated Sharpe ratio; a run of several sweeps counts with the one that asks most of it.
@@ -309,6 +390,7 @@ VIEWS: Final[Mapping[str, str]] = {
             spread.trade_edge as spread_trade_edge, spread.p_value as spread_p_value,
             spread.p_shift as spread_p_shift, spread.evidence as spread_evidence,
             catalog.n_test_days, catalog.n_warnings, catalog.first_date, catalog.last_date,
+            catalog.holdout_start, catalog.is_look,
             catalog.created_at
         from catalog
         left join (
@@ -324,6 +406,7 @@ VIEWS: Final[Mapping[str, str]] = {
                 partition by run_id order by deflated_sharpe nulls last, sweep_id
             ) = 1
         ) as family on catalog.run_id = family.run_id
+        where catalog.is_placebo is not true
     """,
     "v_latest_state": """
         select
@@ -332,6 +415,7 @@ VIEWS: Final[Mapping[str, str]] = {
         from daily
         inner join catalog
             on daily.run_id = catalog.run_id and daily.date = catalog.last_date
+        where catalog.is_placebo is not true
     """,
 }
 
@@ -369,7 +453,7 @@ def check_warehouse(path: Path) -> None:
         ) from None
 
 
-def publish(runs: Path, path: Path) -> dict[str, int]:
+def publish(runs: Path, path: Path, *, anew: bool = False) -> dict[str, int]:
     """Bring the warehouse up to date with a runs folder.
 
     What is new is added, what is gone from the folder is dropped, the rest is taken over as it is.
@@ -380,6 +464,8 @@ def publish(runs: Path, path: Path) -> dict[str, int]:
         The runs folder.
     path
         The warehouse file; the same tables are written beside it as Parquet.
+    anew
+        Take nothing over from the warehouse that is there.
 
     Returns
     -------
@@ -393,7 +479,7 @@ def publish(runs: Path, path: Path) -> dict[str, int]:
     """
     check_warehouse(path)
     try:
-        return _publish(runs, path)
+        return _publish(runs, path, anew=anew)
     except (OSError, duckdb.IOException) as error:
         raise MsmError(
             "the warehouse could not be written; it stays as it was",
@@ -403,15 +489,20 @@ def publish(runs: Path, path: Path) -> dict[str, int]:
         ) from None
 
 
-def _publish(runs: Path, path: Path) -> dict[str, int]:
+def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
     with (
         FileLock(f"{path}.lock"),
         tempfile.TemporaryDirectory(prefix=".publish-", dir=path.parent) as scratch,
     ):
         artifacts.remove_leftovers(runs)
         present = artifacts.existing_runs(runs)
-        records = {_hash(record): record for record in read_records(runs)}
-        published = _published(path)
+        found = (
+            *read_records(runs),
+            *robustness_record.read_records(runs),
+            *map(asdict, looks.read(runs).looks),
+        )
+        records = {_hash(record): record for record in found}
+        published = None if anew else _published(path)
         if published != (set(present), set(records)):
             fresh = Path(scratch) / path.name
             if published is not None:
@@ -433,7 +524,7 @@ def _hash(record: Mapping[str, Any]) -> str:
 
 
 def _published(path: Path) -> tuple[set[str], set[str]] | None:
-    """Return the runs and sweep records that a warehouse holds; None when it must be made anew.
+    """Return the runs and the records that a warehouse holds; None when it must be made anew.
 
     The warehouse is derived data: one that cannot be read is made again from the run folders.
     """
@@ -450,7 +541,11 @@ def _published(path: Path) -> tuple[set[str], set[str]] | None:
                 return None
             return (
                 {row[0] for row in con.execute("select run_id from catalog").fetchall()},
-                {row[0] for row in con.execute("select record_hash from sweeps").fetchall()},
+                {
+                    row[0]
+                    for table in ("sweeps", "robustness_summary", "looks")
+                    for row in con.execute(f"select record_hash from {table}").fetchall()
+                },
             )
     except duckdb.Error:
         return None
@@ -466,7 +561,15 @@ def _update(
         known = {row[0] for row in con.execute("select run_id from catalog").fetchall()}
         _drop(con, known - set(present))
         _add(con, runs, [run_id for run_id in present if run_id not in known])
-        _set_sweeps(con, records)
+        of_sweeps = {key: record for key, record in records.items() if "sweep_id" in record}
+        of_looks = {key: record for key, record in records.items() if "looked_at" in record}
+        others = records.keys() - of_sweeps.keys() - of_looks.keys()
+        _set_sweeps(con, of_sweeps)
+        _set_robustness(con, {key: records[key] for key in others})
+        con.execute("delete from looks")
+        if of_looks:
+            rows = [{**record, "record_hash": key} for key, record in of_looks.items()]
+            _insert(con, "looks", pa.Table.from_pylist(_complete(rows, "looks")))
         for view, query in VIEWS.items():
             con.execute(f"create or replace view {view} as {query}")
         for table in ALL_TABLES:
@@ -569,6 +672,24 @@ def _set_sweeps(con: duckdb.DuckDBPyConnection, records: Mapping[str, Mapping[st
             ("sweep_edges", "edges"),
         ):
             rows[table].extend({"sweep_id": sweep_id, **row} for row in record[part])
+    _set(con, rows)
+
+
+def _set_robustness(
+    con: duckdb.DuckDBPyConnection, records: Mapping[str, Mapping[str, Any]]
+) -> None:
+    rows: dict[str, list[Mapping[str, Any]]] = {table: [] for table in ROBUSTNESS_TABLES}
+    for record_hash, record in sorted(records.items(), key=lambda item: str(item[1]["run_id"])):
+        named = {"run_id": record["run_id"], "title": record["title"]}
+        rows["robustness"].extend({**named, **row} for row in record["rows"])
+        rows["robustness_summary"].append(
+            {**named, **record["summary"], "record_hash": record_hash}
+        )
+    _set(con, rows)
+
+
+def _set(con: duckdb.DuckDBPyConnection, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Put these rows, and no others, into tables."""
     for table, found in rows.items():
         con.execute(f"delete from {table}")
         if found:
@@ -622,6 +743,10 @@ def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     ):
         for record in records:
             yield table, record
+    if (folder / artifacts.WALK_FORWARD).exists():
+        for window in _json(folder / artifacts.WALK_FORWARD)["windows"]:
+            for parameter, value in window.pop("parameters").items():
+                yield "chosen_parameters", {**window, "parameter": parameter, "value": value}
     with (folder / artifacts.REGIME_METRICS).open(newline="") as file:
         for record in csv.DictReader(file):
             yield "regime_metrics", {name: value or None for name, value in record.items()}
@@ -655,8 +780,8 @@ def flat_params(value: Any, path: str = "") -> Iterator[dict[str, Any]]:
 
 
 def _daily(folder: Path, run_id: str) -> pa.Table:
-    timeseries = pq.read_table(folder / artifacts.REGIME_TIMESERIES)
-    returns = pq.read_table(folder / artifacts.RETURNS)
+    timeseries = artifacts.read_parquet(folder / artifacts.REGIME_TIMESERIES)
+    returns = artifacts.read_parquet(folder / artifacts.RETURNS)
     if timeseries["date"] != returns["date"]:
         raise ValueError("regime_timeseries and returns have different days")
     columns = {name: timeseries[name] for name in timeseries.column_names}
@@ -665,7 +790,7 @@ def _daily(folder: Path, run_id: str) -> pa.Table:
 
 
 def _labelled(file: Path, label: str, value: str) -> pa.Table:
-    table = pq.read_table(file)
+    table = artifacts.read_parquet(file)
     return table.append_column(label, _constant(value, table.num_rows))
 
 

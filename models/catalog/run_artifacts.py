@@ -19,6 +19,7 @@ def model(dbt, session):
             "regime_transitions": dbt.ref("regime_transitions").to_arrow_table(),
             "stability": dbt.ref("stability").to_arrow_table(),
             "coverage": dbt.ref("coverage").to_arrow_table(),
+            "search_windows": dbt.ref("search_windows").to_arrow_table(),
             "strategy_metrics": dbt.ref("strategy_metrics").to_arrow_table(),
             "basket_panels": dbt.ref("basket_panels").to_arrow_table(),
             "feature_panels": dbt.ref("feature_panels").to_arrow_table(),

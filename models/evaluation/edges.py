@@ -10,6 +10,6 @@ def model(dbt, session):
         run_targets=horizons.join(
             strategies.project("strategy_id as run_id, short_leg_id"), "run_id"
         ).to_arrow_table(),
-        states=dbt.ref("states").to_arrow_table(),
+        states=dbt.ref("evaluated_states").to_arrow_table(),
         forward_returns=dbt.ref("forward_returns").to_arrow_table(),
     )

@@ -19,7 +19,7 @@ strategies as (
 ),
 
 states as (
-    select * from {{ ref('states') }}
+    select * from {{ ref('evaluated_states') }}
 ),
 
 forward_returns as (

@@ -1,17 +1,36 @@
--- One row per asset and calendar day, from its first price row to `max_stale_days` after its last
--- one, within the first and the last BTC close: dense, so a window of n rows is n days. Closes,
--- market caps and volumes are carried at most max_stale_days, open interest 7 days, funding never.
+-- One row per candidate asset and calendar day, from its first price row to `max_stale_days` after
+-- its last one, within the first and the last BTC close: dense, so a window of n rows is n days.
+-- Closes, market caps and volumes are carried at most max_stale_days, open interest 7 days, funding
+-- never.
 with
+candidates as (
+    select asset_id from {{ ref('candidate_assets') }}
+),
+
+btc as (
+    select
+        min(date) as first_date,
+        max(date) as last_date
+    from {{ ref('stg_prices') }}
+    where asset_id = 'BTC'
+),
+
 prices as (
-    select * from {{ ref('stg_prices') }}
+    select stg_prices.*
+    from {{ ref('stg_prices') }} as stg_prices
+    semi join candidates on stg_prices.asset_id = candidates.asset_id
 ),
 
 marketcaps as (
-    select * from {{ ref('stg_marketcaps') }}
+    select stg_marketcaps.*
+    from {{ ref('stg_marketcaps') }} as stg_marketcaps
+    semi join candidates on stg_marketcaps.asset_id = candidates.asset_id
 ),
 
 volumes as (
-    select * from {{ ref('stg_volumes') }}
+    select stg_volumes.*
+    from {{ ref('stg_volumes') }} as stg_volumes
+    semi join candidates on stg_volumes.asset_id = candidates.asset_id
 ),
 
 open_interest as (
@@ -34,14 +53,6 @@ funding as (
 
 settings as (
     select max_stale_days from {{ ref('lake') }}
-),
-
-btc as (
-    select
-        min(date) as first_date,
-        max(date) as last_date
-    from prices
-    where asset_id = 'BTC'
 ),
 
 lifetimes as (
@@ -93,30 +104,33 @@ observed as (
     left join funding on grid.asset_id = funding.asset_id and grid.date = funding.date
 ),
 
+{% set by_day = 'partition by observed.asset_id order by observed.date' %}
 carried as (
     select
         observed.asset_id,
         observed.date,
         observed.first_date,
         observed.close is not null as is_observed,
-        {{ carried_forward('observed.close', 'settings.max_stale_days') }} as close,
-        {{ carried_forward('observed.marketcap_usd', 'settings.max_stale_days') }} as marketcap_usd,
-        {{ carried_forward('observed.volume_usd', 'settings.max_stale_days') }} as volume_usd,
-        {{ carried_forward('observed.open_interest_usd', 7) }} as open_interest_usd,
+        {{ carried_forward('observed.close', 'settings.max_stale_days', by_day) }} as close,
+        {{ carried_forward('observed.marketcap_usd', 'settings.max_stale_days', by_day) }}
+            as marketcap_usd,
+        {{ carried_forward('observed.volume_usd', 'settings.max_stale_days', by_day) }}
+            as volume_usd,
+        {{ carried_forward('observed.open_interest_usd', 7, by_day) }} as open_interest_usd,
         observed.funding_rate,
         observed.funding_rate_1d
     from observed
     cross join settings
-    window known as (
-        partition by observed.asset_id
-        order by observed.date
-        rows between unbounded preceding and current row
-    )
 ),
 
 with_returns as (
     select
-        * exclude (first_date),
+        -- behind a gap that outlasts staleness prices may follow or not, which is not known in it:
+        -- without a close that is carried, a day has no funding, as after the last price
+        * exclude (first_date) replace (
+            case when close is not null then funding_rate end as funding_rate,
+            case when close is not null then funding_rate_1d end as funding_rate_1d
+        ),
         close / lag(close) over (partition by asset_id order by date) - 1 as return_1d
     from carried
     where date >= first_date

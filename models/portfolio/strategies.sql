@@ -30,7 +30,8 @@ run_strategies as (
         runs.walk_forward,
         runs.lookback_window_days,
         runs.test_window_days,
-        runs.min_test_days
+        runs.min_test_days,
+        runs.grid_search is not null as has_search
     from runs
     inner join run_windows on runs.run_id = run_windows.run_id
 ),
@@ -59,7 +60,9 @@ final as (
     select distinct
         control_id as strategy_id,
         false as is_run,
-        * exclude (run_id) replace (null as feature_set_id, null as feature_panel_id)
+        * exclude (run_id) replace (
+            null as feature_set_id, null as feature_panel_id, null as has_search
+        )
     from with_ids
 )
 

@@ -1,7 +1,7 @@
 import os
 from pathlib import Path
 
-from msm_py import artifacts, runs, warehouse
+from msm_py import artifacts, looks, runs, warehouse
 from msm_py.code_fingerprint import code_fingerprint
 
 
@@ -20,4 +20,5 @@ def model(dbt, session):
         runs.given_experiments(*experiments),
         lake_fingerprint=lake[0][0] if lake else "",
         code_fingerprint=code_fingerprint(),
+        recorded_looks={look.run_id for look in looks.read(folder).looks},
     )

@@ -10,33 +10,44 @@ scores as (
     select * from {{ ref('scores') }}
 ),
 
+run_majors as (
+    select
+        run_id,
+        hidden_from,
+        unnest(majors) as asset_id
+    from runs
+),
+
+holdouts as (
+    select distinct hidden_from from runs
+),
+
+-- prices of majors, for a run with a hold-out those of days before it
 prices as (
     select
-        asset_id,
-        min(date) as first_date,
-        max(date) as last_date
-    from {{ ref('stg_prices') }}
-    group by asset_id
+        holdouts.hidden_from,
+        stg_prices.asset_id,
+        min(stg_prices.date) as first_date,
+        max(stg_prices.date) as last_date
+    from {{ ref('stg_prices') }} as stg_prices
+    semi join run_majors on stg_prices.asset_id = run_majors.asset_id
+    cross join holdouts
+    where holdouts.hidden_from is null or stg_prices.date < holdouts.hidden_from
+    group by holdouts.hidden_from, stg_prices.asset_id
 ),
 
 btc as (
     select
-        first_date,
-        last_date
-    from prices
-    where asset_id = 'BTC'
+        runs.run_id,
+        prices.first_date,
+        prices.last_date
+    from runs
+    left join prices
+        on runs.hidden_from is not distinct from prices.hidden_from and prices.asset_id = 'BTC'
 ),
 
 lake_tables as (
-    select unnest(lake.tables, recursive := true)
-    from {{ ref('lake') }} as lake
-),
-
-run_majors as (
-    select
-        run_id,
-        unnest(majors) as asset_id
-    from runs
+    select * from {{ ref('lake_tables') }}
 ),
 
 absent_majors as (
@@ -44,7 +55,10 @@ absent_majors as (
         run_majors.run_id,
         string_agg(run_majors.asset_id, ', ' order by run_majors.asset_id) as asset_ids
     from run_majors
-    anti join prices on run_majors.asset_id = prices.asset_id
+    anti join prices
+        on
+            run_majors.asset_id = prices.asset_id
+            and run_majors.hidden_from is not distinct from prices.hidden_from
     group by run_majors.run_id
 ),
 
@@ -64,9 +78,13 @@ absent_tables as (
         string_agg(distinct run_features.feature_id, ', ' order by run_features.feature_id)
             as feature_ids
     from {{ ref('run_features') }} as run_features
+    inner join runs on run_features.run_id = runs.run_id
     inner join feature_needs on run_features.feature_id = feature_needs.feature_id
     inner join lake_tables
-        on feature_needs.table_name = lake_tables.table_name and lake_tables.n_rows = 0
+        on
+            feature_needs.table_name = lake_tables.table_name
+            and runs.hidden_from is not distinct from lake_tables.hidden_from
+            and lake_tables.n_rows = 0
     group by run_features.run_id
 ),
 
@@ -106,6 +124,16 @@ final as (
         decision_days.n_days,
         decision_days.uncovered_dates,
         case
+            when runs.is_unrecorded_look
+                then concat_ws(
+                    chr(10),
+                    'The hold-out is opened, but no look at it is recorded',
+                    '  where:    evaluation.look of ' || runs.experiment_id,
+                    '  received: true, without an entry of ' || runs.run_id
+                    || ' in the ledger of looks',
+                    '  remedy:   set look: false and open it with `msm run EXPERIMENT --look'
+                    || ' "REASON"`, which records the look'
+                )
             when absent_majors.asset_ids is not null
                 then concat_ws(
                     chr(10),
@@ -124,7 +152,10 @@ final as (
                     '  remedy:   add the table, leave these features out, or set'
                     || ' allow_missing_features: true (a missing feature then counts 0)'
                 )
-            when runs.window_start > btc.last_date or runs.window_end < btc.first_date
+            when
+                btc.last_date is null
+                or runs.window_start > btc.last_date
+                or runs.window_end < btc.first_date
                 then concat_ws(
                     chr(10),
                     'The window lies outside the lake',
@@ -132,7 +163,8 @@ final as (
                     '  received: ' || coalesce(cast(runs.window_start as varchar), 'lake''s start')
                     || ' to ' || coalesce(cast(runs.window_end as varchar), 'lake''s end'),
                     '  remedy:   choose days between the first and the last BTC close, '
-                    || btc.first_date || ' and ' || btc.last_date
+                    || coalesce(btc.first_date || ' and ' || btc.last_date, 'none of them shown')
+                    || coalesce(', before the hold-out from ' || runs.hidden_from, '')
                 )
             when decision_days.run_id is null
                 then concat_ws(
@@ -161,7 +193,7 @@ final as (
                 )
         end as error
     from runs
-    cross join btc
+    inner join btc on runs.run_id = btc.run_id
     left join absent_majors on runs.run_id = absent_majors.run_id
     left join absent_tables on runs.run_id = absent_tables.run_id
     left join decision_days on runs.run_id = decision_days.run_id

@@ -6,17 +6,8 @@ runs as (
     select * from {{ ref('runs') }}
 ),
 
-run_features as (
-    select distinct
-        feature_set_id,
-        universe_id,
-        feature_key,
-        zscore_window_days
-    from {{ ref('run_features') }}
-),
-
-z_scores as (
-    select * from {{ ref('z_scores') }}
+z_lists as (
+    select * from {{ ref('z_lists') }}
 ),
 
 btc as (
@@ -27,23 +18,22 @@ btc as (
     from {{ ref('universe_days') }}
 ),
 
--- runs that differ in weights only share these lists
-z_lists as (
+holdouts as (
+    select distinct hidden_from
+    from runs
+    where hidden_from is not null
+),
+
+-- the grid of a run with a hold-out ends on the last BTC close that it may see: that one follows
+-- later, behind a gap, is not known before
+shown_days as (
     select
-        run_features.feature_set_id,
-        z_scores.date,
-        list(coalesce(z_scores.z_score, 0) order by run_features.feature_key) as z_values,
-        cast(list(
-            case when z_scores.z_score is null then 0.0 else 1.0 end
-            order by run_features.feature_key
-        ) as double[]) as z_present
-    from run_features
-    inner join z_scores
-        on
-            run_features.universe_id = z_scores.universe_id
-            and run_features.feature_key = z_scores.feature_key
-            and run_features.zscore_window_days = z_scores.zscore_window_days
-    group by run_features.feature_set_id, z_scores.date
+        holdouts.hidden_from,
+        max(stg_prices.date) as last_date
+    from holdouts
+    inner join {{ ref('stg_prices') }} as stg_prices
+        on stg_prices.asset_id = 'BTC' and holdouts.hidden_from > stg_prices.date
+    group by holdouts.hidden_from
 ),
 
 scored as (
@@ -58,11 +48,13 @@ scored as (
             runs.feature_abs_weights, cast([1.0 for w in runs.feature_abs_weights] as double[])
         ) as feature_coverage
     from runs
+    left join shown_days on runs.hidden_from = shown_days.hidden_from
     inner join z_lists
         on
             runs.feature_set_id = z_lists.feature_set_id
             and z_lists.date >= coalesce(runs.window_start, z_lists.date)
             and z_lists.date <= coalesce(runs.window_end, z_lists.date)
+            and z_lists.date <= coalesce(shown_days.last_date, z_lists.date)
 ),
 
 final as (

@@ -7,4 +7,6 @@ def model(dbt, session):
         runs=dbt.ref("runs").to_arrow_table(),
         run_windows=dbt.ref("run_windows").to_arrow_table(),
         scores=dbt.ref("scores").to_arrow_table(),
+        search_windows=dbt.ref("search_windows").to_arrow_table(),
+        z_lists=dbt.ref("z_lists").to_arrow_table(),
     )

@@ -27,10 +27,9 @@ by_macro as (
         date,
         {{ trailing('avg', 'x', 2, by_day) }} as trailing_mean,
         {{ trailing_slope('y', 5, by_day) }} as trailing_slope,
-        {{ carried_forward('seen', 2) }} as carried_forward,
+        {{ carried_forward('seen', 2, by_day) }} as carried_forward,
         {{ compounded('r', by_day) }} as compounded
     from days
-    window known as (order by date rows between unbounded preceding and current row)
 ),
 
 checks as (

@@ -26,7 +26,8 @@ Lake
  D5  A value dated before an asset's first price row (or before the first BTC close) can be carried
      onto the grid; grid days themselves start at the later of the asset's first price row and the
      first BTC close. A return needs both days on the grid. Volume, mcap, open interest and funding
-     off the grid do not exist.
+     off the grid do not exist, nor does funding on a day without a carried close: whether prices
+     follow behind the gap, so that the day is on the grid, is not known on it.
  D6  "From its first price row to max_stale_days after its last one": rows after the last BTC close
      do not count.
  D7  Funding units: `from`/`until` inclusive; a source override replaces interval_hours and/or
@@ -304,8 +305,10 @@ def build_panel(lake: Path, excluded: set[str]) -> Panel:
         mcap=on_the_grid(clean(lake, "fact_marketcap"), "marketcap", max_stale),
         volume=on_the_grid(clean(lake, "fact_volume"), "volume", max_stale),
         open_interest=on_the_grid(oi, "open_interest_usd", OI_STALE_DAYS),
-        funding_rate=on_the_grid(funding, "funding_rate", 0),
-        funding_rate_1d=on_the_grid(funding, "funding_rate_1d", 0),
+        funding_rate=np.where(np.isnan(close), np.nan, on_the_grid(funding, "funding_rate", 0)),
+        funding_rate_1d=np.where(
+            np.isnan(close), np.nan, on_the_grid(funding, "funding_rate_1d", 0)
+        ),
         is_observed=~np.isnan(on_the_grid(price, "close", 0)),
         return_1d=return_1d,
         excluded=np.array([asset in flagged for asset in assets]),

@@ -163,17 +163,19 @@ def test_a_run_has_all_files_and_can_be_read_by_others(tmp_path: Path) -> None:
 def test_full_disk_at_any_file_leaves_nothing(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write_bytes = Path.write_bytes
+
     def fails_at(real: Callable[..., Any], position: int) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             path = Path(args[position])
             if path.name == name and path.parent.parent.name == "runs":
-                path.write_bytes(b"the first bytes")
+                write_bytes(path, b"the first bytes")
                 full_disk()
             return real(*args, **kwargs)
 
         return wrapped
 
-    monkeypatch.setattr(pq, "write_table", fails_at(pq.write_table, 1))
+    monkeypatch.setattr(Path, "write_bytes", fails_at(write_bytes, 0))
     monkeypatch.setattr(Path, "write_text", fails_at(Path.write_text, 0))
     monkeypatch.setattr(os, "link", fails_at(os.link, 1))
     if name == "the rename":
@@ -428,6 +430,7 @@ NOT_NUMERIC = {
     "experiment_errors": "messages",
     "experiment_values": "reads a file into the resolved experiment, which the run id hashes",
     "experiment_yaml": "reads a file into the resolved experiment, which the run id hashes",
+    "looks": "which runs may see their hold-out; those that may not fail",
     "project": "where the project lies",
     "registry": "reads a seed, which is in the fingerprint",
     "run_batch": "which folders are written, not what stands in them",

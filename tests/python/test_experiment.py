@@ -488,6 +488,76 @@ BAD = [
         "give at least 272 days",
     ),
     Bad(
+        "look without a hold-out",
+        "evaluation.look",
+        True,
+        "there is no hold-out to look at",
+        "true",
+        "give evaluation.holdout_start, or remove look",
+    ),
+    Bad(
+        "search of nothing",
+        "backtest.grid_search",
+        {"n_candidates": 5},
+        "the search has nothing to search",
+        '{"n_candidates": 5}',
+        "give ranges",
+    ),
+    Bad(
+        "search without test windows",
+        "backtest",
+        {"walk_forward": False, "grid_search": {"weights": {"momentum": [0, 1]}}},
+        "a search needs test windows",
+        "walk_forward false",
+        "set backtest.walk_forward: true",
+        where="backtest.grid_search",
+    ),
+    Bad(
+        "search weighs an unknown feature",
+        "backtest.grid_search",
+        {"weights": {"momentun": [0, 1]}},
+        "the search weighs a feature that the experiment does not have",
+        "momentun",
+        "did you mean momentum?",
+        where="backtest.grid_search.weights.momentun",
+    ),
+    Bad(
+        "range backwards",
+        "backtest.grid_search",
+        {"weights": {"momentum": [1, 0]}},
+        "momentum must be two numbers, the smaller one first",
+        "[1, 0]",
+        "write them as a list, such as [1, 2]",
+        where="backtest.grid_search.weights.momentum",
+    ),
+    Bad(
+        "search at another horizon",
+        "backtest.grid_search",
+        {"weights": {"momentum": [0, 1]}, "horizon_days": 7},
+        "the search's horizon is not among the experiment's",
+        "7",
+        "give one of target.horizons_days: 1, 5, 10, 20",
+        where="backtest.grid_search.horizon_days",
+    ),
+    Bad(
+        "purge longer than the lookback",
+        "backtest",
+        {"lookback_window_days": 21, "grid_search": {"weights": {"momentum": [0, 1]}}},
+        "the purge leaves nothing of the lookback to score candidates on",
+        "21 days, of which 20 are purged",
+        "give a longer lookback",
+        where="backtest.lookback_window_days",
+    ),
+    Bad(
+        "thresholds that may cross",
+        "backtest.grid_search",
+        {"thresholds": {"high": [0.3, 1.6]}},
+        "the ranges of the thresholds overlap",
+        "high up to 1.6, strong_high from 1.5",
+        "keep high below strong_high in every draw",
+        where="backtest.grid_search.thresholds",
+    ),
+    Bad(
         "no BTC",
         "universe.majors",
         ["ETH", "SOL"],
@@ -1078,12 +1148,14 @@ def test_defaults_are_those_of_the_methodology() -> None:
             "persistence": {"min_duration_days": 3, "requires_stronger_signal": True},
             "smoothing": {"ema_span_days": None},
             "high_vol_gate": None,
+            "placebo_rotation_days": 0,
         },
         "backtest": {
             "walk_forward": True,
             "lookback_window_days": 252,
             "test_window_days": 63,
             "min_test_days": 20,
+            "grid_search": None,
             "with_regime_eval": True,
             "rebalance_frequency_days": 1,
             "rebalance_weekday": None,
@@ -1108,10 +1180,22 @@ def test_defaults_are_those_of_the_methodology() -> None:
                 "block_size": "auto",
                 "n_boot": 999,
                 "seed": 42,
-            }
+            },
+            "holdout_start": None,
+            "look": False,
         },
         "allow_missing_features": False,
     }
+
+
+def test_the_hold_out_ends_the_window_unless_it_is_looked_at() -> None:
+    window = {"start": "2023-01-01", "end": "2024-01-01"}
+    hidden = {"holdout_start": "2023-09-01"}
+    with pytest.raises(MsmError, match="too short for walk-forward"):
+        from_resolved(spec("window", window) | {"evaluation": hidden})
+    from_resolved(spec("window", window) | {"evaluation": {**hidden, "look": True}})
+    with pytest.raises(MsmError, match="hides the whole window"):
+        from_resolved(spec("window", window) | {"evaluation": {"holdout_start": "2023-01-01"}})
 
 
 def test_defaults_with_three_regimes() -> None:
@@ -1338,6 +1422,7 @@ def test_shipped_experiments_differ_from_the_baseline_in_one_respect() -> None:
         "msm_v1_mcap_basket": ["target"],
         "msm_v1_three_states": ["state_mapping", "backtest"],  # the scale has other states
         "msm_v1_trade_signs": ["features"],
+        "msm_v1_walk_forward": ["backtest"],
         "msm_v1_weekly_monday": ["backtest"],
     }
 

@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from lakes import tiny_lake
+from lakes import rewritten, tiny_lake
 from pipeline import ROOT, Done, contents, contents_apart_from_ids, dbt, msm, run_experiments
 from test_oracle import ODD_SPECS, every_feature_spec, spec_of
 
@@ -96,22 +96,6 @@ def test_a_run_that_is_there_is_not_computed_again(
 # --- No peeking ----------------------------------------------------------------------------------
 
 
-def _rewritten(lake: Path, target: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
-    """Write a lake whose dated tables went through ``change``."""
-    for file in (entry for entry in lake.rglob("*") if entry.is_file()):
-        place = target / file.relative_to(lake)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if str(file.relative_to(lake)).startswith("fact_"):
-            table = pd.read_parquet(file)
-            table["date"] = pd.to_datetime(table["date"])
-            changed = change(table)
-            changed["date"] = changed["date"].dt.date
-            changed.to_parquet(place, index=False)
-        else:
-            place.write_bytes(file.read_bytes())
-    return target
-
-
 def _until_cut(folder: Path) -> dict[str, pd.DataFrame]:
     """Return the dated outputs of a run up to the cut; whether a tail counts is known later."""
     found = {}
@@ -137,7 +121,7 @@ def test_nothing_depends_on_later_rows(
             table.loc[later, name] = table.loc[later, name].to_numpy() * factor[later]
         return table
 
-    changed = _rewritten(lake, tmp_path / "lake", change)
+    changed = rewritten(lake, tmp_path / "lake", change)
     # a window that ends on the cut needs no later days to be computed at all
     given = [{**spec, "backtest": {**spec["backtest"], "walk_forward": False}} for spec in specs]
     base = run_experiments(given, lake, tmp_path / "base")
@@ -161,7 +145,7 @@ _VALUES = {"close", "marketcap", "volume", "funding_rate", "open_interest_usd"}
 def test_order_of_rows_and_layout_of_files_change_nothing(
     lake: Path, specs: list[dict[str, Any]], together: Done, tmp_path: Path
 ) -> None:
-    shuffled = _rewritten(
+    shuffled = rewritten(
         lake, tmp_path / "lake", lambda table: table.sample(frac=1.0, random_state=3)
     )
     # a table may be a folder of files as well

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from msm_py.bootstrap import Sample
-from msm_py.shift_test import rotated_t, shift_test
+from msm_py.shift_test import Target, rotated_t, shift_test
 
 
 def pairs(seed, runs, n, n_regimes, stay=9):
@@ -34,7 +34,8 @@ def reference_t(y, regime, edge, block_days):
 def test_every_rotation_equals_the_plain_loop(n, n_regimes, block_days):
     y, regime = pairs(1, 1, n, n_regimes, stay=4)
     sample = Sample.of(y, regime, n_regimes)
-    t = rotated_t(sample, 0, np.append(np.unique(regime), n_regimes), block_days)
+    edges = np.append(np.unique(regime), n_regimes)
+    t = rotated_t(sample, 0, edges, Target(sample.y[0], block_days))
     for k in range(n):
         rotated = np.roll(regime[0], -k)
         expected = [reference_t(y[0], rotated, r, block_days) for r in np.unique(regime)]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msm_py import state_model
+from msm_py import search_model, state_model
 from msm_py.states import REGIMES_OF, StateRules, classify, gate, run_state_machine, smooth
 
 NAN = math.nan
@@ -291,6 +291,7 @@ def test_model_smooths_then_gates_and_leaves_uncovered_days_to_the_state() -> No
     runs_ = pa.table(
         {
             "run_id": ["wild", "calm", "broken"],
+            "feature_set_id": ["s"] * 3,
             "min_coverage": [0.0] * 3,
             "ema_span_days": pa.array([3.0, None, None], pa.float64()),
             "gate_max_abs_return": pa.array([0.15, None, None], pa.float64()),
@@ -303,6 +304,7 @@ def test_model_smooths_then_gates_and_leaves_uncovered_days_to_the_state() -> No
             "high_band": [0.3] * 3,
             "min_duration_days": pa.array([3] * 3, pa.int32()),
             "requires_stronger_signal": [True] * 3,
+            "placebo_rotation_days": [0] * 3,
         }
     )
     windows = pa.table(
@@ -312,7 +314,8 @@ def test_model_smooths_then_gates_and_leaves_uncovered_days_to_the_state() -> No
             "error": [None, None, "outside the lake"],
         }
     )
-    found = state_model.states(runs_, windows, scores).to_pylist()
+    no_search = search_model.SCHEMA.empty_table()
+    found = state_model.states(runs_, windows, scores, no_search, pa.table({})).to_pylist()
     rows = {
         run_id: [row for row in found if row["run_id"] == run_id] for run_id in ("wild", "calm")
     }

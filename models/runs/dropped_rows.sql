@@ -1,5 +1,6 @@
--- One row per lake table and reason: rows that were left out because they cannot be used, and
--- duplicate rows that agreed and were folded into one. They never reach a number.
+-- One row per hold-out among the runs (missing: of runs without one), lake table and reason: rows
+-- that were left out because they cannot be used, and duplicate rows that agreed and were folded
+-- into one. They never reach a number. Only days before the hold-out count.
 {%- set facts = [
     ('fact_price', 'close', 'positive', ['asset_id', 'date']),
     ('fact_marketcap', 'marketcap', 'positive', ['asset_id', 'date']),
@@ -9,9 +10,13 @@
      ['asset_id', 'instrument_id', 'exchange', 'date']),
 ] %}
 with
+holdouts as (
+    select distinct hidden_from from {{ ref('runs') }}
+),
 {% for table, column, bound, key in facts %}
 {{ table }} as (
     select
+        holdouts.hidden_from,
         '{{ table }}' as table_name,
         coalesce({{ impossible_value(column, bound) }}, 'duplicate') as reason,
         count(*) as n_rows,
@@ -19,13 +24,16 @@ with
     from {{ lake_table(table, {
         'asset_id': 'varchar', 'date': 'date', column: 'double', 'instrument_id': 'varchar',
         'exchange': 'varchar'
-    }) }}
+    }) }} as given
+    cross join holdouts
+    where holdouts.hidden_from is null or cast(given.date as date) < holdouts.hidden_from
     group by all
 ),
 {% endfor %}
 final as (
     {%- for table, column, bound, key in facts %}
     select
+        hidden_from,
         table_name,
         reason,
         case when reason = 'duplicate' then n_rows - n_keys else n_rows end as n_rows

@@ -1,0 +1,40 @@
+"""Print, as JSON, what each node of one dbt invocation takes: `bench.py` asks for it.
+
+    python bench/node_times.py EXPERIMENTS_FILE LAKE
+
+The file is what `msm vars --out` wrote; MSM_RUNS and MSM_WAREHOUSE say where to write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from msm_py.invocation import Places, build
+
+
+def main(experiments: str, lake: str) -> None:
+    """Build the experiments in this process, noting clock and CPU at the end of every node."""
+    nodes: list[dict[str, str | float]] = []
+    last = {"wall": 0.0, "cpu": 0.0}
+
+    def note(folder: str, name: str, seconds: float) -> None:
+        now = {"wall": time.perf_counter(), "cpu": time.process_time()}
+        if last["wall"]:  # what comes before the end of the first node is dbt's own
+            nodes.append({"folder": folder, "name": name} | {k: now[k] - last[k] for k in now})
+        last.update(now)
+
+    places = Places(
+        lake=Path(lake).absolute(),
+        runs=Path(os.environ["MSM_RUNS"]).absolute(),
+        warehouse=Path(os.environ["MSM_WAREHOUSE"]).absolute(),
+    )
+    build(json.loads(Path(experiments).read_text())["experiments"], places, progress=note)
+    json.dump(nodes, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,49 @@
+-- One row per hold-out among the runs (missing: of runs without one) and daily table of the lake:
+-- rows as they stand there, assets, first and last date, of days before the hold-out only.
+{%- set facts = [
+    'fact_price', 'fact_marketcap', 'fact_volume', 'fact_funding', 'fact_open_interest'
+] %}
+with
+holdouts as (
+    select distinct hidden_from from {{ ref('runs') }}
+),
+
+tables as (
+    select unnest({{ facts }}) as table_name
+),
+
+counted as (
+    {%- for table in facts %}
+    select
+        holdouts.hidden_from,
+        '{{ table }}' as table_name,
+        count(*) as n_rows,
+        count(distinct given.asset_id) as n_assets,
+        min(cast(given.date as date)) as first_date,
+        max(cast(given.date as date)) as last_date
+    from {{ lake_table(table, {'asset_id': 'varchar', 'date': 'date'}) }} as given
+    cross join holdouts
+    where holdouts.hidden_from is null or cast(given.date as date) < holdouts.hidden_from
+    group by holdouts.hidden_from
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
+final as (
+    select
+        holdouts.hidden_from,
+        tables.table_name,
+        coalesce(counted.n_rows, 0) as n_rows,
+        coalesce(counted.n_assets, 0) as n_assets,
+        counted.first_date,
+        counted.last_date
+    from holdouts
+    cross join tables
+    left join counted
+        on
+            tables.table_name = counted.table_name
+            and holdouts.hidden_from is not distinct from counted.hidden_from
+)
+
+select * from final
+-- depends_on: {{ ref('lake') }}

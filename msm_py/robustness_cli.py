@@ -1,0 +1,272 @@
+"""What ``msm run --robust`` does and shows: the neighbours of a run, its placebos, a verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from datetime import date
+from itertools import groupby
+from typing import Any, Final
+
+from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from msm_py import artifacts, experiment, robustness, robustness_record, sweep
+from msm_py.errors import Interrupted, MsmError
+from msm_py.invocation import Places
+from msm_py.report import PROSE_WIDTH, figure, p_text
+from msm_py.robustness import PLACEBO
+
+Row = Mapping[str, Any]
+
+BINS: Final = 50
+BARS: Final = " ▁▂▃▄▅▆▇█"
+NOTE: Final = (
+    "Spread: its trade edge over the horizon nearest to 5 days, in percent; plus is good for the "
+    "trade. Flips: what has another sign than in the run (a spread with evidence none is not "
+    "compared). Placebos are the run with its states rotated in time: the same stays, but no "
+    "timing. Their p is one-sided, counts being in on calm days as timing, and knows nothing of "
+    "runs tried before. Neighbours share most of their days with the run and with each other: how "
+    "many of them agree is no p-value."
+)
+
+
+def compute(run_id: str, places: Places, console: Console, *, force: bool) -> dict[str, Any]:
+    """Compute what is not there yet of the neighbours of a run, and write its panel.
+
+    Parameters
+    ----------
+    run_id
+        A complete run.
+    places
+        Where it is.
+    console
+        Told what goes on.
+    force
+        Whether neighbours that are there are computed again.
+
+    Returns
+    -------
+    The panel, as `msm_py.robustness_record.write_record`.
+    """
+    folder = places.runs / run_id
+    manifest = json.loads((folder / artifacts.MANIFEST).read_bytes())
+    window = json.loads((folder / artifacts.METRICS).read_bytes())["window"]
+    found = robustness.neighbours(
+        manifest["spec"],
+        first_date=date.fromisoformat(window["first_date"]),
+        n_days=window["n_days"],
+    )
+    fingerprints = (manifest["lake"]["fingerprint"], manifest["code_fingerprint"])
+    specs = [
+        None
+        if neighbour.spec is None
+        else {"run_id": experiment.run_id(neighbour.spec, *fingerprints), **neighbour.spec}
+        for neighbour in found
+    ]
+    hidden = Places(
+        lake=places.lake,
+        runs=robustness_record.neighbours_folder(places.runs),
+        warehouse=places.warehouse,
+    )
+    artifacts.check_runs_dir(hidden.runs)
+    artifacts.remove_leftovers(hidden.runs)
+    wanted = [spec for spec in specs if spec is not None]
+    if force:
+        for spec in wanted:
+            artifacts.remove_run(hidden.runs, spec["run_id"])
+    n_waiting = sum(not (hidden.runs / spec["run_id"]).is_dir() for spec in wanted)
+    n_placebos = sum(neighbour.check == PLACEBO for neighbour in found)
+    told = (
+        f"Robustness of {run_id}: {len(wanted) - n_placebos} neighbours and {n_placebos} placebos, "
+        f"{n_waiting or 'none'} to compute"
+    )
+    console.print(told, soft_wrap=True)
+    errors: dict[str, str] = {}
+    try:
+        with console.status("computing") if console.is_terminal and n_waiting else nullcontext():
+            for trial in sweep.run_sweep(wanted, hidden, batch_size=max(1, len(wanted))):
+                if trial.status == "failed":
+                    errors[str(trial.run_id)] = trial.error or "no message"
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    run_ids = [None if spec is None else spec["run_id"] for spec in specs]
+    return robustness_record.write_record(places.runs, run_id, found, run_ids, errors)
+
+
+def failure(record: Row) -> MsmError | None:
+    """Return the error that ends a command whose neighbours did not all complete."""
+    failed = [row for row in record["rows"] if row["status"] == "failed"]
+    if not failed:
+        return None
+    first = failed[0]
+    return MsmError(
+        f"{len(failed)} of the neighbours failed",
+        where=f"robustness of {record['run_id']}",
+        received=f"{first['check_name']} {first['setting']}: {first['note'].splitlines()[0]}",
+        remedy="mend the cause and run again with --robust: what is complete is kept",
+    )
+
+
+def panel(record: Row) -> RenderableType:
+    """Return the panel of a run: neighbours by check, placebos, verdict.
+
+    Parameters
+    ----------
+    record
+        From `msm_py.robustness_record`.
+    """
+    rows, summary = record["rows"], record["summary"]
+    near = [row for row in rows if row["check_name"] != PLACEBO]
+    placebos = [row for row in rows if row["check_name"] == PLACEBO]
+    return Group(
+        Text(),
+        Rule(Text("Robustness", style="bold"), align="left", style="dim"),
+        Text.assemble((record["title"], "bold"), "  ", (record["run_id"], "cyan")),
+        Text(),
+        _table(near, summary),
+        Text(),
+        *_placebos(placebos, summary),
+        Text(),
+        Constrain(Text(verdict(record)), PROSE_WIDTH),
+        Text(),
+        Constrain(Text(NOTE, style="dim"), PROSE_WIDTH),
+    )
+
+
+def _table(rows: Sequence[Row], own: Row) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("", no_wrap=True)
+    for name in ("net\nSharpe", "\nchange", "\nCAGR", "spread's\nedge", "\np", "\nevidence"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("\nflips", no_wrap=True)
+    table.add_row(Text("the run", style="bold"), *_figures(own), "")
+    for check, members in groupby(rows, key=lambda row: str(row["check_name"])):
+        table.add_row(Text(check, style="bold"))
+        for row in members:
+            name = f"  {row['setting']}"
+            if row["status"] == "complete":
+                table.add_row(name, *_figures(row), _flips(row))
+            elif row["status"] == "itself":
+                table.add_row(name, *_figures(row), Text("the run", style="dim"))
+            else:
+                what = "" if row["status"] == "skipped" else "FAILED: "
+                reason = str(row["note"]).splitlines()[0]
+                table.add_row(Text(f"{name}: {what}{reason}", style="dim"))
+    return table
+
+
+def _figures(row: Row) -> Iterator[str]:
+    yield figure(row["net_sharpe"], 2)
+    yield figure(row.get("net_sharpe_change"), 2, sign=True) if "status" in row else ""
+    yield figure(row["net_cagr"], 1, "%", sign=True)
+    yield figure(_percent(row["spread_trade_edge"]), 2, sign=True)
+    yield p_text(row["spread_p_value"])
+    yield row["spread_evidence"] or ""
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def _flips(row: Row) -> Text:
+    if row["sign_flips"] and row["edge_sign_flips"]:
+        return Text("both", style="yellow")
+    name = "Sharpe" if row["sign_flips"] else "spread" if row["edge_sign_flips"] else ""
+    return Text(name, style="yellow")
+
+
+def _placebos(rows: Sequence[Row], summary: Row) -> Iterator[RenderableType]:
+    values = sorted(row["net_sharpe"] or 0.0 for row in rows if row["status"] == "complete")
+    n_failed = sum(row["status"] == "failed" for row in rows)
+    own = summary["net_sharpe"]
+    if not values or own is None:
+        yield Text("no placebos to stand among", style="bold")
+        return
+    yield Text(f"net Sharpe of {len(values)} placebos", style="bold")
+    low, high = min(values[0], own), max(values[-1], own)
+    counts = [0] * BINS
+    for value in values:
+        counts[_bin(value, low, high)] += 1
+    bars = "".join(BARS[-(-count * (len(BARS) - 1) // max(counts))] for count in counts)
+    yield Text(f"  {low:+.2f} {bars} {high:+.2f}")
+    yield Text(" " * (len(f"  {low:+.2f} ") + _bin(own, low, high)) + f"▲ the run, {own:+.2f}")
+    median = values[len(values) // 2]
+    yield Text(
+        f"  above {figure(summary['placebo_percentile'], 0, '%')} of them, "
+        f"p {p_text(summary['placebo_p'])}; their median is {median:+.2f}"
+        + (f"; {n_failed} failed" if n_failed else "")
+    )
+
+
+def _bin(value: float, low: float, high: float) -> int:
+    return min(int((value - low) / (high - low) * BINS), BINS - 1) if high > low else 0
+
+
+def verdict(record: Row) -> str:
+    """Return what the panel says, in a few sentences."""
+    return " ".join(_sentences(record["rows"], record["summary"]))
+
+
+def _sentences(rows: Sequence[Row], found: Row) -> Iterator[str]:
+    near = [row for row in rows if row["check_name"] != PLACEBO and row["status"] == "complete"]
+    sharpe = found["net_sharpe"]
+    shown = {
+        robustness.ROBUST: "Robust, as far as this panel can tell.",
+        robustness.NOT_ROBUST: "Not robust.",
+        robustness.INCOMPLETE: "Incomplete: nothing speaks against the run, but not all is known.",
+        robustness.NOTHING: (
+            "There is nothing to be robust about: the run has no net Sharpe ratio."
+            if sharpe is None
+            else f"There is nothing to be robust about: the net Sharpe ratio is {sharpe:.2f}."
+        ),
+    }
+    yield shown[found["verdict"]]
+    if near and sharpe is not None:
+        flipped = [row for row in near if row["sign_flips"]]
+        kept, other = ("positive", "negative") if sharpe > 0 else ("negative", "positive")
+        if flipped:
+            yield f"Net Sharpe turns {other} with {_among(flipped, near)}."
+        else:
+            yield f"Net Sharpe stays {kept} with all {len(near)} neighbours."
+        yield (
+            f"The worst is {figure(found['worst_net_sharpe'], 2)} "
+            f"({found['worst_check']} {found['worst_setting']})."
+        )
+    compared = [row for row in near if row["edge_sign_flips"] is not None]
+    if compared:
+        flipped = [row for row in near if row["edge_sign_flips"]]
+        edge = figure(found["spread_trade_edge"], 2, "%", sign=True)
+        subject = f"The spread's trade edge ({edge} over {found['spread_horizon_days']} days)"
+        if flipped:
+            yield f"{subject} changes its sign with {_among(flipped, compared)}."
+        else:
+            yield f"{subject} keeps its sign."
+    elif near:
+        yield "The spread cannot be compared: one of its states was hardly ever seen."
+    if found["placebo_p"] is not None:
+        beaten = found["placebo_p"] <= robustness.SIGNIFICANCE
+        yield (
+            f"The run stands above {figure(found['placebo_percentile'], 0, '%')} of its "
+            f"{found['n_placebos']} placebos (p {p_text(found['placebo_p'])}): its timing "
+            + ("is better than chance at 5%." if beaten else "is not told from chance.")
+        )
+    if found["n_placebos"] < robustness.FEWEST_PLACEBOS:
+        yield (
+            f"There are {found['n_placebos']} placebos, too few for a p of 5%: the window is short."
+        )
+    if found["n_failed"]:
+        yield f"{found['n_failed']} neighbours or placebos failed."
+
+
+def _among(flipped: Sequence[Row], near: Sequence[Row]) -> str:
+    """Return how many flip, and which, settings of a check together."""
+    parts = [
+        f"{check} {', '.join(row['setting'] for row in members)}"
+        for check, members in groupby(flipped, key=lambda row: str(row["check_name"]))
+    ]
+    return f"{len(flipped)} of {len(near)} neighbours ({'; '.join(parts)})"

@@ -1,0 +1,153 @@
+"""The robustness panels of a runs folder: where neighbours lie, and what they came to.
+
+Everything is hidden in the runs folder: the neighbours are run folders in a runs folder of their
+own, so that they are in no catalog and no leaderboard and are no trials, and every panel is one
+JSON file beside it. A panel holds no times: made again from the same runs it has the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from msm_py import artifacts
+from msm_py.robustness import Neighbour, judge, sign_flips
+
+FOLDER: Final = ".robustness"
+STANDARD_HORIZON: Final = 5  # days; as in lists of runs, the spread is that of the nearest horizon
+
+
+def neighbours_folder(runs: Path) -> Path:
+    """Return the runs folder of the neighbours of a runs folder."""
+    return runs / FOLDER / "runs"
+
+
+def write_record(
+    runs: Path,
+    run_id: str,
+    found: Sequence[Neighbour],
+    run_ids: Sequence[str | None],
+    errors: Mapping[str, str],
+) -> dict[str, Any]:
+    """Write the panel of a run, atomically.
+
+    Parameters
+    ----------
+    runs
+        The runs folder.
+    run_id
+        The run.
+    found, run_ids
+        Its neighbours, and the run id of each that was to be run.
+    errors
+        Why some of them failed, by run id.
+
+    Returns
+    -------
+    The panel: ``run_id``, ``title``, ``rows`` (one per setting and placebo) and ``summary``.
+    """
+    own = _result(runs / run_id)
+    rows = [
+        _row(runs, run_id, own, neighbour, other, errors)
+        for neighbour, other in zip(found, run_ids, strict=True)
+    ]
+    record = {
+        "run_id": run_id,
+        "title": json.loads((runs / run_id / artifacts.CATALOG_ENTRY).read_bytes())["title"],
+        "rows": rows,
+        "summary": {**own, **judge(own, rows)},
+    }
+    file = _file(runs, run_id)
+    descriptor, fresh = tempfile.mkstemp(prefix=f".{run_id}-", dir=file.parent)
+    os.close(descriptor)
+    artifacts.write_json(record, Path(fresh))
+    Path(fresh).chmod(0o644)
+    os.replace(fresh, file)
+    return record
+
+
+def read_record(runs: Path, run_id: str) -> dict[str, Any] | None:
+    """Return the panel of a run; None when it has none."""
+    file = _file(runs, run_id)
+    if not file.is_file():
+        return None
+    record: dict[str, Any] = json.loads(file.read_bytes())
+    return record
+
+
+def read_records(runs: Path) -> list[dict[str, Any]]:
+    """Return the panels of the runs that are there, by run id."""
+    files = sorted((runs / FOLDER).glob("*.json")) if (runs / FOLDER).is_dir() else []
+    return [json.loads(file.read_bytes()) for file in files if (runs / file.stem).is_dir()]
+
+
+def _file(runs: Path, run_id: str) -> Path:
+    return runs / FOLDER / f"{run_id}.json"
+
+
+def _row(
+    runs: Path,
+    run_id: str,
+    own: Mapping[str, Any],
+    neighbour: Neighbour,
+    other: str | None,
+    errors: Mapping[str, str],
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "check_name": neighbour.check,
+        "setting": neighbour.setting,
+        "status": "skipped",
+        "note": neighbour.note,
+        "neighbour_run_id": run_id if neighbour.is_itself else other,
+        **dict.fromkeys((*own, "net_sharpe_change", "sign_flips", "edge_sign_flips")),
+    }
+    if neighbour.is_itself:
+        return {**row, **own, "status": "itself", "net_sharpe_change": _change(own, own)}
+    if other is None:
+        return row
+    if not (neighbours_folder(runs) / other).is_dir():
+        return {**row, "status": "failed", "note": errors.get(other, "it was not computed")}
+    result = _result(neighbours_folder(runs) / other)
+    return {
+        **row,
+        **result,
+        "status": "complete",
+        "net_sharpe_change": _change(own, result),
+        # a run that held nothing has no ratio, and stands for 0
+        "sign_flips": sign_flips(own["net_sharpe"], result["net_sharpe"] or 0.0),
+        "edge_sign_flips": sign_flips(_spread(own), _spread(result)),
+    }
+
+
+def _spread(result: Mapping[str, Any]) -> float | None:
+    """Return the spread's trade edge, unless one of its states was hardly ever seen."""
+    edge: float | None = result["spread_trade_edge"]
+    return None if result["spread_evidence"] == "none" else edge
+
+
+def _change(own: Mapping[str, Any], other: Mapping[str, Any]) -> float | None:
+    before, after = own["net_sharpe"], other["net_sharpe"]
+    return None if before is None or after is None else after - before
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    """Return what the panel shows of a run folder."""
+    entry = json.loads((folder / artifacts.CATALOG_ENTRY).read_bytes())
+    evaluation = json.loads((folder / artifacts.REGIME_EVALUATION).read_bytes())
+    spread: dict[str, Any] = min(
+        (edge for edge in evaluation["edges"] if edge["edge"] == "spread"),
+        key=lambda edge: (abs(edge["horizon_days"] - STANDARD_HORIZON), edge["horizon_days"]),
+        default={},
+    )
+    return {
+        **{name: entry[name] for name in ("n_test_days", "net_sharpe", "net_cagr", "avg_turnover")},
+        "spread_horizon_days": spread.get("horizon_days"),
+        "spread_trade_edge": spread.get("trade_edge"),
+        "spread_p_value": spread.get("p_value"),
+        "spread_p_shift": spread.get("p_shift"),
+        "spread_evidence": spread.get("evidence"),
+    }

@@ -1,0 +1,212 @@
+"""Walk-forward search: parameters chosen before each test window, from its lookback alone.
+
+The same candidates are scored before every test window, each on the days that it would have traded
+in the lookback, and the best one is in force on the window's days. Days at the lookback's end whose
+forward returns would reach into the test window are purged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msm_py.bootstrap import BootstrapSettings, Sample
+from msm_py.states import CUTS
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+ANNUALIZATION_DAYS: Final = 365
+
+
+@dataclass(frozen=True)
+class Window:
+    """A test window and the days its parameters are chosen on; day numbers, ends excluded.
+
+    Parameters
+    ----------
+    scored_from, scored_until
+        The lookback less the purged days.
+    first, end
+        The test window.
+    """
+
+    scored_from: int
+    scored_until: int
+    first: int
+    end: int
+
+    @property
+    def scored(self) -> slice:
+        """The days that candidates are scored on."""
+        return slice(self.scored_from, self.scored_until)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Parameters to choose from, one row per candidate.
+
+    Parameters
+    ----------
+    weights
+        Shape (candidates, features).
+    cuts
+        Shape (candidates, 4): strong_low, low, high, strong_high; NaN where there is no such cut.
+    """
+
+    weights: Floats
+    cuts: Floats
+
+
+def windows(n_days: int, *, lookback_days: int, test_days: int, purged_days: int) -> list[Window]:
+    """Return the test windows of a run, in order.
+
+    Parameters
+    ----------
+    n_days
+        Decision days of the run; day 0 is the first one.
+    lookback_days, test_days
+        Lengths. The first window starts after one lookback; the last may be shorter, for whether
+        its days will count is not known on its first day.
+    purged_days
+        Days before a test window that candidates are not scored on: the longest horizon plus the
+        execution lag, so that no forward return that is scored ends in the test window.
+
+    Examples
+    --------
+    >>> for window in windows(12, lookback_days=5, test_days=4, purged_days=2): print(window)
+    Window(scored_from=0, scored_until=3, first=5, end=9)
+    Window(scored_from=4, scored_until=7, first=9, end=12)
+    """
+    return [
+        Window(first - lookback_days, first - purged_days, first, min(first + test_days, n_days))
+        for first in range(lookback_days, n_days, test_days)
+    ]
+
+
+def draw_candidates(
+    *,
+    n_candidates: int,
+    seed: int,
+    features: Sequence[str],
+    weights: Floats,
+    cuts: Floats,
+    weight_ranges: Mapping[str, Sequence[float]],
+    cut_ranges: Mapping[str, Sequence[float]],
+) -> Candidates:
+    """Draw candidates evenly from their ranges.
+
+    Parameters
+    ----------
+    n_candidates, seed
+        How many, and from which stream of numbers. The first k of a larger draw are the draw of k.
+    features
+        Feature ids, in the order of ``weights``.
+    weights, cuts
+        The experiment's own: what has no range keeps its value. Shapes (features,) and (4,).
+    weight_ranges, cut_ranges
+        (least, most) by feature id and by name of the cut. When any weight has a range, all are
+        scaled so that their absolute values sum to 1.
+
+    Examples
+    --------
+    >>> drawn = draw_candidates(
+    ...     n_candidates=2, seed=1, features=["a", "b"], weights=np.array([0.5, 0.5]),
+    ...     cuts=np.array([np.nan, -0.5, 0.5, np.nan]), weight_ranges={"a": (-1.0, 1.0)},
+    ...     cut_ranges={"high": (0.4, 0.6)},
+    ... )
+    >>> drawn.weights.round(3)
+    array([[ 0.045,  0.955],
+           [-0.587,  0.413]])
+    >>> drawn.cuts.round(3)
+    array([[  nan, -0.5 ,  0.59,   nan],
+           [  nan, -0.5 ,  0.59,   nan]])
+    """
+    ranged = [(weight_ranges, name) for name in features if name in weight_ranges]
+    ranged += [(cut_ranges, name) for name in CUTS if name in cut_ranges]
+    unit = np.random.default_rng(seed).random((n_candidates, len(ranged)))
+    drawn_weights = np.tile(weights, (n_candidates, 1))
+    drawn_cuts = np.tile(cuts, (n_candidates, 1))
+    for column, (ranges, name) in enumerate(ranged):
+        least, most = ranges[name]
+        values = least + (most - least) * unit[:, column]
+        if ranges is weight_ranges:
+            drawn_weights[:, list(features).index(name)] = values
+        else:
+            drawn_cuts[:, CUTS.index(name)] = values
+    if weight_ranges:
+        drawn_weights /= np.abs(drawn_weights).sum(axis=1, keepdims=True)
+    return Candidates(drawn_weights, drawn_cuts)
+
+
+def net_sharpe(r_net: Floats) -> Floats:
+    """Return the annualised Sharpe ratio of daily net returns, NaN where it is undefined.
+
+    Parameters
+    ----------
+    r_net
+        Shape (candidates, days), no NaN.
+    """
+    std = r_net.std(axis=1, ddof=1)
+    mean = r_net.mean(axis=1)
+    constant = r_net.max(axis=1) == r_net.min(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(constant, np.nan, mean / std * np.sqrt(ANNUALIZATION_DAYS))
+
+
+def majors_edge(y: Floats, regime: Ints, *, n_regimes: int) -> Floats:
+    """Return minus edge_best: how far Y lies below its mean in the most MAJORS state present.
+
+    Y is alts minus BTC and the trade is long majors, short alts, hence the sign: more is better.
+
+    Parameters
+    ----------
+    y
+        Forward returns, shape (days,), NaN where there is none.
+    regime
+        Shape (candidates, days), 0 (most ALTS) to n_regimes - 1.
+    n_regimes
+        Number of regimes.
+    """
+    sample = _sample(y, regime, n_regimes)
+    return 0.0 - Sample.pick(sample.estimate, sample.best)
+
+
+def spread_t(y: Floats, regime: Ints, *, n_regimes: int, horizon_days: int) -> Floats:
+    """Return minus the t of the spread (estimate over standard error): more is better.
+
+    Parameters
+    ----------
+    y, regime, n_regimes
+        As in `majors_edge`.
+    horizon_days
+        Horizon of Y; the standard error has blocks of max(20, 3h) days, as in the evaluation.
+    """
+    sample = _sample(y, regime, n_regimes)
+    block_days = BootstrapSettings().block_days(horizon_days=horizon_days, n=sample.n)
+    se = sample.standard_error(block_days)[:, n_regimes]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(se > 0, 0.0 - sample.estimate[:, n_regimes] / se, np.nan)
+
+
+def _sample(y: Floats, regime: Ints, n_regimes: int) -> Sample:
+    paired = ~np.isnan(y)
+    repeated = np.repeat(y[paired][None], len(regime), axis=0)
+    return Sample.of(repeated, np.ascontiguousarray(regime[:, paired]), n_regimes)
+
+
+def best_candidate(values: Floats) -> int | None:
+    """Return the number of the first candidate with the highest value; None if none has any.
+
+    Examples
+    --------
+    >>> best_candidate(np.array([np.nan, 1.0, 2.0, 2.0])), best_candidate(np.array([np.nan]))
+    (2, None)
+    """
+    if np.isnan(values).all():
+        return None
+    return int(np.nanargmax(values))
