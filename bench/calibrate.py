@@ -558,6 +558,7 @@ def _tallies(rows: Iterable[Sequence[Any]]) -> dict[Key, Tally]:
 TEMPLATE: Final = Path(__file__).with_name("calibration_text.md")
 DOC: Final = Path("docs/calibration.md")
 TESTS: Final = ("default", "classic", "shift", "Newey-West")
+COVERAGE: Final = "default, coverage"
 EVERY_TEST: Final = (*TESTS, "t-test", "unstudentised shift", "uncentred")
 PLAIN: Final = [cell for cell in SIZE if cell.returns != "regime volatility"]
 BY_REGIME: Final = [cell for cell in SIZE if cell.returns == "regime volatility"]
@@ -572,6 +573,12 @@ class Quoted:
     cells: Sequence[Cell]
     key: tuple[str, str, str, float]
     near: Sequence[Cell] = ()
+
+
+def _is_quoted_power(cell: Cell) -> bool:
+    """Return whether this is the setting whose power is quoted, in stays of ten days."""
+    setting = (cell.n, cell.share, cell.edge, cell.spells, cell.returns)
+    return setting == (900, 0.1, 0.003, 9, "normal")
 
 
 QUOTED: Final = (
@@ -613,7 +620,7 @@ QUOTED: Final = (
     Quoted(
         "default, power",
         {1: 100 / 3, 20: 100 / 9},
-        [cell for cell in POWER if (cell.n, cell.share, cell.edge) == (900, 0.1, 0.003)],
+        [c for c in (*POWER, *SPELLS) if _is_quoted_power(c)],
         ("found", "default", "state", 0.05),
         [cell for cell in SPELLS if cell.edge and cell.spells > 3],
     ),
@@ -643,7 +650,7 @@ def by_horizon(results: Results, cells: Sequence[Cell], key: tuple[str, str, str
 def size_rows(results: Results, groups: dict[str, Sequence[Cell]], name: str) -> Iterator[Row]:
     """Yield rejections at 5% of edges by group of cells, test and horizon."""
     for group, cells in groups.items():
-        for test in TESTS:
+        for test in (*TESTS, "t-test"):
             found = by_horizon(results, cells, ("size", test, "edge", 0.05))
             yield {name: group, "test": test, **found}
 
@@ -678,7 +685,7 @@ def coverage_quoted_rows(results: Results) -> Iterator[Row]:
         rates = [100 * tally.rate for tally in single if tally.trials]
         low, high = (round(100 * found.rate + 200 * x * found.error, 1) for x in (-1, 1))
         yield {
-            "figure": "default, coverage",
+            "figure": COVERAGE,
             "h": f"{h}",
             "quoted": "94 to 97",
             "found": percent(found),
@@ -1114,6 +1121,10 @@ def write_document(results: Results, folder: Path, *, simulations: int) -> None:
     for method in ("default", "classic"):
         words[f"{method}_coverage"] = in_words(results, ("coverage", method, "edge", 0.95))
     words["max_t"] = in_words(results, ("any state", "max-T", "state", 0.05))
+    verdicts = [row["verdict"] for row in quoted_rows(results) if row["figure"] != COVERAGE]
+    for word, start in (("within", "within"), ("differs", "differs"), ("missed", "**")):
+        words[word] = f"{sum(text.startswith(start) for text in verdicts)}"
+    words["figures"] = f"{len(verdicts)}"
     words["simulations"] = f"{simulations:,}"
     words["half"] = f"{-(-simulations // 2):,}"
     images_folder = folder / DOC.parent / "images"

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -142,9 +141,9 @@ class BlockPlan:
     """The replicates that all runs of equal length share, drawn in rounds as they are needed.
 
     The random stream depends on (seed, n, block_days) alone, and replicate i is the i-th of that
-    stream however many are drawn and whichever thread asks first. The order of the draws is that of
-    arch's CircularBlockBootstrap, MovingBlockBootstrap and StationaryBootstrap: given the same
-    generator they yield the same positions.
+    stream however many are drawn. The order of the draws is that of arch's CircularBlockBootstrap,
+    MovingBlockBootstrap and StationaryBootstrap: given the same generator they yield the same
+    positions.
 
     Parameters
     ----------
@@ -169,7 +168,6 @@ class BlockPlan:
         self.kind = kind
         self.n_boot = n_boot
         self._rng = np.random.default_rng((seed, n, block_days))
-        self._drawing = Lock()
         self._rounds: list[Blocks] = []
         self._block_matrices: dict[int, csr_array] = {}
         self._prefix_matrices: dict[int, csr_array] = {}
@@ -186,14 +184,13 @@ class BlockPlan:
 
     def round(self, number: int) -> Blocks:
         """Return the blocks of a round, drawing what has not been drawn yet."""
-        with self._drawing:
-            while len(self._rounds) <= number:
-                if not self._rounds:
-                    size = self.n_boot + -(-self.n_boot // _SPARE)
-                else:
-                    size = -(-self.n_boot // _FIRST_EXTRA) << (len(self._rounds) - 1)
-                self._rounds.append(self._draw(size))
-            return self._rounds[number]
+        while len(self._rounds) <= number:
+            if not self._rounds:
+                size = self.n_boot + -(-self.n_boot // _SPARE)
+            else:
+                size = -(-self.n_boot // _FIRST_EXTRA) << (len(self._rounds) - 1)
+            self._rounds.append(self._draw(size))
+        return self._rounds[number]
 
     def _draw(self, n_replicates: int) -> Blocks:
         n, days = self.n, self.block_days

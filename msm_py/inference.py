@@ -11,9 +11,7 @@ small groups that keep to the cache: a run's numbers have the same bits alone an
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -229,10 +227,8 @@ def edges(
             enabled=bootstrap.enabled,
         )
 
-    # groups are independent; transforms and sparse products let go of the interpreter's lock
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        starts = range(0, runs, _GROUP)
-        groups = list(pool.map(lambda first: of_group(slice(first, first + _GROUP)), starts))
+    # one after the other: groups share the plan, which draws replicates as they are asked for
+    groups = [of_group(slice(first, first + _GROUP)) for first in range(0, runs, _GROUP)]
     return Edges(
         **{
             field.name: np.concatenate([getattr(group, field.name) for group in groups])
