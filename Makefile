@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SAMPLE := lake
 BASELINE := experiments/msm/msm_v1_baseline.yaml
 
-.PHONY: run test test-all test-ray ray bench sample-null lint format setup lock schema docs clean help
+.PHONY: run test test-all test-ray ray bench calibrate sample-null lint format setup lock schema docs clean help
 
 run: setup $(SAMPLE)/lake.yaml  ## Set up, write the sample lake, run the baseline, show the result
 	$(BIN)/msm run $(BASELINE) --lake $(SAMPLE)
@@ -21,6 +21,9 @@ test-ray: ray  ## Sweeps on a Ray cluster, one of its nodes killed
 
 bench: setup  ## Wall time, CPU time and memory of the main jobs
 	$(BIN)/python bench/bench.py $(if $(LAKE),--lake $(LAKE))
+
+calibrate: setup  ## How often tests of edges err and what they find: docs/calibration.md (20 minutes)
+	$(BIN)/python bench/calibrate.py
 
 sample-null: setup  ## Two hundred lakes without an edge: docs/sample-null.md (half an hour)
 	$(BIN)/python bench/sample_null.py
