@@ -312,7 +312,7 @@ def bootstrap(bench: Bench) -> Iterator[str]:
 def _plain_bootstrap(
     n: int = 1_500, horizons: int = 5, n_regimes: int = 5, days: int = 60, number: int = 10_000
 ) -> tuple[float, float, float, float]:
-    """Return seconds of our replicates, of arch's, of our test, and how far their spreads differ."""
+    """Return seconds of our replicates, of arch's, of our test, and how far spreads differ."""
     generator = np.random.default_rng(1)
     regime = np.arange(n) // 11 % n_regimes
     y = generator.normal(0.0, 0.03, (horizons, n))
@@ -402,7 +402,7 @@ def _name(bench: Bench) -> str:
 
     lake = open_lake(bench.given)
     rows = sum(given.n_rows for given in lake.tables.values())
-    return f"the lake `{lake.settings.name}`, {rows:,} rows"
+    return f"a lake of {rows:,} rows"
 
 
 def machine() -> str:

@@ -80,8 +80,10 @@ STEPS = {
     "runs": "reading the experiments",
     "market": "building the market panel",
     "features": "computing features and z-scores",
-    "states": "scoring and running the state machine",
-    "portfolio": "choosing baskets, trading, charging costs",
+    "scores": "scoring",
+    "legs": "choosing baskets, holding legs",
+    "states": "running the state machine",
+    "portfolio": "trading, charging costs",
     "evaluation": "testing the edges",
     "catalog": "writing run folders, catalog and warehouse",
 }

@@ -2,36 +2,36 @@
 -- that were left out because they cannot be used, and duplicate rows that agreed and were folded
 -- into one. They never reach a number. Only days before the hold-out count.
 {%- set facts = [
-    ('fact_price', 'close', 'positive', ['asset_id', 'date']),
-    ('fact_marketcap', 'marketcap', 'positive', ['asset_id', 'date']),
-    ('fact_volume', 'volume', 'not negative', ['asset_id', 'date']),
-    ('fact_funding', 'funding_rate', none, ['asset_id', 'instrument_id', 'exchange', 'date']),
-    ('fact_open_interest', 'open_interest_usd', 'not negative',
-     ['asset_id', 'instrument_id', 'exchange', 'date']),
+    ('fact_price', 'close', 'positive', 'stg_prices'),
+    ('fact_marketcap', 'marketcap', 'positive', 'stg_marketcaps'),
+    ('fact_volume', 'volume', 'not negative', 'stg_volumes'),
+    ('fact_funding', 'funding_rate', none, 'stg_funding'),
+    ('fact_open_interest', 'open_interest_usd', 'not negative', 'stg_open_interest'),
 ] %}
 with
 holdouts as (
     select distinct hidden_from from {{ ref('runs') }}
 ),
-{% for table, column, bound, key in facts %}
+{% for table, column, bound, staged in facts %}
 {{ table }} as (
     select
         holdouts.hidden_from,
         '{{ table }}' as table_name,
         coalesce({{ impossible_value(column, bound) }}, 'duplicate') as reason,
         count(*) as n_rows,
-        count(distinct row({{ key | join(', ') }})) as n_keys
-    from {{ lake_table(table, {
-        'asset_id': 'varchar', 'date': 'date', column: 'double', 'instrument_id': 'varchar',
-        'exchange': 'varchar'
-    }) }} as given
+        -- staging has one row per key of the usable rows
+        (
+            select count(*) from {{ ref(staged) }} as staged
+            where staged.date < coalesce(holdouts.hidden_from, date '9999-12-31')
+        ) as n_keys
+    from {{ lake_table(table, {'asset_id': 'varchar', 'date': 'date', column: 'double'}) }} as given
     cross join holdouts
     where holdouts.hidden_from is null or cast(given.date as date) < holdouts.hidden_from
     group by all
 ),
 {% endfor %}
 final as (
-    {%- for table, column, bound, key in facts %}
+    {%- for table, column, bound, staged in facts %}
     select
         hidden_from,
         table_name,
