@@ -35,7 +35,10 @@ __all__ = ["EVIDENCE", "BootstrapSettings", "Edges", "count_spells", "edge_names
 EVIDENCE = ("none", "shift only", "low", "normal")
 """Evidence grades of an edge, from least to most."""
 
-_FEWEST_SPELLS = (3, 5, 10)
+FEWEST_SPELLS = 3
+"""An edge from fewer spells is no evidence."""
+
+_FEWEST_SPELLS = (FEWEST_SPELLS, 5, 10)
 """Spells from which on evidence is ``shift only``, ``low`` and ``normal``."""
 
 _GROUP = 4

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from msm_py.bootstrap import BootstrapSettings
 from msm_py.panel import day_numbers, floats, z_matrix
 from msm_py.states import (
     CUTS,
@@ -153,7 +154,7 @@ class _Search:
     def chosen(self) -> list[dict[str, Any]]:
         """Return the rows of the run's test windows."""
         run, spec = self._run, self._spec
-        regime = self._regimes(self._candidates)
+        regime, spell = self._states(self._candidates)
         if spec["objective"] == "net_sharpe":
             traded = self._net_returns(regime)
         else:
@@ -170,17 +171,13 @@ class _Search:
         ):
             if spec["objective"] == "net_sharpe":
                 values = net_sharpe(traded[:, window.scored])
-            elif spec["objective"] == "majors_edge":
-                values = majors_edge(
-                    y[window.scored], regime[:, window.scored], n_regimes=run["n_regimes"]
-                )
             else:
-                values = spread_t(
-                    y[window.scored],
-                    regime[:, window.scored],
-                    n_regimes=run["n_regimes"],
-                    horizon_days=spec["horizon_days"],
-                )
+                scored = (y[window.scored], regime[:, window.scored], spell[:, window.scored])
+                n_regimes = run["n_regimes"]
+                if spec["objective"] == "majors_edge":
+                    values = majors_edge(*scored, n_regimes=n_regimes)
+                else:
+                    values = spread_t(*scored, n_regimes=n_regimes, block_days=self._block_days)
             rows.append(self._row(number, window, values))
         return rows
 
@@ -210,8 +207,12 @@ class _Search:
 
     # --- what candidates would have been and done
 
-    def _regimes(self, candidates: Candidates) -> Ints:
-        """Return the regime of every candidate and day, 0 (most ALTS) to n_regimes - 1."""
+    def _block_days(self, n_pairs: int) -> int:
+        settings = BootstrapSettings(block_size=self._run["bootstrap_block_size"])
+        return settings.block_days(horizon_days=self._spec["horizon_days"], n=n_pairs)
+
+    def _states(self, candidates: Candidates) -> tuple[Ints, Ints]:
+        """Return regime (0, the most ALTS, to n_regimes - 1) and spell by candidate and day."""
         run, n = self._run, len(candidates.weights)
 
         def repeated(value: Any) -> NDArray[Any]:
@@ -228,7 +229,7 @@ class _Search:
             repeated(run["gate_max_abs_return"]),
             candidates.cuts[:, 2],
         )
-        state, _ = run_state_machine(
+        state, age = run_state_machine(
             score,
             np.zeros(n, dtype=np.int64),
             StateRules(
@@ -239,7 +240,7 @@ class _Search:
                 requires_stronger_signal=repeated(run["requires_stronger_signal"]).astype(bool),
             ),
         )
-        return state - (1 if run["n_regimes"] == 3 else 0)
+        return state - (1 if run["n_regimes"] == 3 else 0), np.cumsum(age == 0, axis=1)
 
     def _z_values(self) -> Floats:
         lists = _rows(self._models["z_lists"], "feature_set_id", self._run["feature_set_id"])

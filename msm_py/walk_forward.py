@@ -7,14 +7,15 @@ forward returns would reach into the test window are purged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from msm_py.bootstrap import BootstrapSettings, Sample
+from msm_py.bootstrap import Sample
+from msm_py.inference import FEWEST_SPELLS, count_spells
 from msm_py.states import CUTS
 
 Floats = NDArray[np.float64]
@@ -112,6 +113,11 @@ def draw_candidates(
         (least, most) by feature id and by name of the cut. When any weight has a range, all are
         scaled so that their absolute values sum to 1.
 
+    Notes
+    -----
+    ``default_rng(seed).random((n_candidates, k))`` fills k columns: the weights with a range in the
+    order of ``features``, then strong_low, low, high, strong_high where they have one.
+
     Examples
     --------
     >>> drawn = draw_candidates(
@@ -158,7 +164,7 @@ def net_sharpe(r_net: Floats) -> Floats:
         return np.where(constant, np.nan, mean / std * np.sqrt(ANNUALIZATION_DAYS))
 
 
-def majors_edge(y: Floats, regime: Ints, *, n_regimes: int) -> Floats:
+def majors_edge(y: Floats, regime: Ints, spell: Ints, *, n_regimes: int) -> Floats:
     """Return minus edge_best: how far Y lies below its mean in the most MAJORS state present.
 
     Y is alts minus BTC and the trade is long majors, short alts, hence the sign: more is better.
@@ -167,36 +173,54 @@ def majors_edge(y: Floats, regime: Ints, *, n_regimes: int) -> Floats:
     ----------
     y
         Forward returns, shape (days,), NaN where there is none.
-    regime
-        Shape (candidates, days), 0 (most ALTS) to n_regimes - 1.
+    regime, spell
+        Shape (candidates, days): 0 (most ALTS) to n_regimes - 1, and the number of the stay.
     n_regimes
         Number of regimes.
+
+    Returns
+    -------
+    Shape (candidates,). NaN where the state has fewer than three spells: as in the evaluation that
+    is no evidence, and the best of many would be a state that was hardly ever visited.
     """
-    sample = _sample(y, regime, n_regimes)
-    return 0.0 - Sample.pick(sample.estimate, sample.best)
+    sample, spells = _sample(y, regime, spell, n_regimes)
+    known = Sample.pick(spells, sample.best) >= FEWEST_SPELLS
+    return np.where(known, 0.0 - Sample.pick(sample.estimate, sample.best), np.nan)
 
 
-def spread_t(y: Floats, regime: Ints, *, n_regimes: int, horizon_days: int) -> Floats:
+def spread_t(
+    y: Floats, regime: Ints, spell: Ints, *, n_regimes: int, block_days: Callable[[int], int]
+) -> Floats:
     """Return minus the t of the spread (estimate over standard error): more is better.
 
     Parameters
     ----------
-    y, regime, n_regimes
+    y, regime, spell, n_regimes
         As in `majors_edge`.
-    horizon_days
-        Horizon of Y; the standard error has blocks of max(20, 3h) days, as in the evaluation.
+    block_days
+        Block length of the standard error, from the number of pairs, as in the evaluation.
+
+    Returns
+    -------
+    Shape (candidates,). NaN where either state has fewer than three spells.
     """
-    sample = _sample(y, regime, n_regimes)
-    block_days = BootstrapSettings().block_days(horizon_days=horizon_days, n=sample.n)
-    se = sample.standard_error(block_days)[:, n_regimes]
+    sample, spells = _sample(y, regime, spell, n_regimes)
+    fewer = np.minimum(Sample.pick(spells, sample.best), Sample.pick(spells, sample.worst))
+    se = sample.standard_error(block_days(sample.n))[:, n_regimes]
+    known = (fewer >= FEWEST_SPELLS) & (se > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(se > 0, 0.0 - sample.estimate[:, n_regimes] / se, np.nan)
+        return np.where(known, 0.0 - sample.estimate[:, n_regimes] / se, np.nan)
 
 
-def _sample(y: Floats, regime: Ints, n_regimes: int) -> Sample:
+def _sample(y: Floats, regime: Ints, spell: Ints, n_regimes: int) -> tuple[Sample, Ints]:
+    """Return the pairs of the candidates, and the number of spells of every state."""
     paired = ~np.isnan(y)
+    states = np.ascontiguousarray(regime[:, paired])
     repeated = np.repeat(y[paired][None], len(regime), axis=0)
-    return Sample.of(repeated, np.ascontiguousarray(regime[:, paired]), n_regimes)
+    return (
+        Sample.of(repeated, states, n_regimes),
+        count_spells(states, spell[:, paired], n_regimes),
+    )
 
 
 def best_candidate(values: Floats) -> int | None:

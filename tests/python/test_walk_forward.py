@@ -131,6 +131,10 @@ def objective_by_hand(
     y = pairs["y"].to_numpy()
     mean = {name: y[(pairs["regime"] == name).to_numpy()].mean() for name in present}
     best, worst = present[-1], present[0]
+    spells = pairs.groupby("regime")["spell"].nunique()
+    needed = [best] if search["objective"] == "majors_edge" else [best, worst]
+    if min(spells[name] for name in needed) < 3:
+        return np.nan
     if search["objective"] == "majors_edge":
         return float(y.mean() - mean[best])
     if best == worst:
