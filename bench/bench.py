@@ -257,7 +257,8 @@ def nodes(bench: Bench) -> Iterator[str]:
         spent = json.loads((bench.place / name / "out.txt").read_text())
         spent.sort(key=lambda node: -node["cpu"])
         rest = spent[12:]
-        yield f"{what}: {cost.wall:.0f} s, {cost.cpu:.0f} CPU seconds. Nodes of the dbt graph:"
+        took = f"{cost.wall:.0f} s, {cost.cpu:.0f} CPU seconds"
+        yield f"{what}, one node at a time: {took}. Nodes of the dbt graph:"
         yield table(
             ("node", "seconds", "CPU seconds", "share of the CPU"),
             [
