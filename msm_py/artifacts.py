@@ -1,8 +1,8 @@
 """Run folders: what a run wrote, complete or not there at all.
 
 A run's files are written to a hidden folder beside their place and renamed into it. A complete run
-that is already there wins over a later equal one. Every file but the manifest is a function of
-experiment, lake and code alone; times, machine and git stand in the manifest.
+that is already there wins over a later equal one, unless that one is to replace it. Every file but
+the manifest is a function of experiment, lake and code alone; times, machine and git stand there.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ import json
 import math
 import os
 import platform
+import re
+import secrets
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
@@ -40,6 +44,7 @@ from msm_py.project import project_dir
 Row = Mapping[str, Any]
 
 SECONDS_A_DAY: Final = 86_400.0
+ASIDE: Final = "_aside"  # ends the name of a run that another one is about to replace
 
 MANIFEST: Final = "manifest.json"
 METRICS: Final = "metrics.json"
@@ -158,14 +163,41 @@ def check_runs_dir(folder: Path) -> None:
         ) from None
 
 
+def scratch_prefix(name: str) -> str:
+    """Return how this process's hidden folders are called: whose they are can be told later."""
+    return f".{name}-{socket.gethostname()}-{os.getpid()}-"
+
+
 def remove_leftovers(folder: Path) -> None:
-    """Delete what processes that were killed left behind: hidden folders older than a day."""
+    """Delete what processes that were killed left behind.
+
+    That is hidden folders of processes of this machine that are gone, and those older than a day.
+    A run that was killed while another one took its place comes back.
+    """
     if not folder.is_dir():
         return
+    host = socket.gethostname()
     for entry in os.scandir(folder):
-        is_scratch = entry.name.startswith(".") and entry.name.count("-") > 0 and entry.is_dir()
-        if is_scratch and time.time() - entry.stat().st_mtime > SECONDS_A_DAY:
-            shutil.rmtree(entry.path, ignore_errors=True)
+        with suppress(OSError):  # somebody else may be at it too
+            if not (entry.name.startswith(".") and "-" in entry.name and entry.is_dir()):
+                continue
+            owned = re.fullmatch(rf"\.(.+)-{re.escape(host)}-(\d+)-\w+", entry.name)
+            is_left = owned is not None and not _is_alive(int(owned[2]))
+            if is_left or time.time() - entry.stat().st_mtime > SECONDS_A_DAY:
+                if owned is not None and entry.name.endswith(ASIDE):
+                    with suppress(OSError):  # the other one is in its place
+                        os.rename(entry.path, folder / owned[1])
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _is_alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        pass
+    return True
 
 
 def existing_runs(folder: Path) -> list[str]:
@@ -214,14 +246,6 @@ def find_run(folder: Path, run_id: str) -> Path:
 def _made_at(run: Path) -> str:
     made: str = json.loads((run / MANIFEST).read_bytes())["finished_at"]
     return made
-
-
-def remove_run(folder: Path, run_id: str) -> None:
-    """Take a run folder away, if it is there: out of sight with one rename, then deleted."""
-    if (folder / run_id).is_dir():
-        doomed = Path(tempfile.mkdtemp(prefix=f".{run_id}-", dir=folder))
-        (folder / run_id).rename(doomed / run_id)
-        shutil.rmtree(doomed, ignore_errors=True)
 
 
 class RowsByKey:
@@ -374,6 +398,8 @@ def write_run(
     folder: Path,
     files: Mapping[str, Any],
     panels: Mapping[str, tuple[PanelFiles, str]],
+    *,
+    replace: bool = False,
 ) -> bool:
     """Write one run folder, wholly or not at all.
 
@@ -387,11 +413,13 @@ def write_run(
         Content by file name: a table for Parquet, text for CSV, else what JSON holds.
     panels
         Shared files by name: where they come from and the panel's id.
+    replace
+        Whether a run that is there gives way; until then it stays.
 
     Returns
     -------
     bool
-        False when the run was there already; nothing is written then.
+        False when the run was there already and stays; nothing is written then.
 
     Raises
     ------
@@ -399,9 +427,9 @@ def write_run(
         When the disk is full or the folder cannot be written to.
     """
     final = folder / run_id
-    if final.is_dir():
+    if final.is_dir() and not replace:
         return False
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{run_id}-", dir=folder))
+    unfinished = Path(tempfile.mkdtemp(prefix=scratch_prefix(run_id), dir=folder))
     try:
         unfinished.chmod(0o755)
         for name, (shared, panel_id) in panels.items():
@@ -413,20 +441,50 @@ def write_run(
                 (unfinished / name).write_text(content)
             else:
                 write_json(content, unfinished / name)
-        unfinished.rename(final)
+        return put_run(unfinished, final, replace=replace)
     except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        if final.exists() and error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            return False  # another process finished the same run first
         raise MsmError(
             "a run could not be written; nothing of it was kept",
             where=str(final),
             received=error.strerror or str(error),
             remedy="free space on the disk or give another folder with --runs DIR, then run again",
         ) from None
-    except BaseException:
+    finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def put_run(finished: Path, final: Path, *, replace: bool) -> bool:
+    """Rename a finished run folder into its place.
+
+    Parameters
+    ----------
+    finished
+        The folder, on the file system of its place.
+    final
+        Its place.
+    replace
+        Whether a run that is there gives way: it steps aside, and is deleted when the other one is
+        in its place.
+
+    Returns
+    -------
+    bool
+        False when a run was there, or another process was first; ``finished`` is left then.
+    """
+    aside = final.with_name(f"{scratch_prefix(final.name)}{secrets.token_hex(4)}{ASIDE}")
+    try:
+        if replace and final.is_dir():
+            with suppress(FileNotFoundError):  # another process replaces it too
+                final.rename(aside)
+        finished.rename(final)
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            shutil.rmtree(aside, ignore_errors=True)
+            return False  # another process finished the same run first
+        with suppress(OSError):
+            aside.rename(final)
         raise
+    shutil.rmtree(aside, ignore_errors=True)
     return True
 
 

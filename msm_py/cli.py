@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -123,20 +125,17 @@ def run(
         looks.refuse(resolved, "a robustness panel")
     for spec in resolved if robust else []:
         robustness.check_no_placebo(spec)
-    places = _places(lake, runs, warehouse_file)
+    places = _places(lake, runs, warehouse_file, force=force)
     artifacts.check_runs_dir(places.runs)
     warehouse.check_warehouse(places.warehouse)
     if look is not None:
         _record_looks(resolved, places.runs, look)
-    if force:
-        for spec in resolved:
-            artifacts.remove_run(places.runs, spec["run_id"])
     ledger = looks.read(places.runs)
     waiting = [
         spec
         for spec in resolved
         # a look that nobody recorded is never shown: as a run it fails
-        if not (places.runs / spec["run_id"]).is_dir() or ledger.lacks(spec)
+        if force or not (places.runs / spec["run_id"]).is_dir() or ledger.lacks(spec)
     ]
     for spec in resolved:
         if spec not in waiting:
@@ -167,6 +166,8 @@ def run(
         for panel in panels:
             out.print(robustness_cli.panel(panel))
         errors += [str(x) for x in map(robustness_cli.failure, panels) if x is not None]
+    # reports tell of the ledger of looks themselves
+    _tell_alarms(places.runs, with_looks=not 0 < len(shown) <= MOST_REPORTS)
     _tell_failures(errors)
 
 
@@ -220,14 +221,33 @@ def sweep(
 
     Example: msm sweep --glob "experiments/msm/*.yaml" --start 2023-01-01 --end 2026-01-01
 
-    `msm sweep show SWEEP_ID` shows the leaderboard of one again.
+    `msm sweep show` lists the sweeps there are, `msm sweep show SWEEP_ID` shows the leaderboard of
+    one again.
     """
     from msm_py import sweep_cli, sweep_record
 
     if files and files[0] == Path("show"):
-        wanted = str(files[1]) if len(files) > 1 else ""
-        out.print(sweep_cli.leaderboard(sweep_record.find_record(runs, wanted)))
+        if len(files) > 2:
+            raise MsmError(
+                "one sweep is shown at a time",
+                where="msm sweep show",
+                received=" ".join(map(str, files[1:])),
+                remedy="give one id; `msm sweep show` alone lists all of them",
+            )
+        if len(files) == 1:
+            shown = sweep_cli.listing(sweep_record.read_records(runs), runs)
+        else:
+            shown = sweep_cli.leaderboard(sweep_record.find_record(runs, str(files[1])))
+        sweep_cli.show(shown, out)
+        _tell_alarms(runs)
         return
+    if print_commands and dry_run:
+        raise MsmError(
+            "one of these is enough: neither computes anything",
+            where="msm sweep",
+            received="--dry-run and --print-commands",
+            remedy="leave out one of them",
+        )
     if ray_address is not None and executor is not Executor.RAY:
         raise MsmError(
             "a Ray cluster is given, but not used",
@@ -239,23 +259,24 @@ def sweep(
         batch_size=batch_size,
         jobs=jobs,
         shard=sweep_cli.parse_shard(shard),
-        resume=resume,
         fail_fast=fail_fast,
         on_ray=executor is Executor.RAY,
         ray_address=ray_address,
     )
     family = sweep_cli.Family.of(files or [], pattern, lake, start, end)
     looks.refuse(family.specs, "a sweep")
-    places = _places(lake, runs, warehouse_file)
+    sweep_cli.refuse_placebos(family.specs)
+    places = _places(lake, runs, warehouse_file, force=not resume)
     if print_commands:
         for line in sweep_cli.commands(family, places, options):
             sys.stdout.write(line + "\n")
         return
     if dry_run:
-        out.print(sweep_cli.plan(family, places, options))
+        sweep_cli.show(sweep_cli.plan(family, places, options), out)
         return
     summary = sweep_cli.run(family, places, options, out)
-    out.print(summary.renderable)
+    sweep_cli.show(summary.renderable, out)
+    _tell_alarms(places.runs)
     if summary.n_failed:
         raise typer.Exit(1)
 
@@ -308,7 +329,7 @@ def vars_(
 
 
 @app.command(name="list")
-def list_(warehouse_file: Warehouse = WAREHOUSE) -> None:
+def list_(warehouse_file: Warehouse = WAREHOUSE, runs: Runs = RUNS) -> None:
     """List the runs of the catalog, newest first.
 
     Example: msm list
@@ -316,6 +337,7 @@ def list_(warehouse_file: Warehouse = WAREHOUSE) -> None:
     from msm_py import report
 
     out.print(report.runs_table(warehouse_file))
+    _tell_alarms(runs)
 
 
 @app.command()
@@ -333,6 +355,7 @@ def show(
     out.print(report.run_report(folder))
     if panel := robustness_record.read_record(runs, folder.name):
         out.print(robustness_cli.panel(panel))
+    _tell_alarms(runs, with_looks=False)
 
 
 @app.command()
@@ -372,6 +395,7 @@ def catalog_rebuild(runs: Runs = RUNS, warehouse_file: Warehouse = WAREHOUSE) ->
         f"in {time.monotonic() - started:.1f} s.",
         soft_wrap=True,
     )
+    _tell_alarms(runs)
 
 
 @lake_app.command(name="sample")
@@ -413,6 +437,7 @@ def lake_check(
 
 def main() -> None:
     """Run the command line; a user's mistake is one paragraph and exit code 1."""
+    signal.signal(signal.SIGTERM, _like_ctrl_c)
     try:
         app()
     except MsmError as error:
@@ -424,6 +449,12 @@ def main() -> None:
         if end.code == INTERRUPTED:  # what typer makes of Ctrl-C outside of dbt
             _tell_interrupted()
         raise
+
+
+def _like_ctrl_c(number: int, frame: FrameType | None) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    # what a shell starts in the background ignores Ctrl-C, but not this
+    (handler if callable(handler) else signal.default_int_handler)(number, frame)
 
 
 def _tell_interrupted() -> None:
@@ -458,7 +489,8 @@ def _record_looks(resolved: list[dict[str, Any]], runs: Path, reason: str) -> No
             f"Look {len(family)} of the family {own.family} is recorded: hold-out from "
             f"{own.holdout_start} on."
             if own.run_id in new
-            else f"{own.run_id} was looked at before, on {own.told}: no new look.",
+            else f"{own.run_id} was looked at before, on {own.told}: no new look."
+            + ("" if own.gives(reason) else " That reason stands, the new one is not recorded."),
             soft_wrap=True,
             markup=False,
             highlight=False,
@@ -473,9 +505,14 @@ def _record_looks(resolved: list[dict[str, Any]], runs: Path, reason: str) -> No
         sweep_record.count_looks(runs)
 
 
-def _places(lake: Path, runs: Path, warehouse_file: Path) -> Places:
+def _places(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> Places:
     artifacts.check_outside_lake(lake, runs_folder=runs, warehouse=warehouse_file)
-    return Places(lake=lake.absolute(), runs=runs.absolute(), warehouse=warehouse_file.absolute())
+    return Places(
+        lake=lake.absolute(),
+        runs=runs.absolute(),
+        warehouse=warehouse_file.absolute(),
+        force=force,
+    )
 
 
 def _build(resolved: list[dict[str, Any]], places: Places, *, verbose: bool) -> list[Outcome]:
@@ -506,6 +543,11 @@ def _plain_progress() -> Callable[[str, str, float], None]:
             out.print(f"  {seconds:5.1f} s  {STEPS[folder]}")
 
     return tell
+
+
+def _tell_alarms(runs: Path, *, with_looks: bool = True) -> None:
+    for sentence in warehouse.alarms(runs, with_looks=with_looks):
+        err.print(f"[bold red]!![/] {_escaped(sentence)}", soft_wrap=True, highlight=False)
 
 
 def _tell_failures(errors: list[str]) -> None:

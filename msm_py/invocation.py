@@ -50,11 +50,14 @@ class Places:
         The runs folder.
     warehouse
         The warehouse file.
+    force
+        Whether runs that are there are computed again; each stays until the new one is complete.
     """
 
     lake: Path
     runs: Path
     warehouse: Path
+    force: bool = False
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that tell dbt."""
@@ -62,6 +65,7 @@ class Places:
             "MSM_LAKE": str(self.lake),
             "MSM_RUNS": str(self.runs),
             "MSM_WAREHOUSE": str(self.warehouse),
+            "MSM_FORCE": "1" if self.force else "",
         }
 
 
@@ -296,7 +300,7 @@ def scratch_folder() -> Iterator[Path]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         artifacts.remove_leftovers(root)
-        folder = Path(tempfile.mkdtemp(prefix=".run-", dir=root))
+        folder = Path(tempfile.mkdtemp(prefix=artifacts.scratch_prefix("run"), dir=root))
     except OSError:  # the code may be installed read-only
         folder = Path(tempfile.mkdtemp(prefix="msm-"))
     try:

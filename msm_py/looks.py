@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from filelock import FileLock
 
+from msm_py import artifacts
 from msm_py.errors import MsmError
 
 Spec = Mapping[str, Any]
@@ -60,6 +61,10 @@ class Look:
     def told(self) -> str:
         """Return when and why, for a sentence."""
         return f"{self.looked_at[:10]} (reason: {self.reason})"
+
+    def gives(self, reason: str) -> bool:
+        """Return whether this is its reason, however it is spaced."""
+        return self.reason == _spaced(reason)
 
 
 @dataclass(frozen=True)
@@ -118,13 +123,15 @@ def family_of_run(run_id: str) -> str:
 
 def read(runs: Path) -> Ledger:
     """Read the ledger of a runs folder and see whether it is whole; none yet is an empty one."""
+    fault = None
     try:
         content = (runs / LEDGER).read_bytes()
     except FileNotFoundError:
         content = b""
+    except OSError as error:
+        content, fault = b"", f"it cannot be read ({error.strerror})"
     lines = content.splitlines()
     found: dict[str, Look] = {}
-    fault = None
     previous = NOTHING_BEFORE
     for number, line in enumerate(lines, start=1):
         try:
@@ -161,7 +168,7 @@ def record(runs: Path, specs: Sequence[Spec], reason: str) -> list[Look]:
     MsmError
         When there is no reason, or the ledger cannot be written to.
     """
-    reason = " ".join(reason.split())
+    reason = _spaced(reason)
     if not reason:
         raise MsmError(
             "a look at the hold-out needs a reason",
@@ -195,6 +202,10 @@ def record(runs: Path, specs: Sequence[Spec], reason: str) -> list[Look]:
             received=error.strerror or str(error),
             remedy="give a runs folder that you may write to with --runs DIR (or MSM_RUNS)",
         ) from None
+
+
+def _spaced(reason: str) -> str:
+    return " ".join(reason.split())
 
 
 def _append(runs: Path, look: Look) -> None:
@@ -235,6 +246,60 @@ def _fault_of_end(runs: Path, lines: Sequence[bytes]) -> str | None:
 
 def _digest(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
+
+
+def looked(runs: Path) -> dict[str, str]:
+    """Return the family of every run that looked, by run id: as the ledger or its folder says.
+
+    Taking a line out of the ledger does not undo a look whose run is still there.
+    """
+    return {look.run_id: look.family for look in read(runs).looks} | _looking_folders(runs)
+
+
+def alarms(runs: Path) -> list[str]:
+    """Say what is wrong with the ledger of looks, a sentence each; nothing when it is whole."""
+    return _alarms(runs, read(runs), _looking_folders(runs))
+
+
+def _alarms(runs: Path, ledger: Ledger, looking: Iterable[str]) -> list[str]:
+    told = []
+    if ledger.fault is not None:
+        told.append(
+            f"The ledger of looks, {runs / LEDGER}, is damaged: {ledger.fault}. What it says of "
+            "looks can no longer be relied on."
+        )
+    missing = sorted(set(looking) - {look.run_id for look in ledger.looks})
+    if missing:
+        told.append(
+            f"{_some(missing)} looked at the hold-out, but the ledger of looks has no entry of "
+            f"{'it' if len(missing) == 1 else 'them'}: entries were taken away, or the runs come "
+            "from another runs folder. Sweeps count these looks all the same."
+        )
+    return told
+
+
+def _looking_folders(runs: Path) -> dict[str, str]:
+    """Return the family of every run folder that says of itself that it is a look, by run id."""
+    found = {}
+    for run_id in artifacts.existing_runs(runs):
+        try:
+            content = (runs / run_id / artifacts.CATALOG_ENTRY).read_bytes()
+            # there may be thousands of runs, and few of them look
+            if _SAYS_LOOK.search(content):
+                entry = json.loads(content)
+                found[run_id] = family_of(str(entry["experiment_id"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a broken folder is told where runs are published
+    return found
+
+
+_SAYS_LOOK: Final = re.compile(rb'"is_look"\s*:\s*true')
+
+
+def _some(run_ids: Sequence[str]) -> str:
+    """Name a few of many."""
+    more = f" and {len(run_ids) - 3} more" if len(run_ids) > 3 else ""
+    return ", ".join(run_ids[:3]) + more
 
 
 # --- What may look -------------------------------------------------------------------------------
@@ -327,29 +392,21 @@ def seen(runs: Path, manifest: Mapping[str, Any], last_date: str) -> Seen:
     own = ledger.of_run(run_id)
     looks = ledger.of_families([family])
 
-    alarms = []
-    if ledger.fault is not None:
-        alarms.append(
-            f"The ledger of looks, {runs / LEDGER}, is damaged: {ledger.fault}. What it says of "
-            "looks can no longer be relied on."
-        )
-    if is_look and own is None:
-        alarms.append(
-            "This run looked at its hold-out, but the ledger of looks has no entry of it: the "
-            "entry was taken away, or the run comes from another runs folder."
-        )
     notes = []
-    if start is not None:
-        same = [look for look in looks if look.holdout_start == start]
+    # a look at days from an earlier one on is one at these days as well
+    same = [look for look in looks if start is not None and look.holdout_start <= start]
+    later = [look for look in looks if look not in same]
+    if start is not None and (same or not later):
         notes.append(
             f"The family {family} has {_looked(len(same))} at days from this one on"
-            + (f", last on {same[-1].told}." if same else ".")
+            + (f", {_last(same, start)}." if same else ".")
         )
-    for other in sorted({look.holdout_start for look in looks} - {start}):
-        same = [look for look in looks if look.holdout_start == other]
+    for other in sorted({look.holdout_start for look in later}):
+        some = [look for look in later if look.holdout_start == other]
         notes.append(
-            f"The family {family} has {_looked(len(same))} at days from {other} on, last on "
-            f"{same[-1].told}."
+            f"The family {family} has {_looked(len(some))} at days from {other} on"
+            + ("" if start is None else ", which are among these")
+            + f", {_last(some, other)}."
         )
     made = datetime.fromisoformat(manifest["finished_at"])
     earlier = [
@@ -379,7 +436,8 @@ def seen(runs: Path, manifest: Mapping[str, Any], last_date: str) -> Seen:
         if is_look:
             state = "opened" + (f" on {own.told}" if own else ", without an entry in the ledger")
         holdout = f"from {start} on: {state}"
-    return Seen(holdout, tuple(notes), tuple(alarms))
+    looking = [*_looking_folders(runs), *([run_id] if is_look else [])]
+    return Seen(holdout, tuple(notes), tuple(_alarms(runs, ledger, looking)))
 
 
 def _reaching(runs: Path, family: str, start: str) -> list[str]:
@@ -389,12 +447,19 @@ def _reaching(runs: Path, family: str, start: str) -> list[str]:
         if family_of_run(folder.name) != family:
             continue
         try:
-            entry = json.loads((folder / "catalog_entry.json").read_bytes())
+            entry = json.loads((folder / artifacts.CATALOG_ENTRY).read_bytes())
         except (OSError, ValueError):
             continue
         if not entry.get("is_look") and str(entry.get("last_date") or "") >= start:
             found.append(folder.name)
     return found
+
+
+def _last(looks: Sequence[Look], start: str) -> str:
+    """Say which look was the last one, and from when on if that is not ``start``."""
+    last = looks[-1]
+    since = "" if last.holdout_start == start else f" at days from {last.holdout_start} on"
+    return f"last on {last.told}{since}"
 
 
 def _looked(number: int) -> str:

@@ -8,7 +8,6 @@ this process unpacks into the runs folder, each with one rename. Files that runs
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import secrets
@@ -21,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from msm_py import artifacts
 from msm_py.code_fingerprint import code_fingerprint
@@ -29,6 +29,7 @@ from msm_py.invocation import Places, scratch_folder
 from msm_py.sweep import WorkerLost
 
 SECONDS_TO_STOP: Final = 10.0
+SECONDS_TO_ANSWER: Final = 5.0
 QUIET: Final = {"log_to_driver": False, "logging_level": "warning"}
 
 
@@ -80,7 +81,7 @@ class RayExecutor(Executor):
         specs, places = args
         ref = self._task.remote(fn, specs, places)
         self._refs.add(ref)
-        return self._threads.submit(self._collect, ref, places.runs)
+        return self._threads.submit(self._collect, ref, places)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the cluster; what still runs is let finish, or stopped (``cancel_futures``)."""
@@ -94,7 +95,7 @@ class RayExecutor(Executor):
         self._threads.shutdown(wait=True, cancel_futures=cancel_futures)
         self._ray.shutdown()
 
-    def _collect(self, ref: Any, runs: Path) -> Any:
+    def _collect(self, ref: Any, places: Places) -> Any:
         errors = self._ray.exceptions
         try:
             result, folders = self._ray.get(ref)
@@ -104,7 +105,7 @@ class RayExecutor(Executor):
             raise WorkerLost(f"{type(error).__name__}: {error}") from error
         finally:
             self._refs.discard(ref)
-        unpack(folders, runs)
+        unpack(folders, places.runs, replace=places.force)
         return result
 
     def _check_nodes(self, lake: Path) -> None:
@@ -154,6 +155,8 @@ def _connect(ray: ModuleType, address: str | None, jobs: int | None) -> None:
     if address is None:
         ray.init(num_cpus=jobs, include_dashboard=False, **QUIET)
         return
+    if address != "auto":
+        check_reachable(address)
     try:
         ray.init(address, **QUIET)
     except Exception as error:  # Ray has no common class for what may go wrong here
@@ -163,6 +166,44 @@ def _connect(ray: ModuleType, address: str | None, jobs: int | None) -> None:
             received=f"{address} ({' '.join(str(error).split())})",
             remedy="see `ray status` on the cluster's head; the same version of Ray and Python is "
             "needed here and there, and its token if it asks for one",
+        ) from None
+
+
+def check_reachable(address: str) -> None:
+    """See that something listens at an address: Ray itself looks for it for many minutes.
+
+    Parameters
+    ----------
+    address
+        ``host:port`` or ``ray://host:port``.
+
+    Raises
+    ------
+    MsmError
+        When it is no such thing, or nothing answers there within five seconds.
+    """
+    remedy = "give host:port of the cluster's head, ray://host:port of its Ray Client, or auto"
+    try:
+        place = urlsplit(f"//{address.removeprefix('ray://')}")
+        host, port = place.hostname, place.port
+    except ValueError:  # the port is no number
+        host, port = None, None
+    if host is None or port is None:
+        raise MsmError(
+            "this is no address of a Ray cluster",
+            where="--ray-address",
+            received=address,
+            remedy=remedy,
+        )
+    try:
+        socket.create_connection((host, port), timeout=SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise MsmError(
+            "no Ray cluster answers at this address",
+            where="--ray-address",
+            received=f"{address} ({error.strerror or error})",
+            remedy=f"see `ray status` on the cluster's head, and whether a firewall is between; "
+            f"{remedy}",
         ) from None
 
 
@@ -212,8 +253,10 @@ def pack(runs: Path) -> bytes:
     return content.getvalue()
 
 
-def unpack(content: bytes, runs: Path) -> None:
-    """Put run folders into a runs folder, each wholly or not at all; one that is there stays.
+def unpack(content: bytes, runs: Path, *, replace: bool = False) -> None:
+    """Put run folders into a runs folder, each wholly or not at all.
+
+    One that is there stays, unless it is to be replaced.
 
     Raises
     ------
@@ -221,7 +264,7 @@ def unpack(content: bytes, runs: Path) -> None:
         When one cannot be written; those before it are kept.
     """
     with (
-        tempfile.TemporaryDirectory(prefix=".ray-", dir=runs) as scratch,
+        tempfile.TemporaryDirectory(prefix=artifacts.scratch_prefix("ray"), dir=runs) as scratch,
         tarfile.open(fileobj=io.BytesIO(content)) as tar,
     ):
         # no file outside of the folder, whatever the tar says; Python before 3.11.4 has no filters
@@ -229,7 +272,7 @@ def unpack(content: bytes, runs: Path) -> None:
         try:
             tar.extractall(scratch)
             for run_id in artifacts.existing_runs(Path(scratch)):
-                _place(Path(scratch) / run_id, runs / run_id)
+                artifacts.put_run(Path(scratch) / run_id, runs / run_id, replace=replace)
         except OSError as error:
             raise MsmError(
                 "a run could not be written",
@@ -238,11 +281,3 @@ def unpack(content: bytes, runs: Path) -> None:
                 remedy="free space on the disk or give another folder with --runs DIR, then run "
                 "again",
             ) from None
-
-
-def _place(folder: Path, final: Path) -> None:
-    try:
-        folder.rename(final)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise

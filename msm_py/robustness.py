@@ -138,7 +138,7 @@ def _variants(spec: Spec, first_date: date, n_days: int) -> Iterator[Variant]:
         changed = _set(spec, "backtest.execution_lag_days", lag)
         yield "execution lag", f"{lag} day{'' if lag == 1 else 's'}", changed
     for factor in COST_FACTORS:
-        yield "costs", f"x{factor}", _scaled(spec, "backtest.costs", factor, COST_KEYS)
+        yield "costs", f"x{factor}", _with_costs(spec, factor)
     for step in BASKET_STEPS:
         n = spec["target"]["short_leg"]["n"] + step
         changed = _set(spec, "target.short_leg.n", n)
@@ -276,6 +276,14 @@ def _scaled(spec: Spec, path: str, factor: float, keys: Sequence[str]) -> Spec:
     return _set(spec, path, {**section, **{key: _times(section[key], factor) for key in keys}})
 
 
+def _with_costs(spec: Spec, factor: float) -> Spec:
+    """Scale fees and slippage, and impact where it is charged."""
+    changed = _scaled(spec, "backtest.costs", factor, COST_KEYS)
+    if spec["backtest"]["capital_usd"] is not None:
+        changed = _scaled(changed, "backtest", factor, ("impact_coefficient",))
+    return changed
+
+
 def _with_thresholds(spec: Spec, factor: float) -> Spec:
     """Scale the cuts, and the ranges that a search draws them from."""
     cuts = spec["state_mapping"]["thresholds"]
@@ -309,21 +317,22 @@ def judge(own: Row, rows: Sequence[Row]) -> dict[str, Any]:
     rows
         The neighbours: check_name, setting, status (``complete``, ``failed``, ``itself``,
         ``skipped``), net_sharpe, sign_flips, edge_sign_flips. A complete run without a Sharpe ratio
-        held nothing and counts as 0.
+        held nothing: a placebo counts as 0 then, a neighbour has no sign to flip.
 
     Returns
     -------
     dict
         ``n_neighbours``, ``n_skipped``, ``n_failed`` (placebos among them), ``n_flips`` of the sign
-        of net Sharpe and ``n_edge_flips`` of that of the spread's trade edge, the worst neighbour
-        (``worst_check``, ``worst_setting``, ``worst_net_sharpe``), ``n_placebos``, the share of
+        of net Sharpe and ``n_edge_flips`` of that of the spread's trade edge, ``n_empty`` that held
+        nothing, the worst neighbour of those that have a Sharpe ratio (``worst_check``,
+        ``worst_setting``, ``worst_net_sharpe``; None when none has), ``n_placebos``, the share of
         them that the run is above (``placebo_percentile``), ``placebo_p`` = (1 + #{placebo >= run})
         / (1 + #placebos), one-sided, and the ``verdict``.
 
         ``robust``: the Sharpe ratio is above 0, it and the spread keep their signs with every
         neighbour, and ``placebo_p`` is at most 5%. ``nothing to be robust about``: it is not above
-        0. ``incomplete``: nothing speaks against the run, but neighbours failed or there are too
-        few placebos. Else ``not robust``.
+        0. ``incomplete``: nothing speaks against the run, but neighbours failed or held nothing,
+        or there are too few placebos. Else ``not robust``.
 
     Notes
     -----
@@ -338,13 +347,15 @@ def judge(own: Row, rows: Sequence[Row]) -> dict[str, Any]:
     placebos = [row for row in rows if row["check_name"] == PLACEBO and row["status"] == "complete"]
     n_failed = sum(row["status"] == "failed" for row in rows)
     sharpe = own["net_sharpe"]
-    worst = min(near, key=lambda row: row["net_sharpe"] or 0.0, default=None)
+    held = [row for row in near if row["net_sharpe"] is not None]
+    worst = min(held, key=lambda row: row["net_sharpe"], default=None)
     found: dict[str, Any] = {
         "net_sharpe": sharpe,
         "n_neighbours": len(near),
         "n_skipped": sum(row["status"] == "skipped" for row in rows),
         "n_failed": n_failed,
-        "n_flips": sum(bool(row["sign_flips"]) for row in near),
+        "n_empty": len(near) - len(held),
+        "n_flips": sum(bool(row["sign_flips"]) for row in held),
         "n_edge_flips": sum(bool(row["edge_sign_flips"]) for row in near),
         "worst_check": worst and worst["check_name"],
         "worst_setting": worst and worst["setting"],
@@ -368,15 +379,16 @@ def _verdict(found: Row) -> str:
         return NOT_ROBUST
     if enough and found["placebo_p"] > SIGNIFICANCE:
         return NOT_ROBUST
-    return ROBUST if enough and not found["n_failed"] else INCOMPLETE
+    known = enough and not found["n_failed"] and not found["n_empty"]
+    return ROBUST if known else INCOMPLETE
 
 
 def sign_flips(own: float | None, other: float | None) -> bool | None:
-    """Return whether one of two numbers is above 0 and the other is not; None when one is missing.
+    """Return whether two numbers differ in sign; None when one is missing, or 0, which has none.
 
     Examples
     --------
-    >>> sign_flips(0.4, -0.1), sign_flips(-0.4, 0.0), sign_flips(0.4, None)
-    (True, False, None)
+    >>> sign_flips(0.4, -0.1), sign_flips(-0.4, -0.1), sign_flips(0.4, 0.0), sign_flips(0.4, None)
+    (True, False, None, None)
     """
-    return None if own is None or other is None else (own > 0) != (other > 0)
+    return (own > 0) != (other > 0) if own and other else None

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from datetime import date
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Final
 
+from filelock import FileLock
 from rich.console import Console, Group, RenderableType
 from rich.constrain import Constrain
 from rich.rule import Rule
@@ -28,10 +33,10 @@ BARS: Final = " ▁▂▃▄▅▆▇█"
 NOTE: Final = (
     "Spread: its trade edge over the horizon nearest to 5 days, in percent; plus is good for the "
     "trade. Flips: what has another sign than in the run (a spread with evidence none is not "
-    "compared). Placebos are the run with its states rotated in time: the same stays, but no "
-    "timing. Their p is one-sided, counts being in on calm days as timing, and knows nothing of "
-    "runs tried before. Neighbours share most of their days with the run and with each other: how "
-    "many of them agree is no p-value."
+    "compared; empty: it holds nothing). Placebos are the run with its states rotated in time: the "
+    "same stays, but no timing. Their p is one-sided, counts being in on calm days as timing, and "
+    "knows nothing of runs tried before. Neighbours share most of their days with the run and with "
+    "each other: how many of them agree is no p-value."
 )
 
 
@@ -72,14 +77,13 @@ def compute(run_id: str, places: Places, console: Console, *, force: bool) -> di
         lake=places.lake,
         runs=robustness_record.neighbours_folder(places.runs),
         warehouse=places.warehouse,
+        force=force,
     )
     artifacts.check_runs_dir(hidden.runs)
     artifacts.remove_leftovers(hidden.runs)
     wanted = [spec for spec in specs if spec is not None]
-    if force:
-        for spec in wanted:
-            artifacts.remove_run(hidden.runs, spec["run_id"])
-    n_waiting = sum(not (hidden.runs / spec["run_id"]).is_dir() for spec in wanted)
+    drop_leftovers(places.runs, [spec["run_id"] for spec in wanted])
+    n_waiting = sum(force or not (hidden.runs / spec["run_id"]).is_dir() for spec in wanted)
     n_placebos = sum(neighbour.check == PLACEBO for neighbour in found)
     told = (
         f"Robustness of {run_id}: {len(wanted) - n_placebos} neighbours and {n_placebos} placebos, "
@@ -96,6 +100,42 @@ def compute(run_id: str, places: Places, console: Console, *, force: bool) -> di
         raise Interrupted from None
     run_ids = [None if spec is None else spec["run_id"] for spec in specs]
     return robustness_record.write_record(places.runs, run_id, found, run_ids, errors)
+
+
+def drop_leftovers(runs: Path, wanted: Collection[str]) -> None:
+    """Delete panels whose run is gone, and neighbours that no panel names any more.
+
+    Neighbours that are younger than a day stay: another process may be at work on their panel. So
+    those that are wanted now are made young.
+
+    Parameters
+    ----------
+    runs
+        The runs folder.
+    wanted
+        Run ids of the neighbours that a panel is about to be made of.
+    """
+    hidden = robustness_record.neighbours_folder(runs)
+    with FileLock(f"{hidden}.lock"):
+        for run_id in wanted:
+            with suppress(OSError):  # it is not there yet, or someone else's
+                os.utime(hidden / run_id)
+        named: set[str] = set()
+        for file in sorted(hidden.parent.glob("*.json")):
+            if not (runs / file.stem).is_dir():
+                file.unlink(missing_ok=True)
+                continue
+            try:
+                record = robustness_record.read_record(runs, file.stem)
+            except MsmError:  # it is damaged, and nobody knows which neighbours it names
+                return
+            named.update(row["neighbour_run_id"] for row in (record or {"rows": []})["rows"])
+        for run_id in set(artifacts.existing_runs(hidden)) - named:
+            with suppress(OSError):  # gone meanwhile, or someone else's
+                if time.time() - (hidden / run_id).stat().st_mtime > artifacts.SECONDS_A_DAY:
+                    doomed = hidden / f"{artifacts.scratch_prefix(run_id)}gone"
+                    (hidden / run_id).rename(doomed)
+                    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def failure(record: Row) -> MsmError | None:
@@ -129,6 +169,7 @@ def panel(record: Row) -> RenderableType:
         Text.assemble((record["title"], "bold"), "  ", (record["run_id"], "cyan")),
         Text(),
         _table(near, summary),
+        *_reasons(near),
         Text(),
         *_placebos(placebos, summary),
         Text(),
@@ -154,10 +195,21 @@ def _table(rows: Sequence[Row], own: Row) -> Table:
             elif row["status"] == "itself":
                 table.add_row(name, *_figures(row), Text("the run", style="dim"))
             else:
-                what = "" if row["status"] == "skipped" else "FAILED: "
-                reason = str(row["note"]).splitlines()[0]
-                table.add_row(Text(f"{name}: {what}{reason}", style="dim"))
+                table.add_row(Text(name, style="dim"), *[""] * 6, Text(_fate(row), style="dim"))
     return table
+
+
+def _reasons(rows: Sequence[Row]) -> Iterator[RenderableType]:
+    """Yield why there are no figures: below the table, because in it they would squeeze them."""
+    for row in rows:
+        if row["status"] not in ("complete", "itself"):
+            reason = str(row["note"]).splitlines()[0]
+            told = f"{row['check_name']} {row['setting']}, {_fate(row)}: {reason}"
+            yield Constrain(Text(told, style="dim"), PROSE_WIDTH)
+
+
+def _fate(row: Row) -> str:
+    return "skipped" if row["status"] == "skipped" else "FAILED"
 
 
 def _figures(row: Row) -> Iterator[str]:
@@ -176,7 +228,8 @@ def _percent(value: float | None) -> float | None:
 def _flips(row: Row) -> Text:
     if row["sign_flips"] and row["edge_sign_flips"]:
         return Text("both", style="yellow")
-    name = "Sharpe" if row["sign_flips"] else "spread" if row["edge_sign_flips"] else ""
+    empty = "empty" if row["net_sharpe"] is None else ""
+    name = "Sharpe" if row["sign_flips"] else "spread" if row["edge_sign_flips"] else empty
     return Text(name, style="yellow")
 
 
@@ -226,17 +279,22 @@ def _sentences(rows: Sequence[Row], found: Row) -> Iterator[str]:
         ),
     }
     yield shown[found["verdict"]]
-    if near and sharpe is not None:
-        flipped = [row for row in near if row["sign_flips"]]
+    held = [row for row in near if row["net_sharpe"] is not None]
+    empty = [row for row in near if row["net_sharpe"] is None]
+    if held and sharpe is not None:
+        flipped = [row for row in held if row["sign_flips"]]
         kept, other = ("positive", "negative") if sharpe > 0 else ("negative", "positive")
         if flipped:
             yield f"Net Sharpe turns {other} with {_among(flipped, near)}."
         else:
-            yield f"Net Sharpe stays {kept} with all {len(near)} neighbours."
+            which = " that hold anything" if empty else ""
+            yield f"Net Sharpe stays {kept} with all {len(held)} neighbours{which}."
         yield (
             f"The worst is {figure(found['worst_net_sharpe'], 2)} "
             f"({found['worst_check']} {found['worst_setting']})."
         )
+    if empty and sharpe is not None:
+        yield f"It holds nothing with {_among(empty, near)}."
     compared = [row for row in near if row["edge_sign_flips"] is not None]
     if compared:
         flipped = [row for row in near if row["edge_sign_flips"]]

@@ -8,16 +8,16 @@ JSON file beside it. A panel holds no times: made again from the same runs it ha
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from msm_py import artifacts
+from msm_py import artifacts, hidden_records
 from msm_py.robustness import Neighbour, judge, sign_flips
 
 FOLDER: Final = ".robustness"
+SHAPE: Final = {"run_id": str, "title": str, "rows": list, "summary": dict}
+REMEDY: Final = "`msm run EXPERIMENT --robust` makes it again"
 STANDARD_HORIZON: Final = 5  # days; as in lists of runs, the spread is that of the nearest horizon
 
 
@@ -61,28 +61,35 @@ def write_record(
         "rows": rows,
         "summary": {**own, **judge(own, rows)},
     }
-    file = _file(runs, run_id)
-    descriptor, fresh = tempfile.mkstemp(prefix=f".{run_id}-", dir=file.parent)
-    os.close(descriptor)
-    artifacts.write_json(record, Path(fresh))
-    Path(fresh).chmod(0o644)
-    os.replace(fresh, file)
+    hidden_records.replace(_file(runs, run_id), record)
     return record
 
 
 def read_record(runs: Path, run_id: str) -> dict[str, Any] | None:
-    """Return the panel of a run; None when it has none."""
+    """Return the panel of a run; None when it has none.
+
+    Raises
+    ------
+    MsmError
+        When its file is damaged.
+    """
     file = _file(runs, run_id)
-    if not file.is_file():
-        return None
-    record: dict[str, Any] = json.loads(file.read_bytes())
-    return record
+    return hidden_records.read(file, SHAPE, REMEDY) if file.exists() else None
 
 
 def read_records(runs: Path) -> list[dict[str, Any]]:
-    """Return the panels of the runs that are there, by run id."""
-    files = sorted((runs / FOLDER).glob("*.json")) if (runs / FOLDER).is_dir() else []
-    return [json.loads(file.read_bytes()) for file in files if (runs / file.stem).is_dir()]
+    """Return the panels of the runs that are there, by run id, without damaged ones."""
+    return _read_all(runs)[0]
+
+
+def alarms(runs: Path) -> list[str]:
+    """Say which panels are damaged, a sentence each."""
+    return _read_all(runs)[1]
+
+
+def _read_all(runs: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    files = [x for x in hidden_records.files(runs / FOLDER) if (runs / x.stem).is_dir()]
+    return hidden_records.read_all(files, SHAPE, REMEDY)
 
 
 def _file(runs: Path, run_id: str) -> Path:
@@ -117,8 +124,7 @@ def _row(
         **result,
         "status": "complete",
         "net_sharpe_change": _change(own, result),
-        # a run that held nothing has no ratio, and stands for 0
-        "sign_flips": sign_flips(own["net_sharpe"], result["net_sharpe"] or 0.0),
+        "sign_flips": sign_flips(own["net_sharpe"], result["net_sharpe"]),
         "edge_sign_flips": sign_flips(_spread(own), _spread(result)),
     }
 

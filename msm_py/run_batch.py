@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime
@@ -45,7 +46,8 @@ def write_run_folders(
     Returns
     -------
     One row per run: status ``complete`` (written now), ``existing`` (was there already) or
-    ``failed`` with the error; a failed run has no folder.
+    ``failed`` with the error; a failed run has no folder. With MSM_FORCE set in the environment
+    every run is written now, and one that is there is replaced.
 
     Raises
     ------
@@ -67,12 +69,14 @@ def write_run_folders(
         started_at=started_at,
     )
     folder = artifacts.runs_dir()
+    replace = bool(os.environ.get("MSM_FORCE"))
     artifacts.check_runs_dir(folder)
     errors = {row["run_id"]: row["error"] for row in models["run_windows"].to_pylist()}
     strategies = {row["strategy_id"]: row for row in models["strategies"].to_pylist()}
     tables = run_tables(models)
     outcomes = []
-    with tempfile.TemporaryDirectory(prefix=".panels-", dir=folder) as scratch:
+    prefix = artifacts.scratch_prefix("panels")
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as scratch:
         baskets = PanelFiles(
             "baskets",
             RowsByKey(models["basket_panels"], "panel_id", ["date", "rank"]),
@@ -89,7 +93,14 @@ def write_run_folders(
             run_id = run["run_id"]
             if errors[run_id] is None:
                 written = write_run_folder(
-                    run, strategies[run_id], tables, baskets, features, provenance, folder
+                    run,
+                    strategies[run_id],
+                    tables,
+                    baskets,
+                    features,
+                    provenance,
+                    folder,
+                    replace=replace,
                 )
                 status = "complete" if written else "existing"
             else:

@@ -65,6 +65,8 @@ def write_run_folder(
     features: PanelFiles,
     provenance: Provenance,
     folder: Path,
+    *,
+    replace: bool = False,
 ) -> bool:
     """Write the folder of one run.
 
@@ -78,6 +80,8 @@ def write_run_folder(
         What all runs of the invocation share.
     folder
         The runs folder.
+    replace
+        Whether a run that is there gives way.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def write_run_folder(
         Whether it was written; False when it was there already.
     """
     run_id = run["run_id"]
-    if (folder / run_id).is_dir():
+    if (folder / run_id).is_dir() and not replace:
         return False
     metrics = run_metrics(run, strategy, tables)
     statistics = [without(row, "run_id", "regime_order") for row in _ordered(tables, run_id)]
@@ -120,7 +124,7 @@ def write_run_folder(
         artifacts.BASKET: (baskets, strategy["short_leg_id"]),
         artifacts.FEATURES: (features, strategy["feature_panel_id"]),
     }
-    return artifacts.write_run(run_id, folder, files, panels)
+    return artifacts.write_run(run_id, folder, files, panels, replace=replace)
 
 
 def walk_forward(run: Row, tables: RunTables) -> dict[str, Any]:

@@ -11,9 +11,13 @@ machine, or in those of a Ray cluster (`msm_py.ray_executor`).
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import threading
+import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -25,7 +29,8 @@ from concurrent.futures import (
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context
-from typing import Any
+from multiprocessing.connection import Connection
+from typing import Any, Final
 
 from msm_py import invocation
 from msm_py.errors import Interrupted, MsmError
@@ -34,6 +39,8 @@ from msm_py.invocation import Outcome, Places
 Spec = dict[str, Any]
 
 logger = logging.getLogger(__name__)
+
+SECONDS_TO_STOP: Final = 10.0
 
 
 class WorkerLost(Exception):
@@ -89,6 +96,69 @@ class InProcess(Executor):
         return future
 
 
+class Processes(ProcessPoolExecutor):
+    """Worker processes that stop when they are told to, and when this process is gone.
+
+    They are spawned, not forked: this process may have threads of DuckDB and of the terminal's
+    display. Ctrl-C is theirs only while they compute; shutting down with ``cancel_futures`` gives
+    it to them, time to clean up, and an end.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        context = get_context("spawn")
+        # its other end is read by all workers: closed by us, or with us, it tells them to stop
+        ours, self._hold = context.Pipe(duplex=False)
+        super().__init__(jobs, context, initializer=_begin_worker, initargs=(os.getpid(), ours))
+
+    def submit(  # type: ignore[override]  # the base class is generic in the function
+        self, fn: Callable[..., Any], /, *args: Any
+    ) -> Future[Any]:
+        """Call the function in a worker."""
+        return super().submit(_in_worker, fn, *args)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let workers finish what they do, or stop and clean up (``cancel_futures``)."""
+        if cancel_futures:
+            self._hold.close()
+        super().shutdown(wait=wait or cancel_futures, cancel_futures=cancel_futures)
+
+
+# of a worker process: whose it is, and whether it is to stop
+_parent: int = 0
+_stop: Connection | None = None
+
+
+def _begin_worker(parent: int, stop: Connection) -> None:
+    global _parent, _stop
+    _parent, _stop = parent, stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_in_time, daemon=True).start()
+
+
+def _end_in_time() -> None:
+    assert _stop is not None
+    _stop.poll(None)
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    time.sleep(SECONDS_TO_STOP)
+    os._exit(1)
+
+
+def _in_worker(fn: Callable[..., Any], *args: Any) -> Any:
+    assert _stop is not None
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if _stop.poll(0):
+            raise Interrupted
+        return fn(*args)
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if os.getppid() != _parent:  # nobody to tell
+            os._exit(1)
+
+
 def batches(specs: Sequence[Spec], size: int) -> list[list[Spec]]:
     """Cut a sweep into batches, in order.
 
@@ -98,6 +168,17 @@ def batches(specs: Sequence[Spec], size: int) -> list[list[Spec]]:
     [2, 2, 1]
     """
     return [list(specs[first : first + size]) for first in range(0, len(specs), size)]
+
+
+def even_size(n_waiting: int, batch_size: int, jobs: int) -> int:
+    """Return how many experiments go into a batch: few enough that every worker gets one.
+
+    Examples
+    --------
+    >>> even_size(300, 200, 1), even_size(300, 200, 2), even_size(0, 200, 2)
+    (200, 150, 1)
+    """
+    return min(batch_size, max(1, -(-n_waiting // jobs)))
 
 
 def shard(specs: Sequence[Spec], index: int, count: int) -> list[Spec]:
@@ -125,7 +206,7 @@ def run_sweep(
     fail_fast: bool = False,
     open_executor: Callable[[int], Executor] | None = None,
     compute: Callable[[list[Spec], Places], tuple[list[Outcome], str, float]] = run_batch,
-) -> Iterator[Trial]:
+) -> Generator[Trial, None, None]:
     """Compute what is not there yet and yield what becomes of every variant, as it is known.
 
     Parameters
@@ -133,7 +214,7 @@ def run_sweep(
     specs
         Resolved experiments with their run ids.
     places
-        Where to read and write.
+        Where to read and write, and whether what is there is computed again.
     batch_size
         Experiments in one dbt invocation; 1 is the plain loop.
     jobs
@@ -149,13 +230,11 @@ def run_sweep(
     """
     waiting = []
     for spec in specs:
-        if (places.runs / spec["run_id"]).is_dir():
+        if (places.runs / spec["run_id"]).is_dir() and not places.force:
             yield _trial(spec, "existing")
         else:
             waiting.append(spec)
-    # small enough that every worker gets one
-    size = min(batch_size, max(1, -(-len(waiting) // jobs)))
-    queue = deque(batches(waiting, size))
+    queue = deque(batches(waiting, even_size(len(waiting), batch_size, jobs)))
     # Runs whose worker died. Another one may have killed it, so that each is tried again when all
     # else is done, with nobody beside it: the second time it was the run.
     suspects: deque[list[Spec]] = deque()
@@ -206,8 +285,7 @@ def _submit(pool: Executor, *call: Any) -> Future[Any]:
 
 
 def _local(jobs: int) -> Executor:
-    # spawned, not forked: this process may have threads of DuckDB and of the terminal's display
-    return InProcess() if jobs == 1 else ProcessPoolExecutor(jobs, get_context("spawn"))
+    return InProcess() if jobs == 1 else Processes(jobs)
 
 
 def _settle(future: Future[Any], batch: list[Spec]) -> tuple[list[Trial], list[list[Spec]]]:

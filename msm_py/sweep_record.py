@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ import pyarrow.compute as pc
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from msm_py import artifacts, looks
+from msm_py import artifacts, hidden_records, looks
 from msm_py.adjusted_p_values import benjamini_hochberg, holm
 from msm_py.deflated_sharpe import deflated_sharpe_ratio
 from msm_py.errors import MsmError
@@ -30,6 +29,17 @@ from msm_py.superior_ability import hansen_spa, romano_wolf_stepm
 from msm_py.sweep import Spec, Trial
 
 FOLDER: Final = ".sweeps"
+SHAPE: Final = {
+    "sweep_id": str,
+    "name": str,
+    "n_trials": int,
+    "members": list,
+    "trials": list,
+    "overall": dict,
+    "runs": list,
+    "edges": list,
+}
+REMEDY: Final = "running the sweep again makes it again (what is complete is not computed anew)"
 ANNUALIZATION_DAYS: Final = 365
 BLOCK_DAYS: Final = 20
 # below this many common days cross-validation and bootstrap across runs say nothing
@@ -82,7 +92,11 @@ def write_record(
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{identity}.json"
     with FileLock(f"{file}.lock"):
-        before = json.loads(file.read_bytes()) if file.exists() else {}
+        # a damaged record is made again from what is there
+        try:
+            before = hidden_records.read(file, SHAPE, REMEDY) if file.exists() else {}
+        except MsmError:
+            before = {}
         known = {trial["experiment_id"]: trial for trial in before.get("trials", [])}
         for trial in (*rejected, *trials):
             # that a run is there already is no news of how it came about
@@ -90,7 +104,7 @@ def write_record(
                 known[trial.experiment_id] = trial.as_dict()
         finished = datetime.now(UTC)
         members = sorted(spec["run_id"] for spec in specs)
-        n_looks = _n_looks(runs, name, members)
+        n_looks = max(_n_looks(looks.looked(runs), name, members), before.get("n_looks", 0))
         n_trials = len(specs) + len(rejected) + n_looks
         record = {
             "sweep_id": identity,
@@ -106,40 +120,39 @@ def write_record(
             "trials": [known[experiment_id] for experiment_id in sorted(known)],
             **statistics(runs, members, n_trials),
         }
-        _replace(file, record)
+        hidden_records.replace(file, record)
     return record
 
 
 def count_looks(runs: Path) -> None:
-    """Bring the records of sweeps up to date with the ledger of looks: each is one more trial."""
+    """Bring the records of sweeps up to date with the looks: each is one more trial, for good."""
+    looked = looks.looked(runs)
     for found in read_records(runs):
         file = runs / FOLDER / f"{found['sweep_id']}.json"
         with FileLock(f"{file}.lock"):
-            record = json.loads(file.read_bytes())
+            record = hidden_records.read(file, SHAPE, REMEDY)
             known = record.get("n_looks", 0)
-            n_looks = _n_looks(runs, record["name"], record["members"])
-            if n_looks != known:
+            n_looks = _n_looks(looked, record["name"], record["members"])
+            if n_looks > known:
                 n_trials = record["n_trials"] - known + n_looks
                 counts = {"n_trials": n_trials, "n_looks": n_looks}
-                _replace(file, record | counts | statistics(runs, record["members"], n_trials))
+                again = statistics(runs, record["members"], n_trials)
+                hidden_records.replace(file, record | counts | again)
 
 
-def _n_looks(runs: Path, name: str, members: Sequence[str]) -> int:
-    """Return how often the families of a sweep have looked at a hold-out so far."""
+def _n_looks(looked: Mapping[str, str], name: str, members: Sequence[str]) -> int:
+    """Return how many of the runs that looked, with their families, are of those of a sweep."""
     families = {looks.family_of(name), *map(looks.family_of_run, members)}
-    return len(looks.read(runs).of_families(families))
-
-
-def _replace(file: Path, record: Mapping[str, Any]) -> None:
-    fresh = file.with_suffix(".new")
-    artifacts.write_json(record, fresh)
-    os.replace(fresh, file)
+    return sum(family in families for family in looked.values())
 
 
 def read_records(runs: Path) -> list[dict[str, Any]]:
-    """Return the records of all sweeps in a runs folder, by id."""
-    files = sorted((runs / FOLDER).glob("*.json")) if (runs / FOLDER).is_dir() else []
-    return [json.loads(file.read_bytes()) for file in files]
+    """Return the records of all sweeps in a runs folder, by id, without damaged ones."""
+    return _read_all(runs)[0]
+
+
+def _read_all(runs: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    return hidden_records.read_all(hidden_records.files(runs / FOLDER), SHAPE, REMEDY)
 
 
 def find_record(runs: Path, sweep_id: str) -> dict[str, Any]:
@@ -148,20 +161,40 @@ def find_record(runs: Path, sweep_id: str) -> dict[str, Any]:
     Raises
     ------
     MsmError
-        When none or several are.
+        When none or several are, or its file is damaged.
     """
-    records = {record["sweep_id"]: record for record in read_records(runs)}
-    found = [name for name in records if name == sweep_id] or [
-        name for name in records if name.startswith(sweep_id)
+    files = {file.stem: file for file in hidden_records.files(runs / FOLDER)}
+    found = [name for name in files if name == sweep_id] or [
+        name for name in files if name.startswith(sweep_id)
     ]
     if len(found) != 1:
         raise MsmError(
             "several sweeps begin with this id" if found else "there is no such sweep",
             where=str(runs),
             received=sweep_id or "no id",
-            remedy="give one of: " + (", ".join(records) or "none yet, run `msm sweep` first"),
+            remedy="give one of: " + (", ".join(files) or "none yet, run `msm sweep` first"),
         )
-    return records[found[0]]
+    return hidden_records.read(files[found[0]], SHAPE, REMEDY)
+
+
+def alarms(runs: Path) -> list[str]:
+    """Say what is wrong with the records of sweeps: damage, and looks that went missing."""
+    records, told = _read_all(runs)
+    looked = looks.looked(runs) if records else {}
+    for record in records:
+        counted = record.get("n_looks", 0)
+        n_looks = _n_looks(looked, record["name"], record["members"])
+        if n_looks < counted:
+            told.append(
+                f"The sweep {record['sweep_id']} counted {_times(counted)} at the hold-out, but "
+                f"ledger and run folders know of {n_looks or 'none'}: entries were taken away. It "
+                f"still counts {counted}."
+            )
+    return told
+
+
+def _times(n_looks: int) -> str:
+    return f"{n_looks} look{'' if n_looks == 1 else 's'}"
 
 
 def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, Any]:
@@ -180,21 +213,22 @@ def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, A
     -------
     ``overall`` (one row for the sweep), ``runs`` (one row per complete run: deflated Sharpe ratio,
     whether StepM finds it better than doing nothing, p of its difference to the leader) and
-    ``edges`` (one row per tested edge, with adjusted p-values). What needs common test days uses
-    the days that all runs share.
+    ``edges`` (one row per tested edge, with adjusted p-values). All that compares runs is computed
+    on the test days that all of them share, so ``common_sharpe`` (annual) on these as well; it and
+    the deflated Sharpe ratio are None with less than two such days. ``net_sharpe`` is the run's on
+    its own test days.
     """
     present = [run_id for run_id in sorted(members) if (runs / run_id).is_dir()]
     entries = {run_id: _json(runs / run_id / artifacts.CATALOG_ENTRY) for run_id in present}
     edges = _adjusted_edges(runs, present)
     days, returns = _common_returns(runs, present)
-    sharpe = np.array([_number(entries[run_id]["net_sharpe"]) for run_id in present])
-    daily = sharpe / np.sqrt(ANNUALIZATION_DAYS)
+    daily, skewness, kurtosis = _moments(returns)
     known = daily[np.isfinite(daily)]
     deflated = deflated_sharpe_ratio(
         daily,
-        np.array([_number(entries[run_id]["n_test_days"]) for run_id in present]),
-        np.array([_number(entries[run_id]["net_skewness"]) for run_id in present]),
-        np.array([_number(entries[run_id]["net_kurtosis"]) for run_id in present]),
+        days,
+        skewness,
+        kurtosis,
         float(np.var(known, ddof=1)) if len(known) > 1 else np.nan,
         n_trials,
     )
@@ -226,7 +260,8 @@ def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, A
     rows = [
         {
             "run_id": run_id,
-            "net_sharpe": _missing(sharpe[i]),
+            "net_sharpe": entries[run_id]["net_sharpe"],
+            "common_sharpe": _missing(daily[i] * np.sqrt(ANNUALIZATION_DAYS)),
             "deflated_sharpe": _missing(deflated[i]),
             "is_superior": None if np.isnan(superior[i]) else bool(superior[i]),
             "p_leader": _missing(p_leader[i]),
@@ -265,6 +300,34 @@ def _common_returns(runs: Path, present: Sequence[str]) -> tuple[int, NDArray[np
             common = np.intersect1d(common, days)
     taken = [values[np.isin(days, common)] for days, values in series]
     return len(common), np.ascontiguousarray(np.stack(taken))
+
+
+def _moments(
+    returns: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return Sharpe ratio per day, skewness and raw kurtosis of runs, as in their own metrics.
+
+    Parameters
+    ----------
+    returns
+        Daily net returns, shape (runs, days).
+
+    Returns
+    -------
+    Three vectors (runs,); NaN with less than two days and for a run whose return never changes. The
+    Sharpe ratio divides by the deviation with n - 1, the shapes by that with n.
+    """
+    n_runs, n_days = returns.shape
+    if n_days < 2:
+        missing = np.full(n_runs, np.nan)
+        return missing, missing, missing
+    mean = returns.mean(axis=1, keepdims=True)
+    # equal returns have no deviation, whatever is left of their mean's rounding
+    varies = np.where(np.ptp(returns, axis=1) > 0, 1.0, np.nan)
+    deviation = varies * returns.std(axis=1)
+    sharpe = mean[:, 0] / (deviation * np.sqrt(n_days / (n_days - 1)))
+    z = (returns - mean) / deviation[:, None]
+    return sharpe, (z**3).mean(axis=1), (z**4).mean(axis=1)
 
 
 def _p_against_leader(
@@ -319,10 +382,6 @@ def _adjusted_edges(runs: Path, present: Sequence[str]) -> list[dict[str, Any]]:
 def _json(file: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(file.read_bytes())
     return content
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else float(value)
 
 
 def _missing(value: float | None) -> float | None:

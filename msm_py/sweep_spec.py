@@ -144,8 +144,8 @@ def collect(
     Returns
     -------
     Expansion
-        Among several files, a plain experiment that is not valid is ``rejected``, titled by its
-        path; a single file raises, because there is nothing else to run.
+        Among several files, a plain experiment that is not valid, or a file that is no YAML, is
+        ``rejected``, titled by its path; a single one raises, because there is nothing else to run.
 
     Raises
     ------
@@ -156,11 +156,12 @@ def collect(
         raise MsmError("there are no experiment files", remedy="name files, or check the pattern")
     parts: list[tuple[str, Expansion]] = []
     for path in paths:
-        raw = read_yaml_map(Path(path))
+        raw: dict[str, Any] = {}
         try:
+            raw = read_yaml_map(Path(path))
             part = _expand(raw, f"{path}: ", start, end)
         except MsmError as error:
-            if "sweep" in raw or len(paths) == 1:
+            if "sweep" in raw or len(paths) == 1 or not Path(path).is_file():
                 raise
             part = Expansion("", (), (Rejected(str(path), _one_line(error, f"{path}: ")),), 0)
         parts.append((str(path), part))

@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -24,400 +24,15 @@ import duckdb
 import pyarrow as pa
 from filelock import FileLock
 
-from msm_py import artifacts, looks, robustness_record
+from msm_py import artifacts, looks, robustness_record, sweep_record
 from msm_py.errors import MsmError
-from msm_py.sweep_record import read_records
+from msm_py.warehouse_tables import ALL_TABLES, DERIVED_TABLES, RUN_TABLES, VIEWS
+
+Row = Mapping[str, Any]
+Rows = Iterable[tuple[str, Row]]
 
 # A file in DuckDB 2.0's own format cannot be opened by any 1.x client; this one can, by all.
 STORAGE_VERSION: Final = "v1.0.0"
-
-PERFORMANCE: Final = {
-    f"{basis}_{name}": kind
-    for basis in ("net", "gross")
-    for name, kind in {
-        "total_return": "double",
-        "cagr": "double",
-        "volatility": "double",
-        "sharpe": "double",
-        "sortino": "double",
-        "max_drawdown": "double",
-        "max_drawdown_days": "integer",
-        "calmar": "double",
-        "hit_rate": "double",
-        "skewness": "double",
-        "kurtosis": "double",
-        "probabilistic_sharpe": "double",
-    }.items()
-}
-
-# every column that a reader finds; models/catalog/catalog.yml describes those of the catalog
-TABLES: Final[Mapping[str, Mapping[str, str]]] = {
-    "catalog": {
-        "run_id": "varchar",
-        "title": "varchar",
-        "experiment_id": "varchar",
-        "category_path": "varchar",
-        "created_at": "timestamp",
-        "status": "varchar",
-        "error": "varchar",
-        "features": "varchar",
-        "n_features": "integer",
-        "zscore_window_days": "integer",
-        "n_regimes": "integer",
-        "thresholds": "varchar",
-        "low_band": "double",
-        "high_band": "double",
-        "min_duration_days": "integer",
-        "ema_span_days": "integer",
-        "long_leg": "varchar",
-        "short_n": "integer",
-        "short_weighting": "varchar",
-        "min_mcap_usd": "double",
-        "min_volume_usd": "double",
-        "rebalance": "varchar",
-        "execution_lag_days": "integer",
-        "taker_fee_bps": "double",
-        "slippage_bps": "double",
-        "capital_usd": "double",
-        "walk_forward": "boolean",
-        "evaluation_sample": "varchar",
-        "search_objective": "varchar",
-        "n_candidates": "integer",
-        "is_placebo": "boolean",
-        "holdout_start": "date",
-        "is_look": "boolean",
-        "first_date": "date",
-        "last_date": "date",
-        "n_days": "integer",
-        "n_test_days": "integer",
-        **PERFORMANCE,
-        "n_invested_days": "integer",
-        "avg_gross_exposure": "double",
-        "avg_turnover": "double",
-        "cost_drag": "double",
-        "funding_drag": "double",
-        "ungated_net_cagr": "double",
-        "ungated_net_sharpe": "double",
-        "btc_cagr": "double",
-        "btc_sharpe": "double",
-        "total_switches": "integer",
-        "switches_per_year": "double",
-        "avg_regime_duration_days": "double",
-        "regime_distribution": "varchar",
-        "feature_coverage": "double",
-        "min_feature_coverage": "double",
-        "n_uncovered_days": "integer",
-        "n_fallback_days": "integer",
-        "alts_oi_coverage": "double",
-        "majors_oi_coverage": "double",
-        "funding_coverage": "double",
-        "impact_coverage": "double",
-        "n_forced_exits": "integer",
-        "n_warnings": "integer",
-        "bootstrap_method": "varchar",
-        "n_boot": "integer",
-        "block_size": "varchar",
-        "seed": "bigint",
-        "lake_name": "varchar",
-        "lake_fingerprint": "varchar",
-        "code_fingerprint": "varchar",
-        "git_commit": "varchar",
-        "git_dirty": "boolean",
-        "duration_seconds": "double",
-    },
-    "run_params": {
-        "run_id": "varchar",
-        "param": "varchar",
-        "value": "varchar",
-        "value_number": "double",
-    },
-    "regime_statistics": {
-        "run_id": "varchar",
-        "horizon_days": "integer",
-        "regime": "varchar",
-        "n": "integer",
-        "n_spells": "integer",
-        "mean": "double",
-        "median": "double",
-        "std": "double",
-        "hit_rate": "double",
-        "t_stat": "double",
-        "p_value": "double",
-    },
-    "edges": {
-        "run_id": "varchar",
-        "horizon_days": "integer",
-        "edge": "varchar",
-        "estimate": "double",
-        "trade_edge": "double",
-        "se": "double",
-        "ci_low": "double",
-        "ci_high": "double",
-        "p_value": "double",
-        "p_shift": "double",
-        "p_nw": "double",
-        "p_max_t": "double",
-        "n_spells": "integer",
-        "evidence": "varchar",
-        "n_boot": "integer",
-        "block_days": "integer",
-        "n_redrawn": "integer",
-    },
-    "regime_metrics": {
-        "run_id": "varchar",
-        "regime": "varchar",
-        "position_scale": "double",
-        "n_days": "integer",
-        "total_gross": "double",
-        "total_net": "double",
-        "mean_net_annualised": "double",
-        "volatility_net": "double",
-        "hit_rate_net": "double",
-    },
-    "stability": {
-        "run_id": "varchar",
-        "n_days": "integer",
-        "n_spells": "integer",
-        "total_switches": "integer",
-        "switches_per_year": "double",
-        "avg_regime_duration_days": "double",
-    },
-    "regime_distribution": {
-        "run_id": "varchar",
-        "regime": "varchar",
-        "n_days": "integer",
-        "n_spells": "integer",
-        "pct": "double",
-    },
-    "regime_transitions": {
-        "run_id": "varchar",
-        "from_regime": "varchar",
-        "to_regime": "varchar",
-        "n_days": "integer",
-        "pct": "double",
-    },
-    "chosen_parameters": {
-        "run_id": "varchar",
-        "window_number": "integer",
-        "first_date": "date",
-        "last_date": "date",
-        "scored_from": "date",
-        "scored_until": "date",
-        "candidate": "integer",
-        "objective_value": "double",
-        "is_test_window": "boolean",
-        "test_net_sharpe": "double",
-        "parameter": "varchar",
-        "value": "double",
-    },
-    "run_warnings": {"run_id": "varchar", "warning": "varchar"},
-    "daily": {
-        "run_id": "varchar",
-        "date": "date",
-        "score": "double",
-        "feature_coverage": "double",
-        "regime": "varchar",
-        "regime_age_days": "integer",
-        "r_alts": "double",
-        "r_majors": "double",
-        "r_btc": "double",
-        "y": "double",
-        "position_scale": "double",
-        "gross_exposure": "double",
-        "r_gross": "double",
-        "turnover": "double",
-        "cost": "double",
-        "funding": "double",
-        "r_net": "double",
-        "equity_gross": "double",
-        "equity_net": "double",
-        "drawdown_net": "double",
-        "is_test_day": "boolean",
-    },
-    "run_panels": {"run_id": "varchar", "basket_panel": "varchar", "feature_panel": "varchar"},
-    "baskets": {
-        "basket_panel": "varchar",
-        "date": "date",
-        "asset_id": "varchar",
-        "rank": "integer",
-        "marketcap_usd": "double",
-        "weight": "double",
-    },
-    "features": {
-        "feature_panel": "varchar",
-        "date": "date",
-        "feature_id": "varchar",
-        "raw_value": "double",
-        "z_score": "double",
-    },
-}
-
-# these are small, and made again from the sweeps' records whenever one of them changed
-SWEEP_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
-    "sweeps": {
-        "sweep_id": "varchar",
-        "name": "varchar",
-        "started_at": "timestamp",
-        "finished_at": "timestamp",
-        "seconds": "double",
-        "n_trials": "integer",
-        "n_looks": "integer",
-        "n_duplicates": "integer",
-        "n_failed": "integer",
-        "n_rejected": "integer",
-        "n_runs": "integer",
-        "n_common_days": "integer",
-        "pbo": "double",
-        "degradation_slope": "double",
-        "probability_of_loss": "double",
-        "spa_p_lower": "double",
-        "spa_p_consistent": "double",
-        "spa_p_upper": "double",
-        "record_hash": "varchar",
-    },
-    "sweep_trials": {
-        "sweep_id": "varchar",
-        "experiment_id": "varchar",
-        "run_id": "varchar",
-        "title": "varchar",
-        "status": "varchar",
-        "error": "varchar",
-        "started_at": "timestamp",
-        "seconds": "double",
-    },
-    "sweep_statistics": {
-        "sweep_id": "varchar",
-        "run_id": "varchar",
-        "net_sharpe": "double",
-        "deflated_sharpe": "double",
-        "is_superior": "boolean",
-        "p_leader": "double",
-        "is_tied_with_leader": "boolean",
-    },
-    "sweep_edges": {
-        "sweep_id": "varchar",
-        "run_id": "varchar",
-        "horizon_days": "integer",
-        "edge": "varchar",
-        "trade_edge": "double",
-        "p_value": "double",
-        "p_benjamini_hochberg": "double",
-        "p_holm": "double",
-    },
-}
-
-# as those of sweeps, made again from their records
-ROBUSTNESS_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
-    "robustness": {
-        "run_id": "varchar",
-        "check_name": "varchar",
-        "setting": "varchar",
-        "status": "varchar",
-        "note": "varchar",
-        "neighbour_run_id": "varchar",
-        "n_test_days": "integer",
-        "net_sharpe": "double",
-        "net_sharpe_change": "double",
-        "net_cagr": "double",
-        "avg_turnover": "double",
-        "spread_horizon_days": "integer",
-        "spread_trade_edge": "double",
-        "spread_p_value": "double",
-        "spread_p_shift": "double",
-        "spread_evidence": "varchar",
-        "sign_flips": "boolean",
-        "edge_sign_flips": "boolean",
-    },
-    "robustness_summary": {
-        "run_id": "varchar",
-        "title": "varchar",
-        "verdict": "varchar",
-        "net_sharpe": "double",
-        "n_neighbours": "integer",
-        "n_skipped": "integer",
-        "n_failed": "integer",
-        "n_flips": "integer",
-        "n_edge_flips": "integer",
-        "worst_check": "varchar",
-        "worst_setting": "varchar",
-        "worst_net_sharpe": "double",
-        "n_placebos": "integer",
-        "placebo_percentile": "double",
-        "placebo_p": "double",
-        "record_hash": "varchar",
-    },
-}
-
-# the ledger of looks, a row per entry
-LOOK_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
-    "looks": {
-        "looked_at": "timestamp",
-        "family": "varchar",
-        "experiment_id": "varchar",
-        "run_id": "varchar",
-        "holdout_start": "date",
-        "reason": "varchar",
-        "record_hash": "varchar",
-    },
-}
-
-ALL_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
-    **TABLES,
-    **SWEEP_TABLES,
-    **ROBUSTNESS_TABLES,
-    **LOOK_TABLES,
-}
-
-VIEWS: Final[Mapping[str, str]] = {
-    # By deflated Sharpe ratio; a run of several sweeps counts with the one that asks most of it.
-    # Runs of no sweep come after those of sweeps: nobody knows of how many tries they are the best.
-    "v_leaderboard": """
-        select
-            row_number() over (
-                order by
-                    family.deflated_sharpe desc nulls last,
-                    catalog.net_probabilistic_sharpe desc nulls last,
-                    catalog.net_sharpe desc nulls last,
-                    catalog.run_id
-            ) as place,
-            catalog.run_id, catalog.title, catalog.lake_name,
-            family.deflated_sharpe, family.sweep_id,
-            family.is_tied_with_leader, family.is_superior,
-            catalog.net_sharpe, catalog.net_probabilistic_sharpe,
-            catalog.net_cagr, catalog.net_max_drawdown, catalog.net_calmar,
-            catalog.ungated_net_sharpe, catalog.btc_sharpe, catalog.switches_per_year,
-            spread.horizon_days as spread_horizon_days,
-            spread.trade_edge as spread_trade_edge, spread.p_value as spread_p_value,
-            spread.p_shift as spread_p_shift, spread.evidence as spread_evidence,
-            catalog.n_test_days, catalog.n_warnings, catalog.first_date, catalog.last_date,
-            catalog.holdout_start, catalog.is_look,
-            catalog.created_at
-        from catalog
-        left join (
-            select * from edges
-            where edge = 'spread'
-            qualify row_number() over (
-                partition by run_id order by abs(horizon_days - 5), horizon_days
-            ) = 1
-        ) as spread on catalog.run_id = spread.run_id
-        left join (
-            select * from sweep_statistics
-            qualify row_number() over (
-                partition by run_id order by deflated_sharpe nulls last, sweep_id
-            ) = 1
-        ) as family on catalog.run_id = family.run_id
-        where catalog.is_placebo is not true
-    """,
-    "v_latest_state": """
-        select
-            daily.run_id, catalog.title, daily.date, daily.regime, daily.regime_age_days,
-            daily.score, daily.feature_coverage
-        from daily
-        inner join catalog
-            on daily.run_id = catalog.run_id and daily.date = catalog.last_date
-        where catalog.is_placebo is not true
-    """,
-}
 
 
 def warehouse_path() -> Path:
@@ -456,7 +71,8 @@ def check_warehouse(path: Path) -> None:
 def publish(runs: Path, path: Path, *, anew: bool = False) -> dict[str, int]:
     """Bring the warehouse up to date with a runs folder.
 
-    What is new is added, what is gone from the folder is dropped, the rest is taken over as it is.
+    What is new or was replaced is added, what is gone from the folder is dropped, the rest is taken
+    over as it is. A damaged record of a sweep or a robustness panel is left out; `alarms` names it.
 
     Parameters
     ----------
@@ -495,15 +111,10 @@ def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
         tempfile.TemporaryDirectory(prefix=".publish-", dir=path.parent) as scratch,
     ):
         artifacts.remove_leftovers(runs)
-        present = artifacts.existing_runs(runs)
-        found = (
-            *read_records(runs),
-            *robustness_record.read_records(runs),
-            *map(asdict, looks.read(runs).looks),
-        )
-        records = {_hash(record): record for record in found}
+        present = {run_id: _written(runs / run_id) for run_id in artifacts.existing_runs(runs)}
+        records = {_hash(record): rows for read in DERIVED.values() for record, rows in read(runs)}
         published = None if anew else _published(path)
-        if published != (set(present), set(records)):
+        if published != (present, set(records)):
             fresh = Path(scratch) / path.name
             if published is not None:
                 shutil.copyfile(path, fresh)
@@ -518,13 +129,23 @@ def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
             }
 
 
-def _hash(record: Mapping[str, Any]) -> str:
+def _written(folder: Path) -> int:
+    """Return when a run folder was written, in ns; 0 for a broken one, which then is told."""
+    try:
+        return (folder / artifacts.MANIFEST).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _hash(record: Row) -> str:
     text = json.dumps(record, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _published(path: Path) -> tuple[set[str], set[str]] | None:
-    """Return the runs and the records that a warehouse holds; None when it must be made anew.
+def _published(path: Path) -> tuple[dict[str, int], set[str]] | None:
+    """Return the runs, with when they were written, and the hashes of the records in a warehouse.
+
+    None when it must be made anew.
 
     The warehouse is derived data: one that cannot be read is made again from the run folders.
     """
@@ -540,10 +161,10 @@ def _published(path: Path) -> tuple[set[str], set[str]] | None:
             if set(found) != wanted:
                 return None
             return (
-                {row[0] for row in con.execute("select run_id from catalog").fetchall()},
+                _known(con),
                 {
                     row[0]
-                    for table in ("sweeps", "robustness_summary", "looks")
+                    for table in DERIVED
                     for row in con.execute(f"select record_hash from {table}").fetchall()
                 },
             )
@@ -551,25 +172,21 @@ def _published(path: Path) -> tuple[set[str], set[str]] | None:
         return None
 
 
+def _known(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    return dict(con.execute("select run_id, manifest_mtime_ns from run_panels").fetchall())
+
+
 def _update(
-    file: Path, runs: Path, present: list[str], records: Mapping[str, Mapping[str, Any]]
+    file: Path, runs: Path, present: Mapping[str, int], records: Mapping[str, Rows]
 ) -> None:
     with duckdb.connect(file, config={"storage_compatibility_version": STORAGE_VERSION}) as con:
         for table, columns in ALL_TABLES.items():
             declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
             con.execute(f"create table if not exists {table} ({declared})")
-        known = {row[0] for row in con.execute("select run_id from catalog").fetchall()}
-        _drop(con, known - set(present))
-        _add(con, runs, [run_id for run_id in present if run_id not in known])
-        of_sweeps = {key: record for key, record in records.items() if "sweep_id" in record}
-        of_looks = {key: record for key, record in records.items() if "looked_at" in record}
-        others = records.keys() - of_sweeps.keys() - of_looks.keys()
-        _set_sweeps(con, of_sweeps)
-        _set_robustness(con, {key: records[key] for key in others})
-        con.execute("delete from looks")
-        if of_looks:
-            rows = [{**record, "record_hash": key} for key, record in of_looks.items()]
-            _insert(con, "looks", pa.Table.from_pylist(_complete(rows, "looks")))
+        known = _known(con)
+        _drop(con, {run_id for run_id, at in known.items() if present.get(run_id) != at})
+        _add(con, runs, [run_id for run_id, at in present.items() if known.get(run_id) != at])
+        _set_derived(con, records)
         for view, query in VIEWS.items():
             con.execute(f"create or replace view {view} as {query}")
         for table in ALL_TABLES:
@@ -581,7 +198,7 @@ def _update(
 def _drop(con: duckdb.DuckDBPyConnection, gone: set[str]) -> None:
     if not gone:
         return
-    for table, columns in TABLES.items():
+    for table, columns in RUN_TABLES.items():
         if "run_id" in columns:
             con.execute(f"delete from {table} where list_contains(?, run_id)", [sorted(gone)])
     for table, panel in (("baskets", "basket_panel"), ("features", "feature_panel")):
@@ -625,7 +242,7 @@ _BROKEN: Final = (
 
 
 def _insert_runs(con: duckdb.DuckDBPyConnection, runs: Path, new: list[str]) -> None:
-    rows: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    rows: dict[str, list[Row]] = defaultdict(list)
     frames: dict[str, list[pa.Table]] = defaultdict(list)
     known_panels = {
         panel: {
@@ -635,8 +252,9 @@ def _insert_runs(con: duckdb.DuckDBPyConnection, runs: Path, new: list[str]) -> 
     }
     for run_id in new:
         folder = runs / run_id
+        written = _written(folder)
         for table, row in run_rows(folder):
-            rows[table].append({"run_id": run_id, **row})
+            rows[table].append({"run_id": run_id, "manifest_mtime_ns": written, **row})
         frames["daily"].append(_daily(folder, run_id))
         panels = rows["run_panels"][-1]
         for panel, table, name in (
@@ -652,48 +270,80 @@ def _insert_runs(con: duckdb.DuckDBPyConnection, runs: Path, new: list[str]) -> 
         _insert(con, table, pa.concat_tables(parts))
 
 
-def _set_sweeps(con: duckdb.DuckDBPyConnection, records: Mapping[str, Mapping[str, Any]]) -> None:
-    rows: dict[str, list[Mapping[str, Any]]] = {table: [] for table in SWEEP_TABLES}
-    for record_hash, record in records.items():
-        sweep_id = record["sweep_id"]
-        statuses = [trial["status"] for trial in record["trials"]]
-        rows["sweeps"].append(
-            {
-                **record,
-                **record["overall"],
-                "n_failed": statuses.count("failed"),
-                "n_rejected": statuses.count("rejected"),
-                "record_hash": record_hash,
-            }
-        )
-        for table, part in (
-            ("sweep_trials", "trials"),
-            ("sweep_statistics", "runs"),
-            ("sweep_edges", "edges"),
-        ):
-            rows[table].extend({"sweep_id": sweep_id, **row} for row in record[part])
-    _set(con, rows)
-
-
-def _set_robustness(
-    con: duckdb.DuckDBPyConnection, records: Mapping[str, Mapping[str, Any]]
-) -> None:
-    rows: dict[str, list[Mapping[str, Any]]] = {table: [] for table in ROBUSTNESS_TABLES}
-    for record_hash, record in sorted(records.items(), key=lambda item: str(item[1]["run_id"])):
-        named = {"run_id": record["run_id"], "title": record["title"]}
-        rows["robustness"].extend({**named, **row} for row in record["rows"])
-        rows["robustness_summary"].append(
-            {**named, **record["summary"], "record_hash": record_hash}
-        )
-    _set(con, rows)
-
-
-def _set(con: duckdb.DuckDBPyConnection, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Put these rows, and no others, into tables."""
-    for table, found in rows.items():
+def _set_derived(con: duckdb.DuckDBPyConnection, records: Mapping[str, Rows]) -> None:
+    """Put the rows of these records, and no others, into the tables made of records."""
+    found: dict[str, list[Row]] = {table: [] for table in DERIVED_TABLES}
+    for record_hash, rows in records.items():
+        for table, row in rows:
+            found[table].append({**row, "record_hash": record_hash})
+    for table, of_table in found.items():
         con.execute(f"delete from {table}")
-        if found:
-            _insert(con, table, pa.Table.from_pylist(_complete(found, table)))
+        if of_table:
+            _insert(con, table, pa.Table.from_pylist(_complete(of_table, table)))
+
+
+def _sweeps(runs: Path) -> Iterator[tuple[Row, Rows]]:
+    for record in sweep_record.read_records(runs):
+        yield record, _sweep_rows(record)
+
+
+def _sweep_rows(record: Row) -> Iterator[tuple[str, Row]]:
+    statuses = [trial["status"] for trial in record["trials"]]
+    counts = {"n_failed": statuses.count("failed"), "n_rejected": statuses.count("rejected")}
+    yield "sweeps", {**record, **record["overall"], **counts}
+    for table, part in (
+        ("sweep_trials", "trials"),
+        ("sweep_statistics", "runs"),
+        ("sweep_edges", "edges"),
+    ):
+        for row in record[part]:
+            yield table, {"sweep_id": record["sweep_id"], **row}
+
+
+def _panels(runs: Path) -> Iterator[tuple[Row, Rows]]:
+    for record in robustness_record.read_records(runs):
+        yield record, _panel_rows(record)
+
+
+def _panel_rows(record: Row) -> Iterator[tuple[str, Row]]:
+    named = {"run_id": record["run_id"], "title": record["title"]}
+    yield "robustness_summary", {**named, **record["summary"]}
+    for row in record["rows"]:
+        yield "robustness", {**named, **row}
+
+
+def _looks(runs: Path) -> Iterator[tuple[Row, Rows]]:
+    for look in looks.read(runs).looks:
+        yield asdict(look), [("looks", asdict(look))]
+
+
+# What lies hidden in a runs folder: how its records are read, and the rows of each, by the table
+# that has one row and the hash of every record.
+DERIVED: Final[Mapping[str, Callable[[Path], Iterator[tuple[Row, Rows]]]]] = {
+    "sweeps": _sweeps,
+    "robustness_summary": _panels,
+    "looks": _looks,
+}
+
+
+def alarms(runs: Path, *, with_looks: bool = True) -> list[str]:
+    """Say what a reader of a runs folder must know before believing it, a sentence each.
+
+    Records that are damaged, and so left out of the warehouse; looks at a hold-out that were taken
+    out of the ledger.
+
+    Parameters
+    ----------
+    runs
+        The runs folder.
+    with_looks
+        Whether to tell of the ledger as well; a run's report does so itself.
+    """
+    return [
+        *(looks.alarms(runs) if with_looks else []),
+        *sweep_record.alarms(runs),
+        *robustness_record.alarms(runs),
+    ]
 
 
 def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
@@ -705,7 +355,7 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
         con.unregister("incoming")
 
 
-def _complete(records: Iterable[Mapping[str, Any]], table: str) -> list[dict[str, Any]]:
+def _complete(records: Iterable[Row], table: str) -> list[dict[str, Any]]:
     return [{name: record.get(name) for name in ALL_TABLES[table]} for record in records]
 
 

@@ -7,7 +7,11 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -22,7 +26,7 @@ from lakes import tiny_lake, tiny_spec
 from pipeline import ROOT, run_experiments
 from test_oracle import spec_of
 
-from msm_py import artifacts, warehouse
+from msm_py import artifacts, hidden_records, robustness, robustness_record, sweep_record, warehouse
 from msm_py.artifacts import PanelFiles, RowsByKey
 from msm_py.code_fingerprint import NUMERIC_MODULES, SQL_FOLDERS, code_fingerprint
 from msm_py.errors import MsmError
@@ -212,6 +216,32 @@ def test_a_run_that_is_there_wins(tmp_path: Path) -> None:
     assert names(runs) == ["x-1"]
 
 
+def test_a_run_is_replaced_when_the_new_one_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    assert write_made_up_run(runs, "x-1", sharpe=1.0)
+    before = (runs / "x-1" / artifacts.CATALOG_ENTRY).read_bytes()
+    panels = panel_files(tmp_path / "scratch")
+    files = run_files(panels, 2.0)
+    real = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if target.name == "x-1" and not self.name.endswith(artifacts.ASIDE):
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            artifacts.write_run("x-1", runs, files, panels, replace=True)
+    assert (runs / "x-1" / artifacts.CATALOG_ENTRY).read_bytes() == before
+    assert names(runs) == ["x-1"]
+    assert artifacts.write_run("x-1", runs, files, panels, replace=True)
+    assert (runs / "x-1" / artifacts.CATALOG_ENTRY).read_bytes() != before
+    assert names(runs) == ["x-1"]
+
+
 def test_another_process_that_finishes_first_wins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,12 +364,6 @@ def test_find_run_says_what_there_is(given: str, parts: tuple[str, ...], three_r
         artifacts.find_run(three_runs, given)
     for part in (*parts, str(three_runs)):
         assert part in str(caught.value)
-
-
-def test_remove_run(three_runs: Path) -> None:
-    artifacts.remove_run(three_runs, "base-1a")
-    artifacts.remove_run(three_runs, "never was")
-    assert artifacts.existing_runs(three_runs) == ["base-1b", "weekly-2c"]
 
 
 # --- Code fingerprint ----------------------------------------------------------------------------
@@ -588,6 +612,16 @@ def test_publish_without_news_leaves_the_file_alone(place: Path) -> None:
     assert {entry: entry.stat().st_mtime_ns for entry in before} == before
 
 
+def test_a_run_that_was_replaced_is_published_anew(place: Path) -> None:
+    file = place / "wh" / "msm.duckdb"
+    shutil.rmtree(place / "runs" / "a-1")
+    assert write_made_up_run(place / "runs", "a-1", sharpe=7.0)
+    counts = publish(place)
+    assert_sound(place, [("a-1", 7.0), ("b-2", 2.0)])
+    assert (counts["daily"], counts["run_warnings"], counts["baskets"]) == (8, 2, 4)
+    assert published(file, "select count(distinct manifest_mtime_ns) from run_panels") == [(2,)]
+
+
 def test_publish_of_no_runs_is_an_empty_warehouse(tmp_path: Path) -> None:
     counts = warehouse.publish(tmp_path / "no runs", tmp_path / "wh" / "msm.duckdb")
     assert set(counts.values()) == {0}
@@ -615,6 +649,114 @@ def _nothing_of_ours(file: Path) -> None:
     with duckdb.connect(file) as con:
         con.execute("create table t (x integer)")
 
+
+# --- Hidden records ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recorded(place: Path) -> Path:
+    """The same runs with two sweeps and the panel of each run."""
+    runs = place / "runs"
+    sweep = {"name": "s", "n_trials": 2, "members": [], "trials": [], "runs": [], "edges": []}
+    for name in (sweep_record.FOLDER, robustness_record.FOLDER):
+        (runs / name).mkdir()
+    for sweep_id in ("s-0123456789", "s-abcdefabcd"):
+        file = runs / sweep_record.FOLDER / f"{sweep_id}.json"
+        hidden_records.replace(file, {**sweep, "sweep_id": sweep_id, "overall": {"n_runs": 0}})
+    for run_id in ("a-1", "b-2"):
+        panel = {"run_id": run_id, "title": "x", "rows": [], "summary": {"n_flips": 1}}
+        hidden_records.replace(runs / robustness_record.FOLDER / f"{run_id}.json", panel)
+    counts = publish(place)
+    assert (counts["sweeps"], counts["robustness_summary"]) == (2, 2)
+    assert warehouse.alarms(runs) == []
+    return place
+
+
+def _cut_short(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "cut short": (_cut_short, "no JSON"),
+    "empty": (lambda file: os.truncate(file, 0), "no JSON"),
+    "binary": (lambda file: file.write_bytes(b"\xff\xfe\x00"), "no JSON"),
+    "a list": (lambda file: file.write_text("[]"), "a list where a map belongs"),
+    "a key missing": (lambda file: file.write_text("{}"), "is missing"),
+    "a folder": (lambda file: [file.unlink(), file.mkdir()], "Is a directory"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_record_is_left_out_and_named(what: str, recorded: Path) -> None:
+    runs = recorded / "runs"
+    broken = (runs / ".sweeps" / "s-0123456789.json", runs / ".robustness" / "a-1.json")
+    damage, fault = DAMAGE[what]
+    for file in broken:
+        damage(file)
+    assert write_made_up_run(runs, "c-3", sharpe=3.0)
+    counts = publish(recorded)
+    assert (counts["catalog"], counts["sweeps"], counts["robustness_summary"]) == (3, 1, 1)
+    told = warehouse.alarms(runs)
+    assert len(told) == 2
+    for file, sentence in zip(broken, told, strict=True):
+        assert str(file) in sentence
+        assert fault in sentence
+    for ask in (
+        lambda: sweep_record.find_record(runs, "s-01"),
+        lambda: robustness_record.read_record(runs, "a-1"),
+    ):
+        with pytest.raises(MsmError, match="a record is damaged") as caught:
+            ask()
+        for part in (fault, "where:", "remedy:   delete it; "):
+            assert part in str(caught.value)
+    assert sweep_record.find_record(runs, "s-ab")["n_trials"] == 2
+
+
+def test_a_record_is_replaced_wholly_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "x.json"
+    hidden_records.replace(file, {"n": 1})
+    assert file.stat().st_mode & 0o777 == 0o644
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        hidden_records.replace(file, {"n": 2})
+    assert names(tmp_path) == ["x.json"]
+    assert json.loads(file.read_text()) == {"n": 1}
+
+
+def test_what_is_judged_of_a_panel_is_in_the_warehouse() -> None:
+    neighbour = {"check_name": "costs", "setting": "x2", "status": "complete", "net_sharpe": None}
+    judged = robustness.judge({"net_sharpe": 1.0}, [neighbour | {"edge_sign_flips": None}])
+    assert judged.keys() <= warehouse.ALL_TABLES["robustness_summary"].keys()
+    assert (judged["worst_setting"], judged["worst_net_sharpe"]) == (None, None)
+
+
+def test_every_table_and_column_is_described() -> None:
+    """The catalog's stand in groups, those with net_ and gross_ by the rest of their name."""
+    lines = (ROOT / "docs" / "bi.md").read_text().splitlines()
+    described = {}
+    for line in lines:
+        if line.startswith("| `"):
+            table, _, columns = line.strip("| ").split(" | ")
+            columns = re.sub(r" ?\([^)]*\)", "", columns)
+            described[table.strip("`")] = columns.split(", ")
+    for table, columns in warehouse.ALL_TABLES.items():
+        if table != "catalog":
+            assert described[table] == list(columns), table
+    assert described["catalog"][0] == f"{len(warehouse.ALL_TABLES['catalog'])} columns"
+    start = next(i for i, line in enumerate(lines) if line.startswith("| group | columns"))
+    grouped = set()
+    for line in lines[start + 2 :]:
+        if not line.startswith("| "):
+            break
+        group, columns = line.strip("| ").split(" | ")
+        kinds = ("net_", "gross_") if "gross_" in group else ("",)
+        grouped |= {kind + column for kind in kinds for column in columns.split(", ")}
+    assert grouped == set(warehouse.ALL_TABLES["catalog"])
+
+
+# --- A warehouse that cannot be built on ---------------------------------------------------------
 
 UNUSABLE: dict[str, Callable[[Path], Any]] = {
     "garbage": lambda file: file.write_bytes(b"not a database" * 1000),
@@ -721,6 +863,18 @@ def test_msm_run_says_so_when_it_cannot_publish(tmp_path: Path) -> None:
     assert "broken-1" in done.err
     assert "Traceback" not in done.err
     assert names(done.folder("new")) == ALL_FILES
+
+
+def test_leftovers_of_dead_processes_go_at_once(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    own = artifacts.scratch_prefix("x-1")
+    gone = own.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
+    elsewhere = gone.replace(socket.gethostname(), "another-machine")
+    for name in (own, gone, elsewhere, f"{gone}0{artifacts.ASIDE}"):
+        (tmp_path / f"{name}{'' if name.endswith(artifacts.ASIDE) else 'a'}").mkdir()
+    artifacts.remove_leftovers(tmp_path)
+    assert names(tmp_path) == sorted([f"{own}a", f"{elsewhere}a", "x-1"])
 
 
 def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path) -> None:

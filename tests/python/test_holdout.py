@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pipeline import Done, contents, contents_apart_from_ids, dbt, msm, run_expe
 from rich.console import Console
 from test_oracle import ODD_SPECS, every_feature_spec, spec_of
 
-from msm_py import looks
+from msm_py import looks, sweep_record
 from msm_py.errors import MsmError
 from msm_py.experiment_schema import last_day
 
@@ -255,8 +256,57 @@ def test_a_second_look_at_the_same_run_is_none(lake: Path, looked: Done) -> None
     assert again.code == 0, again.err
     text = " ".join(again.out.split())
     assert "was looked at before" in text
-    assert "(reason: last check): no new look" in text
+    assert "(reason: last check): no new look. That reason stands" in text
     assert len(ledger_of(again)) == 1
+
+
+@pytest.fixture
+def damaged(looked: Done, tmp_path: Path) -> Done:
+    """A copy of the runs whose ledger somebody took away."""
+    shutil.copytree(looked.runs, tmp_path / "runs")
+    shutil.copytree(looked.warehouse.parent, tmp_path / "warehouse")
+    for name in (looks.LEDGER, looks.HEAD):
+        (tmp_path / "runs" / name).unlink()
+    return Done(0, "", "", tmp_path / "runs", tmp_path / "warehouse" / "msm.duckdb")
+
+
+def test_a_look_stays_a_trial_when_the_ledger_is_gone(damaged: Done) -> None:
+    sweep_record.count_looks(damaged.runs)
+    record = record_of(damaged)
+    assert (record["n_trials"], record["n_looks"]) == (4, 1)
+    again = {
+        "name": "grid",
+        "specs": [{"run_id": x} for x in record["members"]],
+        "rejected": [],
+        "trials": [],
+        "sources": {},
+        "n_duplicates": 0,
+        "started_at": datetime.now(UTC),
+    }
+    (looking,) = looks.looked(damaged.runs)
+    for _ in range(2):
+        anew = sweep_record.write_record(damaged.runs, **again)
+        assert anew["n_looks"] == 1, "by the run's folder"
+        (damaged.runs / ".sweeps" / f"{anew['sweep_id']}.json").unlink()
+    kept = sweep_record.write_record(damaged.runs, **again)
+    shutil.rmtree(damaged.runs / looking)
+    assert looks.looked(damaged.runs) == {}
+    sweep_record.count_looks(damaged.runs)
+    assert sweep_record.write_record(damaged.runs, **again)["n_looks"] == kept["n_looks"]
+    assert any("counted 1 look" in sentence for sentence in sweep_record.alarms(damaged.runs))
+
+
+@pytest.mark.parametrize(
+    "words", [("sweep", "show", "grid"), ("list",), ("catalog", "rebuild"), ("show", "grid")]
+)
+def test_a_look_that_the_ledger_lacks_is_told(words: tuple[str, ...], damaged: Done) -> None:
+    (looking,) = looks.looked(damaged.runs)
+    given = (words[0], looking) if words[0] == "show" else words
+    done = msm(*given, place=damaged.runs.parent)
+    assert done.code == 0, done.err
+    text = " ".join((done.out + done.err).split())
+    assert text.count("the ledger of looks has no entry of it") == 1
+    assert f"!! {looking} looked at the hold-out" in text
 
 
 def test_a_look_without_an_entry_fails(lake: Path, looked: Done) -> None:
@@ -418,9 +468,15 @@ def test_a_moved_hold_out_and_touched_days_are_told(tmp_path: Path) -> None:
     moved["evaluation"]["look"] = False
     seen = told(tmp_path, moved, "2024-12-31")
     assert seen.holdout == "from 2025-01-01 on: hidden"
-    assert "never looked at days from this one on" in seen.notes[0]
-    assert "looked once at days from 2024-07-01 on" in seen.notes[1]
-    assert "Not untouched" in seen.notes[2]
+    # who looked from an earlier day on has seen these as well
+    assert "looked once at days from this one on, last on" in seen.notes[0]
+    assert "at days from 2024-07-01 on" in seen.notes[0]
+    assert "Not untouched" in seen.notes[1]
+    assert len(seen.notes) == 2
+    earlier = look_spec("a_0123456789", "2024-04-01")
+    earlier["evaluation"]["look"] = False
+    (note,) = told(tmp_path, earlier, "2024-03-31").notes
+    assert "looked once at days from 2024-07-01 on, which are among these" in note
     # a run whose days end before, one that was made before, and another family
     for spec, last, made in (
         (moved, "2024-06-30", "2999-01-01"),

@@ -1,11 +1,16 @@
+import io
+import json
 from itertools import combinations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from arch.bootstrap import SPA, StepM
+from rich.console import Console
 from scipy.stats import kurtosis, skew
 from statsmodels.stats.multitest import multipletests
 
+from msm_py import artifacts, sweep_cli, sweep_record
 from msm_py.adjusted_p_values import benjamini_hochberg, holm
 from msm_py.deflated_sharpe import deflated_sharpe_ratio, expected_maximum_sharpe
 from msm_py.errors import MsmError
@@ -382,3 +387,114 @@ def test_the_planted_variant_wins():
         assert spa.p_consistent < 0.02
         superior = romano_wolf_stepm(returns, block_days=20, seed=42)
         assert np.flatnonzero(superior).tolist() == [123]
+
+
+# The runs of a sweep
+
+
+def write_run(runs, name, first_day, returns, first_test_day=0):
+    """Write what statistics read of a run, its own metrics as its SQL defines them."""
+    folder = runs / name
+    folder.mkdir(parents=True)
+    test = np.arange(len(returns)) >= first_test_day
+    own = returns[test]
+    varies = np.ptp(own) > 0
+    entry = {
+        "net_sharpe": float(sharpe(own) * np.sqrt(365)) if varies else None,
+        "net_skewness": float(skew(own)) if varies else None,
+        "net_kurtosis": float(kurtosis(own, fisher=False)) if varies else None,
+        "n_test_days": int(test.sum()),
+    }
+    days = pa.array(np.arange(first_day, first_day + len(returns)), pa.int32()).cast(pa.date32())
+    table = pa.table({"date": days, "r_net": returns, "is_test_day": test})
+    artifacts.write_parquet(table, folder / artifacts.RETURNS)
+    artifacts.write_json(entry, folder / artifacts.CATALOG_ENTRY)
+    artifacts.write_json({"edges": []}, folder / artifacts.REGIME_EVALUATION)
+    return entry
+
+
+def rows_of(runs, n_trials):
+    found = sweep_record.statistics(runs, [folder.name for folder in runs.iterdir()], n_trials)
+    return found["overall"], {row["run_id"]: row for row in found["runs"]}
+
+
+def test_with_the_same_days_the_deflated_ratio_is_that_of_the_runs_own_metrics(tmp_path):
+    rng = np.random.default_rng(8)
+    returns = 0.02 * (rng.standard_t(4, (6, 400)) + rng.uniform(-0.1, 0.2, (6, 1)))
+    returns[5] = 0.0  # never traded
+    entries = [write_run(tmp_path, f"r-{i}", 20_000, returns[i], 90) for i in range(6)]
+    overall, rows = rows_of(tmp_path, 9)
+    assert overall["n_common_days"] == 310
+    traded = entries[:5]
+    daily = np.array([entry["net_sharpe"] for entry in traded]) / np.sqrt(365)
+    expected = deflated_sharpe_ratio(
+        daily,
+        310,
+        [entry["net_skewness"] for entry in traded],
+        [entry["net_kurtosis"] for entry in traded],
+        daily.var(ddof=1),
+        9,
+    )
+    for i, entry in enumerate(traded):
+        row = rows[f"r-{i}"]
+        assert row["deflated_sharpe"] == pytest.approx(expected[i], abs=1e-9)
+        assert row["common_sharpe"] == pytest.approx(entry["net_sharpe"], abs=1e-9)
+        assert row["net_sharpe"] == entry["net_sharpe"]
+    idle = rows["r-5"]
+    assert [idle[x] for x in ("net_sharpe", "common_sharpe", "deflated_sharpe")] == [None] * 3
+    leader = int(expected.argmax())
+    assert [i for i in range(5) if rows[f"r-{i}"]["p_leader"] == 1.0] == [leader]
+
+
+def test_runs_are_compared_on_the_days_that_they_share(tmp_path):
+    """One shines only before the others begin: on its own days it would lead."""
+    rng = np.random.default_rng(9)
+    returns = {f"r-{i}": 0.02 * rng.standard_normal(200) for i in range(3)}
+    returns["r-1"] += 0.003
+    early = 0.02 * rng.standard_normal(300)
+    early[:100] += 0.02
+    for name, values in returns.items():
+        write_run(tmp_path, name, 20_100, values)
+    entry = write_run(tmp_path, "early-0", 20_000, early)
+    overall, rows = rows_of(tmp_path, 4)
+    assert overall["n_common_days"] == 200
+    common = np.column_stack([early[100:], *returns.values()])
+    expected, best = best_deflated(common)
+    assert best == 2
+    for i, name in enumerate(["early-0", *returns]):
+        assert rows[name]["deflated_sharpe"] == pytest.approx(expected[i], abs=1e-12)
+    early_row = rows["early-0"]
+    assert early_row["net_sharpe"] == entry["net_sharpe"] > rows["r-1"]["net_sharpe"]
+    assert early_row["common_sharpe"] < rows["r-1"]["common_sharpe"]
+    assert rows["r-1"]["p_leader"] == 1.0
+
+
+def shown(record):
+    out = io.StringIO()
+    record = {"sweep_id": "s", "n_trials": 2, "trials": [], **record}
+    Console(file=out, width=200).print(sweep_cli.leaderboard(record))
+    return " ".join(out.getvalue().split())
+
+
+@pytest.mark.parametrize(("first", "n_common"), [(20_050, 0), (20_049, 1)])
+def test_without_common_days_there_is_no_deflated_ratio(tmp_path, first, n_common):
+    rng = np.random.default_rng(10)
+    for name, day in (("a-0", 20_000), ("b-0", first)):
+        write_run(tmp_path, name, day, rng.standard_normal(50))
+    found = sweep_record.statistics(tmp_path, ["a-0", "b-0"], 2)
+    assert found["overall"]["n_common_days"] == n_common
+    for row in found["runs"]:
+        assert row["net_sharpe"] is not None
+        assert row["common_sharpe"] is row["deflated_sharpe"] is None
+    json.dumps(found, allow_nan=False)
+    assert "No deflated Sharpe ratios: the runs share" in shown(found)
+
+
+def test_the_leaderboard_says_when_days_differ(tmp_path):
+    returns = np.random.default_rng(11).standard_normal((2, 60))
+    write_run(tmp_path, "a-0", 20_000, returns[0])
+    write_run(tmp_path, "b-0", 20_000, returns[1])
+    note = "Net Sharpe is over each run's own test days"
+    assert note not in shown(sweep_record.statistics(tmp_path, ["a-0", "b-0"], 2))
+    write_run(tmp_path, "c-0", 20_010, returns[0])
+    assert note in shown(sweep_record.statistics(tmp_path, ["a-0", "b-0", "c-0"], 3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,9 +19,10 @@ from lakes import tiny_lake
 from pipeline import ROOT, Done, environment, msm
 from test_sweep import folders, grid_file, no_overlap_file, sweep
 
+from msm_py import artifacts
 from msm_py.errors import MsmError
 from msm_py.invocation import Outcome, Places
-from msm_py.ray_executor import RayExecutor, check_node, pack, unpack
+from msm_py.ray_executor import RayExecutor, check_node, check_reachable, pack, unpack
 from msm_py.sweep import Spec, WorkerLost, run_sweep
 
 # --- Without Ray: what dies, and what travels ----------------------------------------------------
@@ -145,6 +147,56 @@ def test_without_ray_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MsmError, match=r"Ray is not installed(.|\n)*pip install"):
         RayExecutor(None, 1, lake=tmp_path)
+
+
+WORKERS = """
+import os, sys, time
+from pathlib import Path
+from msm_py.invocation import Places
+from msm_py.sweep import run_sweep
+
+def slow(specs, places):
+    (places.runs / f"pid{os.getpid()}").write_text("")
+    try:
+        time.sleep(100)
+    finally:
+        (places.runs / f"cleaned{os.getpid()}").write_text("")
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    specs = [{"run_id": x, "experiment_id": x, "title": x} for x in "ab"]
+    list(run_sweep(specs, Places(place, place, place), jobs=2, compute=slow))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_their_parent(number: signal.Signals, tmp_path: Path) -> None:
+    """Also when only the parent is told to stop, as by `kill`."""
+    script = tmp_path / "script.py"
+    script.write_text(WORKERS)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path)], stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: len(list(tmp_path.glob("pid*"))) == 2, process)
+    pids = [int(file.name.removeprefix("pid")) for file in tmp_path.glob("pid*")]
+    process.send_signal(number)
+    process.wait(timeout=20)
+    deadline = time.monotonic() + 20
+    while any(artifacts._is_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, "workers outlive their parent"
+        time.sleep(0.1)
+    assert len(list(tmp_path.glob("cleaned*"))) == 2
+
+
+def test_an_address_where_nothing_listens() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and never listens
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        for address in (place, f"ray://{place}"):
+            with pytest.raises(MsmError, match=r"no Ray cluster answers(.|\n)*remedy"):
+                check_reachable(address)
+    with pytest.raises(MsmError, match="no address of a Ray cluster"):
+        check_reachable("head")
 
 
 def test_an_address_without_ray_is_a_mistake(tmp_path: Path) -> None:

@@ -518,7 +518,7 @@ def test_figures():
 def make_warehouse(path: Path, runs: list[dict[str, Any]], edges: list[dict[str, Any]]) -> Path:
     with duckdb.connect(path) as con:
         for table, rows in (("catalog", runs), ("edges", edges)):
-            columns = warehouse.TABLES[table]
+            columns = warehouse.ALL_TABLES[table]
             declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
             con.execute(f"create table {table} ({declared})")
             for row in rows:

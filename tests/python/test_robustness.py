@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
+import os
 import shutil
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,9 +23,10 @@ from lakes import BASELINE, merged
 from pipeline import Done, msm
 from rich.console import Console
 
-from msm_py import robustness_cli, warehouse
+from msm_py import report, robustness_cli, sweep, warehouse
 from msm_py.errors import MsmError
 from msm_py.experiment import from_resolved, resolve
+from msm_py.invocation import Places
 from msm_py.robustness import Neighbour, judge, neighbours, placebo_offsets
 from msm_py.sample_lake import write_sample_lake
 from msm_py.states import rotate
@@ -32,7 +36,11 @@ FIRST, N_DAYS = date(2024, 1, 1), 500
 # what each check may change
 CHANGES = {
     "execution lag": ("backtest.execution_lag_days",),
-    "costs": ("backtest.costs.taker_fee_bps", "backtest.costs.slippage_bps"),
+    "costs": (
+        "backtest.costs.taker_fee_bps",
+        "backtest.costs.slippage_bps",
+        "backtest.impact_coefficient",
+    ),
     "basket size": ("target.short_leg.n",),
     "z-window": ("feature_params.zscore_window_days",),
     "thresholds": ("state_mapping.thresholds.", "backtest.grid_search.thresholds."),
@@ -58,6 +66,7 @@ SEARCH = {
         "thresholds": {"low": [-0.7, -0.4], "high": [0.4, 0.7]},
     }
 }
+FREE = {"taker_fee_bps": 0, "slippage_bps": 0}
 SPECS = {
     "plain": baseline(),
     "odd": baseline(
@@ -132,6 +141,22 @@ def test_values_of_the_neighbours() -> None:
     assert placebo["evaluation"]["bootstrap"]["enabled"] is False
 
 
+@pytest.mark.parametrize(("capital", "impact"), [(None, [0.5, 0.5]), (1e6, [0.0, 1.0])])
+def test_costs_are_impact_too_where_it_is_charged(
+    capital: float | None, impact: list[float]
+) -> None:
+    spec = baseline(backtest={"capital_usd": capital, "impact_coefficient": 0.5})
+    costs = only(neighbours(spec, first_date=FIRST, n_days=N_DAYS), "costs")
+    changed = [(costs[name].spec or {})["backtest"] for name in ("x0", "x2")]
+    assert [x["impact_coefficient"] for x in changed] == impact
+    assert [x["costs"]["taker_fee_bps"] for x in changed] == [
+        factor * spec["backtest"]["costs"]["taker_fee_bps"] for factor in (0, 2)
+    ]
+    free = baseline(backtest={"capital_usd": capital, "costs": FREE})
+    doubled = only(neighbours(free, first_date=FIRST, n_days=N_DAYS), "costs")["x2"]
+    assert doubled.is_itself == (capital is None)
+
+
 def test_a_search_loses_the_feature_and_has_its_cuts_scaled() -> None:
     found = neighbours(SPECS["searched"], first_date=FIRST, n_days=N_DAYS)
     left = only(found, "without feature")["momentum"].spec
@@ -149,7 +174,7 @@ def test_what_cannot_be_is_said() -> None:
     one = baseline(
         features=[{"id": "momentum", "weight": 1}, {"id": "oi_risk", "weight": 0}],
         target={"short_leg": {"n": 5}},
-        backtest={"costs": {"taker_fee_bps": 0, "slippage_bps": 0}},
+        backtest={"costs": FREE},
     )
     found = neighbours(one, first_date=FIRST, n_days=252 + 20 + 20)
     skipped = {(x.check, x.setting): x.note for x in found if x.spec is None and not x.is_itself}
@@ -211,7 +236,7 @@ def row(check: str, sharpe: float | None, **changes: Any) -> dict[str, Any]:
         "status": "complete",
         "note": None,
         "net_sharpe": sharpe,
-        "sign_flips": (sharpe or 0.0) <= 0,
+        "sign_flips": None if sharpe is None else sharpe <= 0,
         "edge_sign_flips": False,
         **changes,
     }
@@ -228,7 +253,8 @@ WEAK = [row("placebo", 0.1 * k - 5) for k in range(50)]  # -5 to -0.1
         (1.0, [*GOOD, *WEAK, row("placebo", 1.0)], "robust", 2 / 52),
         (1.0, [*GOOD, *WEAK, *[row("placebo", 1.1)] * 2], "not robust", 3 / 53),
         (1.0, [*GOOD, *WEAK, row("costs", -0.1)], "not robust", 1 / 51),
-        (1.0, [*GOOD, *WEAK, row("costs", None)], "not robust", 1 / 51),
+        (1.0, [*GOOD, *WEAK, row("costs", None)], "incomplete", 1 / 51),
+        (1.0, [*GOOD, *WEAK, row("costs", None), row("z", -0.1)], "not robust", 1 / 51),
         (1.0, [*GOOD, *WEAK, row("z", 1.0, edge_sign_flips=True)], "not robust", 1 / 51),
         (1.0, [*GOOD, *WEAK, row("z", None, status="failed")], "incomplete", 1 / 51),
         (1.0, [*GOOD, *WEAK, row("z", None, status="skipped")], "robust", 1 / 51),
@@ -246,6 +272,18 @@ def test_verdicts(
     found = judge({"net_sharpe": own}, rows)
     assert found["verdict"] == verdict
     assert found["placebo_p"] == (None if p is None else pytest.approx(p))
+
+
+EMPTY = row("without feature", None, setting="momentum")
+
+
+def test_a_neighbour_that_holds_nothing_has_no_sign_and_is_not_the_worst() -> None:
+    found = judge({"net_sharpe": 1.0}, [*GOOD, EMPTY, *WEAK])
+    assert (found["n_neighbours"], found["n_flips"], found["n_empty"]) == (3, 0, 1)
+    assert (found["worst_check"], found["worst_net_sharpe"]) == ("costs", 0.5)
+    alone = judge({"net_sharpe": 1.0}, [EMPTY, *WEAK])
+    worst = [alone[name] for name in ("worst_check", "worst_setting", "worst_net_sharpe")]
+    assert worst == [None, None, None]
 
 
 def said(own: float | None, rows: list[dict[str, Any]]) -> str:
@@ -277,13 +315,59 @@ def test_the_panel_says_what_it_found() -> None:
     assert "The spread cannot be compared" in unseen
     flipped = said(1.0, [*GOOD, *WEAK, row("costs", -0.1, setting="x2")])
     assert "Not robust. Net Sharpe turns negative with 1 of 3 neighbours (costs x2)." in flipped
+    empty = said(1.0, [*GOOD, EMPTY, *WEAK])
+    assert (
+        "Incomplete: nothing speaks against the run, but not all is known. Net Sharpe stays "
+        "positive with all 2 neighbours that hold anything. The worst is 0.50 (costs s). It holds "
+        "nothing with 1 of 3 neighbours (without feature momentum)."
+    ) in empty
+    assert "momentum — — — +1.00 — empty" in empty
+    alone = said(1.0, [EMPTY, *WEAK])
+    assert "It holds nothing with 1 of 1 neighbours" in alone
+    assert "The worst" not in alone
+    assert "turns" not in alone
     loss = said(-0.38, [row("costs", 0.1, setting="x0", sign_flips=True), *WEAK])
     assert "There is nothing to be robust about: the net Sharpe ratio is -0.38." in loss
     assert "Net Sharpe turns positive with 1 of 1 neighbours (costs x0)." in loss
     assert "the run has no net Sharpe ratio" in said(None, [*GOOD, *WEAK])
     assert "too few for a p of 5%" in said(1.0, GOOD)
     failed = said(1.0, [*GOOD, row("costs", None, status="failed", note="no disk\nmore")])
-    assert "FAILED: no disk" in failed
+    assert "costs s, FAILED: no disk" in failed
+    short = row("start", None, status="skipped", note="271 days would be left, 272 are needed")
+    skipped = said(1.0, [*GOOD, short, *WEAK])
+    assert "s 0.50 — — +1.00 —" in skipped, "the reason squeezes the figures"
+    assert "start s, skipped: 271 days would be left, 272 are needed" in skipped
+
+
+# --- Leftovers -----------------------------------------------------------------------------------
+
+
+def test_neighbours_that_no_panel_names_are_dropped_after_a_day(tmp_path: Path) -> None:
+    hidden = tmp_path / ".robustness" / "runs"
+    panels = {"there": ["shared", "named"], "gone": ["shared", "of_gone"]}
+    for run_id, names in panels.items():
+        hidden.mkdir(parents=True, exist_ok=True)
+        rows = [{"neighbour_run_id": name} for name in [*names, None]]
+        record = {"run_id": run_id, "title": "t", "rows": rows, "summary": {}}
+        (hidden.parent / f"{run_id}.json").write_text(json.dumps(record))
+    (tmp_path / "there").mkdir()
+    for name in ("shared", "named", "of_gone", "wanted", "young"):
+        (hidden / name).mkdir(parents=True)
+        if name != "young":
+            os.utime(hidden / name, (0, 0))
+
+    def left() -> list[str]:
+        return sorted(x.name for x in hidden.iterdir())
+
+    damaged = hidden.parent / "there.json"
+    text = damaged.read_text()
+    damaged.write_text(text[:20])
+    robustness_cli.drop_leftovers(tmp_path, ["wanted", "not_there_yet"])
+    assert left() == ["named", "of_gone", "shared", "wanted", "young"]
+    damaged.write_text(text)
+    robustness_cli.drop_leftovers(tmp_path, [])  # another process, while the first one computes
+    assert left() == ["named", "shared", "wanted", "young"]
+    assert [x.name for x in hidden.parent.glob("*.json")] == ["there.json"]
 
 
 # --- msm run --robust ----------------------------------------------------------------------------
@@ -292,7 +376,7 @@ def test_the_panel_says_what_it_found() -> None:
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lakes") / "lake"
-    write_sample_lake(path, n_assets=45, n_days=800, effect=0.006)
+    write_sample_lake(path, n_assets=45, n_days=600, effect=0.006)
     return path
 
 
@@ -300,6 +384,7 @@ def run(place: Path, lake: Path, *options: str, **changes: Any) -> Done:
     spec = {
         "experiment_id": "planted",
         "features": [{"id": name, "weight": weight} for name, weight in BASELINE.items()],
+        "target": {"horizons_days": [5]},
         "evaluation": {"bootstrap": {"n_boot": 99}},
     }
     place.mkdir(parents=True, exist_ok=True)
@@ -327,10 +412,10 @@ def query(done: Done, sql: str) -> list[Any]:
         return con.sql(sql).fetchall()
 
 
-def hidden(done: Done) -> dict[str, int]:
+def made(done: Done) -> dict[str, int]:
     """Return when each neighbour was made."""
     folder = done.runs / ".robustness" / "runs"
-    return {x.name: x.stat().st_mtime_ns for x in folder.iterdir()}
+    return {x.name: (x / "manifest.json").stat().st_mtime_ns for x in folder.iterdir()}
 
 
 def copied(done: Done, place: Path) -> Done:
@@ -351,13 +436,13 @@ def test_a_planted_edge_stands_above_its_placebos(robust: Done) -> None:
 
 def test_record_and_warehouse_agree(robust: Done) -> None:
     record = record_of(robust)
-    names = [name for name in warehouse.ROBUSTNESS_TABLES["robustness"] if name != "run_id"]
+    names = [name for name in warehouse.ALL_TABLES["robustness"] if name != "run_id"]
     columns = ", ".join(names)
     rows = query(robust, f"select {columns} from robustness")
     assert sorted(map(repr, rows)) == sorted(
         repr(tuple(x[name] for name in names)) for x in record["rows"]
     )
-    names = list(warehouse.ROBUSTNESS_TABLES["robustness_summary"])[2:-1]
+    names = list(warehouse.ALL_TABLES["robustness_summary"])[2:-1]
     (summary,) = query(robust, f"select {', '.join(names)} from robustness_summary")
     assert summary == tuple(record["summary"][name] for name in names)
     assert query(robust, "select distinct run_id from robustness") == [(record["run_id"],)]
@@ -383,11 +468,11 @@ def test_neighbours_are_in_no_catalog(robust: Done) -> None:
 
 
 def test_a_second_call_computes_nothing_and_says_the_same(robust: Done, lake: Path) -> None:
-    before, record, text = hidden(robust), record_of(robust), robust.out
+    before, record, text = made(robust), record_of(robust), robust.out
     again = run(robust.runs.parent, lake, "--robust")
     assert again.code == 0, again.err
     assert "none to compute" in again.out
-    assert hidden(again) == before
+    assert made(again) == before
     assert record_of(again) == record
     panel = text[text.index("Robustness ─") :]
     assert again.out.endswith(panel)
@@ -395,13 +480,54 @@ def test_a_second_call_computes_nothing_and_says_the_same(robust: Done, lake: Pa
     assert shown.out.endswith(panel)
 
 
+def compute(done: Done, lake: Path) -> dict[str, Any]:
+    """Make a panel as `msm run --robust` does, in this process."""
+    places = Places(lake=lake, runs=done.runs, warehouse=done.warehouse)
+    quiet = Console(file=io.StringIO())
+    return robustness_cli.compute(done.folder("planted").name, places, quiet, force=False)
+
+
+def a_neighbour(done: Done) -> Path:
+    rows = record_of(done)["rows"]
+    name = next(x for x in rows if x["status"] == "complete")["neighbour_run_id"]
+    return done.runs / ".robustness" / "runs" / str(name)
+
+
 def test_a_neighbour_that_fails_is_told_and_the_others_stand(
-    robust: Done, lake: Path, tmp_path: Path
+    robust: Done, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copied(robust, tmp_path)
-    record = record_of(robust)
-    doomed = next(x for x in record["rows"] if x["status"] == "complete")["neighbour_run_id"]
-    place = tmp_path / "runs" / ".robustness" / "runs" / doomed
+    done = copied(robust, tmp_path)
+    record, doomed = record_of(done), a_neighbour(done)
+    doomed.rename(tmp_path / "aside")
+
+    def failing(specs: list[dict[str, Any]], places: Places, **_: Any) -> Iterator[sweep.Trial]:
+        for x in specs:
+            there = (places.runs / x["run_id"]).is_dir()
+            status, error = ("existing", None) if there else ("failed", "no disk\nmore")
+            yield sweep.Trial(x["run_id"], x["experiment_id"], x["title"], status, error)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep, "run_sweep", failing)
+        found = compute(done, lake)
+    assert found == record_of(done)
+    failed = [x for x in found["rows"] if x["status"] == "failed"]
+    assert [x["neighbour_run_id"] for x in failed] == [doomed.name]
+    assert found["summary"]["n_failed"] == 1
+    assert found["summary"]["n_neighbours"] == record["summary"]["n_neighbours"] - 1
+    error = robustness_cli.failure(found)
+    assert error is not None
+    assert "1 of the neighbours failed" in str(error)
+    assert str(error.received).endswith("no disk")
+    warehouse.publish(done.runs, done.warehouse)
+    assert query(done, "select count(*) from robustness where status = 'failed'") == [(1,)]
+    (tmp_path / "aside").rename(doomed)
+    assert compute(done, lake) == record
+
+
+@pytest.mark.slow  # the same through the whole command
+def test_a_command_whose_neighbour_fails_fails(robust: Done, lake: Path, tmp_path: Path) -> None:
+    done = copied(robust, tmp_path)
+    record, place = record_of(done), a_neighbour(done)
     shutil.rmtree(place)
     place.write_text("in the way")
     done = run(tmp_path, lake, "--robust")
@@ -409,14 +535,25 @@ def test_a_neighbour_that_fails_is_told_and_the_others_stand(
     assert "1 of the neighbours failed" in done.err
     assert "Traceback" not in done.err
     assert "FAILED: " in done.out
-    found = record_of(done)
-    assert [x["neighbour_run_id"] for x in found["rows"] if x["status"] == "failed"] == [doomed]
-    assert found["summary"]["n_failed"] == 1
-    assert found["summary"]["n_neighbours"] == record["summary"]["n_neighbours"] - 1
-    assert query(done, "select count(*) from robustness where status = 'failed'") == [(1,)]
     place.unlink()
     assert run(tmp_path, lake, "--robust").code == 0
     assert record_of(done) == record
+
+
+def test_the_columns_of_a_neighbour_that_holds_nothing(
+    robust: Done, lake: Path, tmp_path: Path
+) -> None:
+    done = copied(robust, tmp_path)
+    empty = a_neighbour(done)
+    entry = json.loads((empty / "catalog_entry.json").read_text())
+    (empty / "catalog_entry.json").write_text(json.dumps({**entry, "net_sharpe": None}))
+    compute(done, lake)
+    warehouse.publish(done.runs, done.warehouse)
+    where = f"where neighbour_run_id = '{empty.name}'"
+    rows = query(done, f"select status, net_sharpe, sign_flips from robustness {where}")
+    assert rows == [("complete", None, None)]
+    told = "worst_setting is not null and worst_net_sharpe is not null and verdict <> 'robust'"
+    assert query(done, f"select {told} from robustness_summary") == [(True,)]
 
 
 def test_the_panel_goes_with_its_run(robust: Done, tmp_path: Path) -> None:
@@ -429,28 +566,35 @@ def test_the_panel_goes_with_its_run(robust: Done, tmp_path: Path) -> None:
 def test_a_placebo_is_the_run_rotated_and_is_no_result(
     robust: Done, lake: Path, tmp_path: Path
 ) -> None:
-    copied(robust, tmp_path)
-    days = {"placebo_rotation_days": 40}
-    done = run(tmp_path, lake, experiment_id="placebo", state_mapping=days)
-    assert done.code == 0, done.err
+    placebo = [x for x in record_of(robust)["rows"] if x["check_name"] == "placebo"][40]
+    days = int(placebo["setting"].split()[-2])
+    made = robust.runs / ".robustness" / "runs" / placebo["neighbour_run_id"]
+    done = Done(0, "", "", tmp_path / "runs", tmp_path / "warehouse" / "msm.duckdb")
+    for folder in (robust.folder("planted"), made):  # as if it had been run for its own sake
+        shutil.copytree(folder, done.runs / folder.name)
     paths = [
-        pq.read_table(done.folder(name) / "regime_timeseries.parquet").to_pydict()
-        for name in ("planted", "placebo")
+        pq.read_table(folder / "regime_timeseries.parquet").to_pydict()
+        for folder in (robust.folder("planted"), made)
     ]
     assert paths[0]["score"] == paths[1]["score"]
-    assert np.roll(paths[0]["regime"], 40).tolist() == paths[1]["regime"]
+    assert np.roll(paths[0]["regime"], days).tolist() == paths[1]["regime"]
     age = 0
     for i, regime in enumerate(paths[1]["regime"]):
         age = age + 1 if i and regime == paths[1]["regime"][i - 1] else 0
         assert paths[1]["regime_age_days"][i] == age
-    assert "PLACEBO: its states are rotated by 40 days" in done.out
-    assert query(done, "select experiment_id, is_placebo from catalog order by 1") == [
-        ("placebo", True),
-        ("planted", False),
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(report.run_report(made))
+    assert f"PLACEBO: its states are rotated by {days} days" in shown.get()
+    warehouse.publish(done.runs, done.warehouse)
+    assert query(done, "select run_id, is_placebo from catalog order by 2") == [
+        (record_of(robust)["run_id"], False),
+        (made.name, True),
     ]
     assert query(done, "select title from v_leaderboard") == [("planted",)]
     assert query(done, "select title from v_latest_state") == [("planted",)]
     assert "PLACEBO" in msm("list", place=tmp_path).out
-    refused = run(tmp_path, lake, "--robust", experiment_id="placebo", state_mapping=days)
+    rotated = {"placebo_rotation_days": days}
+    refused = run(tmp_path, lake, "--robust", experiment_id="placebo", state_mapping=rotated)
     assert refused.code == 1
     assert "a placebo has no robustness panel" in refused.err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,7 +129,7 @@ def test_shards_make_up_the_sweep(lake: Path, undisturbed: Done, tmp_path: Path)
     printed = sweep(
         file, lake=lake, place=tmp_path, options=("--batch-size", "2", "--print-commands")
     )
-    assert printed.out.count("msm sweep") == 2
+    assert printed.out.count("msm_py.cli sweep /") == 2
     assert not (tmp_path / "runs").exists()
     for part in ("1/2", "2/2"):
         done = sweep(file, lake=lake, place=tmp_path, options=("--shard", part))
@@ -141,8 +143,102 @@ def test_dry_run_computes_nothing(lake: Path, tmp_path: Path) -> None:
     file = grid_file(tmp_path, [-0.2, -0.9], [0.2])
     done = sweep(file, lake=lake, place=tmp_path, options=("--dry-run",))
     assert done.code == 0, done.err
-    assert "1 variants, 1 to compute in 1 invocations; 1 rejected" in done.out
+    assert "1 variant, 1 to compute in 1 invocation; 1 rejected" in done.out
     assert not (tmp_path / "runs").exists()
+
+
+def test_forced_runs_stay_until_replaced(lake: Path, undisturbed: Done, tmp_path: Path) -> None:
+    """Stopped by SIGTERM, which acts like Ctrl-C, before and after runs are written."""
+    file = grid_file(tmp_path, [-0.2, -0.3], [0.2, 0.3])
+    shutil.copytree(undisturbed.runs, tmp_path / "runs")
+    shutil.copytree(undisturbed.runs.parent / "target", tmp_path / "target")
+    words = [sys.executable, "-m", "msm_py.cli", "sweep", str(file), "--lake", str(lake)]
+    process = subprocess.Popen(
+        [*words, "--force", "--jobs", "2"],
+        cwd=ROOT,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while len(list((tmp_path / "target").glob(".run-*"))) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "0 computed, 0 were there already, 0 failed, 4 not done" in out
+    assert "Traceback" not in err
+    assert list((tmp_path / "target").glob(".*")) == []
+    stopped = Done(130, out, err, tmp_path / "runs", tmp_path / "none")
+    assert folders(stopped) == folders(undisturbed)
+    before = {file: file.read_bytes() for file in stopped.runs.glob("*/manifest.json")}
+    done = sweep(file, lake=lake, place=tmp_path, options=("--force",))
+    assert "4 computed, 0 were there already" in done.out, done.err
+    assert folders(done) == folders(undisturbed)
+    assert all(file.read_bytes() != content for file, content in before.items())
+
+
+def test_sweeps_are_listed_with_whole_ids(undisturbed: Done) -> None:
+    place = undisturbed.runs.parent
+    (record,) = (undisturbed.runs / ".sweeps").glob("*.json")
+    listed = msm("sweep", "show", place=place, COLUMNS="40")
+    assert listed.code == 0, listed.err
+    (line,) = [line for line in listed.out.splitlines() if line.startswith(record.stem)]
+    assert line.split()[-1] in folders(undisturbed)
+    shown = msm("sweep", "show", record.stem, place=place, COLUMNS="40")
+    for name in folders(undisturbed):  # whole, and in one line with its title
+        assert re.search(rf"{name} .*thresholds.low -0.\d, high 0.\d", shown.out)
+    both = msm("sweep", "show", record.stem, record.stem, place=place)
+    assert both.code == 1
+    assert "one sweep is shown at a time" in both.err
+
+
+def test_rejects_count_once_among_shards_and_broken_files_are_rejected(
+    lake: Path, tmp_path: Path
+) -> None:
+    file = grid_file(tmp_path, [-0.2, -0.9], [0.2])
+    (tmp_path / "broken.yaml").write_text("a: [")
+    files = (file, file, tmp_path / "broken.yaml")
+    for part, n_rejected in (("1/2", 2), ("2/2", 0)):
+        done = sweep(*files, lake=lake, place=tmp_path, options=("--dry-run", "--shard", part))
+        assert done.code == 0, done.err
+        assert f"{n_rejected} rejected, 0 duplicates dropped" in done.out
+    only = grid_file(tmp_path / "only", [-0.9], [0.2])
+    for part, code in (("1/2", 1), ("2/2", 0)):
+        done = sweep(only, lake=lake, place=tmp_path, options=("--shard", part))
+        assert done.code == code, done.out + done.err
+        assert "StepM" not in done.out
+
+
+def test_placebos_are_refused(lake: Path, tmp_path: Path) -> None:
+    spec = {**tiny_spec(), "sweep": {"grid": {"state_mapping.placebo_rotation_days": [0, 50]}}}
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
+    done = sweep(tmp_path / "x.yaml", lake=lake, place=tmp_path)
+    assert done.code == 1
+    assert "a sweep never holds placebos" in done.err
+
+
+def test_printed_commands_carry_options_or_refuse_them(lake: Path, tmp_path: Path) -> None:
+    file = grid_file(tmp_path, [-0.2], [0.2])
+    options = ("--print-commands", "--force", "--fail-fast")
+    done = sweep(file, lake=lake, place=tmp_path, options=options)
+    assert "--force --fail-fast --shard 1/1" in done.out
+    assert done.out.startswith("/")
+    for refused in (("--shard", "1/2"), ("--executor", "ray"), ("--dry-run",)):
+        done = sweep(file, lake=lake, place=tmp_path, options=("--print-commands", *refused))
+        assert done.code == 1
+        assert refused[0] in done.err
+
+
+def test_first_failure_stops_and_the_rest_is_counted(lake: Path, tmp_path: Path) -> None:
+    file = grid_file(tmp_path, [-0.2], [0.2])
+    options = ("--fail-fast", "--batch-size", "1")
+    done = sweep(file, no_overlap_file(tmp_path), lake=lake, place=tmp_path, options=options)
+    assert done.code == 1
+    n_computed = len(folders(done))
+    left = f", {1 - n_computed} not begun (--fail-fast)" if n_computed == 0 else ""
+    assert f"{n_computed} computed, 0 were there already, 1 failed, 0 rejected{left};" in done.out
 
 
 @pytest.mark.parametrize(
