@@ -150,7 +150,7 @@ def test_without_ray_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 WORKERS = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from msm_py.invocation import Places
 from msm_py.sweep import run_sweep
@@ -163,6 +163,8 @@ def slow(specs, places):
         (places.runs / f"cleaned{os.getpid()}").write_text("")
 
 if __name__ == "__main__":
+    # a shell has background jobs ignore it, and the tests may be one
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     place = Path(sys.argv[1])
     specs = [{"run_id": x, "experiment_id": x, "title": x} for x in "ab"]
     list(run_sweep(specs, Places(place, place, place), jobs=2, compute=slow))
@@ -177,10 +179,14 @@ def test_workers_end_with_their_parent(number: signal.Signals, tmp_path: Path) -
     process = subprocess.Popen(
         [sys.executable, str(script), str(tmp_path)], stderr=subprocess.DEVNULL
     )
-    wait_for(lambda: len(list(tmp_path.glob("pid*"))) == 2, process)
-    pids = [int(file.name.removeprefix("pid")) for file in tmp_path.glob("pid*")]
-    process.send_signal(number)
-    process.wait(timeout=20)
+    try:
+        wait_for(lambda: len(list(tmp_path.glob("pid*"))) == 2, process)
+        pids = [int(file.name.removeprefix("pid")) for file in tmp_path.glob("pid*")]
+        process.send_signal(number)
+        process.wait(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
     deadline = time.monotonic() + 20
     while any(artifacts._is_alive(pid) for pid in pids):
         assert time.monotonic() < deadline, "workers outlive their parent"
