@@ -156,8 +156,8 @@ from msm_py.invocation import Places
 from msm_py.sweep import run_sweep
 
 def slow(specs, places):
-    (places.runs / f"pid{os.getpid()}").write_text("")
     try:
+        (places.runs / f"pid{os.getpid()}").write_text("")  # seen at once by who stops it
         time.sleep(100)
     finally:
         (places.runs / f"cleaned{os.getpid()}").write_text("")
