@@ -23,6 +23,8 @@ NUMERIC_MODULES: Final = (
     "experiment_schema",
     "inference",
     "lake",
+    "lake_files",
+    "lake_load",
     "newey_west",
     "panel",
     "run_folder",

@@ -5,15 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Final, cast
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt_common.exceptions import DbtRuntimeError
 from duckdb.func import PythonUDFType
 from duckdb.sqltypes import DOUBLE
 from scipy import special
+
+from msm_py.errors import MsmError
+from msm_py.project import project_dir
+
+DATABASE: Final = "scratch"
+"""The name by which dbt knows the database: the stem of its file."""
 
 
 def _doubles(column: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -39,6 +47,61 @@ def invocation_started_at() -> datetime:
     return _STARTED_AT
 
 
+def scratch_path(default: str) -> Path:
+    """Return the scratch database: MSM_SCRATCH, or the profile's file in the project's folder.
+
+    Parameters
+    ----------
+    default
+        The path in profiles.yml, relative to the project's folder wherever dbt was called.
+
+    Raises
+    ------
+    MsmError
+        When its name would not be the one by which dbt knows the database.
+    """
+    given = os.environ.get("MSM_SCRATCH")
+    path = Path(given).absolute() if given else project_dir() / default
+    if path.stem != DATABASE:
+        raise MsmError(
+            f"the scratch database must be called {DATABASE}.duckdb: dbt knows it by that name",
+            where="MSM_SCRATCH",
+            received=given,
+            remedy=f"give a path such as {path.parent / f'{DATABASE}.duckdb'}",
+        )
+    return path
+
+
+def check_scratch(path: Path) -> None:
+    """Make the folder of the scratch database and see that no other process has it open.
+
+    Raises
+    ------
+    MsmError
+        When it cannot be opened.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        duckdb.connect(path).close()
+    except (OSError, duckdb.Error) as error:
+        reason = str(error).splitlines()[0]
+        if "lock" in reason:
+            raise MsmError(
+                "another build has the scratch database open",
+                where=str(path),
+                received=reason,
+                remedy="wait for it, or give this build its own: MSM_SCRATCH=other/"
+                f"{DATABASE}.duckdb dbt build --target-path other --log-path other",
+            ) from None
+        raise MsmError(
+            "the scratch database cannot be opened",
+            where=str(path),
+            received=reason,
+            remedy="every build makes it anew, so a damaged one may be moved away; or name another "
+            "place in MSM_SCRATCH",
+        ) from None
+
+
 class Plugin(BasePlugin):
     """Registers the SQL functions and reads MSM_SCRATCH, MSM_THREADS and MSM_MEMORY_LIMIT.
 
@@ -47,11 +110,13 @@ class Plugin(BasePlugin):
     """
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
-        """Set database, threads and memory limit from the environment, where given there.
-
-        The database's file must be called scratch.duckdb, the name by which dbt knows it.
-        """
-        creds.path = os.environ.get("MSM_SCRATCH", creds.path)
+        """Set database, threads and memory limit from the environment, where given there."""
+        try:
+            path = scratch_path(creds.path)
+            check_scratch(path)
+        except MsmError as error:  # as dbt shows it without a traceback
+            raise DbtRuntimeError(str(error)) from None
+        creds.path = str(path)
         for option in ("threads", "memory_limit"):
             value = os.environ.get(f"MSM_{option.upper()}")
             if value:

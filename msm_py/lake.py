@@ -8,10 +8,9 @@ A lake is a directory of Parquet that MSM only ever reads. ``open_lake`` looks a
 from __future__ import annotations
 
 import difflib
-import glob
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,6 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from msm_py.errors import MsmError
+from msm_py.lake_files import path_list, read_parquet, table_files
 
 LAKE_YAML: Final = "lake.yaml"
 
@@ -48,12 +48,24 @@ class TableSpec:
         Columns that may be absent; where they are present their kind is checked.
     key
         The grain: columns that identify a row (those of them that the files have).
+    least
+        What the number must be: above 0, 0 or more, or anything (None).
+    below
+        The number's absolute value is below this; what is not is a unit error. Sums in fixed
+        point are safe within it.
     """
 
     required: bool
     columns: Mapping[str, Kind]
     optional: Mapping[str, Kind]
     key: tuple[str, ...]
+    least: Literal["positive", "not negative"] | None = None
+    below: float = 1e15
+
+    @property
+    def all_columns(self) -> dict[str, Kind]:
+        """Return required and optional columns and their kinds."""
+        return {**self.columns, **self.optional}
 
     @property
     def value(self) -> str | None:
@@ -61,7 +73,13 @@ class TableSpec:
         return next((name for name, kind in self.columns.items() if kind == "number"), None)
 
 
-def _fact(value: str, *, required: bool, by_instrument: bool = False) -> TableSpec:
+def _fact(
+    value: str,
+    least: Literal["positive", "not negative"] | None,
+    *,
+    required: bool,
+    by_instrument: bool = False,
+) -> TableSpec:
     """Return the spec of a daily table with one number per row."""
     return TableSpec(
         required=required,
@@ -70,16 +88,19 @@ def _fact(value: str, *, required: bool, by_instrument: bool = False) -> TableSp
         key=("asset_id", "instrument_id", "exchange", "date")
         if by_instrument
         else ("asset_id", "date"),
+        least=least,
     )
 
 
 TABLES: Final[Mapping[str, TableSpec]] = MappingProxyType(
     {
-        "fact_price": _fact("close", required=True),
-        "fact_marketcap": _fact("marketcap", required=True),
-        "fact_volume": _fact("volume", required=True),
-        "fact_funding": _fact("funding_rate", required=False, by_instrument=True),
-        "fact_open_interest": _fact("open_interest_usd", required=False, by_instrument=True),
+        "fact_price": _fact("close", "positive", required=True),
+        "fact_marketcap": _fact("marketcap", "positive", required=True),
+        "fact_volume": _fact("volume", "not negative", required=True),
+        "fact_funding": _fact("funding_rate", None, required=False, by_instrument=True),
+        "fact_open_interest": _fact(
+            "open_interest_usd", "not negative", required=False, by_instrument=True
+        ),
         "dim_asset": TableSpec(
             required=False,
             columns={"asset_id": "text"},
@@ -100,6 +121,9 @@ _NUMBERS = {
     *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER"),
     *("UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE"),
 }
+SQL_TYPES: Final[Mapping[Kind, str]] = MappingProxyType(
+    {"text": "varchar", "number": "double", "date": "date", "flag": "boolean"}
+)
 _TIMESTAMPS = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}
 _WANTED: Mapping[Kind, str] = {
     "text": "text (VARCHAR)",
@@ -165,23 +189,19 @@ class TableFiles:
     files
         Absolute paths in name order.
     columns
-        Every column of the files and its DuckDB type, as ``sql`` reads them.
+        Those of the contract's columns that at least one file has, in the contract's order.
+    sql
+        The DuckDB query, in brackets, that reads exactly these files: all columns of the contract,
+        each file's numbers as DOUBLE and dates as DATE before files meet, what a file lacks as
+        NULL.
     n_rows
         Rows over all files, from the footers (before anything is dropped).
     """
 
     files: tuple[Path, ...]
-    columns: Mapping[str, str]
+    columns: tuple[str, ...]
+    sql: str
     n_rows: int
-
-    @property
-    def sql(self) -> str:
-        """Return the DuckDB table function that reads exactly these files.
-
-        Columns are matched by name over all files, and names of folders never become columns (a
-        lake below ``exchange=x/`` must mean the same as one elsewhere).
-        """
-        return _read_parquet(self.files)
 
 
 @dataclass(frozen=True)
@@ -246,13 +266,13 @@ def fingerprint(lake: Lake) -> str:
     """Return the SHA-256 of a lake's content: its table files and lake.yaml.
 
     Files are taken in the order of their names relative to the lake, each name and content
-    counting; files that no table has do not count, and neither does where the lake lies. The
-    directory is listed anew, so files that came or went since ``open_lake`` are seen.
+    counting; files that no table has do not count, and neither does where the lake lies.
 
     Parameters
     ----------
     lake
-        An opened lake.
+        An opened lake. Its list of files is the one that is read: open it anew to see files that
+        came or went.
 
     Returns
     -------
@@ -264,7 +284,7 @@ def fingerprint(lake: Lake) -> str:
     MsmError
         When a file cannot be read.
     """
-    files = [file for group in _find_tables(lake.path).values() for file in group]
+    files = [file for table in lake.tables.values() for file in table.files]
     config = lake.path / LAKE_YAML
     if config.is_file():
         files.append(config)
@@ -311,7 +331,7 @@ def _find_tables(lake: Path) -> dict[str, tuple[Path, ...]]:
         )
     found = {}
     for name, spec in TABLES.items():
-        files = _table_files(lake.resolve(), name)
+        files = table_files(lake.resolve(), name)
         if files:
             found[name] = files
         elif spec.required:
@@ -325,39 +345,62 @@ def _find_tables(lake: Path) -> dict[str, tuple[Path, ...]]:
     return found
 
 
-def _table_files(lake: Path, name: str) -> tuple[Path, ...]:
-    """Return the files of one table in name order, none when the table is absent."""
-    file, folder = lake / f"{name}.parquet", lake / name
-    if file.exists() and folder.is_dir():
-        raise MsmError(
-            f"the table {name} is there twice",
-            where=str(lake),
-            received=f"{file.name} and {folder.name}/",
-            remedy="keep one of them",
-        )
-    if file.is_dir():
-        raise MsmError(
-            f"{file.name} is a folder",
-            where=str(file),
-            remedy=f"name it {name} (a table is {name}.parquet or {name}/**/*.parquet)",
-        )
-    if file.exists():
-        return (file,)
-    # Hidden files count, as they do in DuckDB's own glob: what is read is what is fingerprinted.
-    pattern = f"{glob.escape(str(folder))}/**/*.parquet"
-    return tuple(sorted(Path(f) for f in glob.iglob(pattern, recursive=True, include_hidden=True)))
-
-
 def _describe(con: duckdb.DuckDBPyConnection, name: str, files: tuple[Path, ...]) -> TableFiles:
-    """Check the columns of every file of a table and return what DuckDB reads from them all."""
+    """Check the columns of every file of a table and return how all of them are read."""
     spec = TABLES[name]
+    kinds: dict[_Types, list[Path]] = {}
     for file, columns in _schemas(con, files).items():
-        _check_columns(con, name, file, columns)
-    source = _read_parquet(files)
+        types = _checked_types(con, name, file, columns)
+        kinds.setdefault(tuple(sorted(types.items())), []).append(file)
+    present = {column for types in kinds for column, _ in types}
+    relation = " union all ".join(
+        _select(spec, {column for column, _ in types}, read_parquet(alike))
+        for types, alike in kinds.items()
+    )
+    table = TableFiles(
+        files=files,
+        columns=tuple(column for column in spec.all_columns if column in present),
+        sql=f"({relation})",
+        n_rows=_count_rows(con, name, files, relation),
+    )
+    if spec.required and table.n_rows == 0:
+        raise MsmError(
+            f"the required table {name} has no rows",
+            where=_listed(map(str, files[:3])),
+            remedy="write the table anew, with data",
+        )
+    for kind, alike in kinds.items():
+        if dict(kind).get("date") in _TIMESTAMPS:
+            _check_midnight(con, name, alike)
+    return table
+
+
+_Types = tuple[tuple[str, str], ...]
+
+
+def _select(spec: TableSpec, present: Collection[str], relation: str) -> str:
+    """Return the query of a table's columns from files that have those that are present."""
+    sources = {name: f'"{name}"' if name in present else "null" for name in spec.all_columns}
+    columns = ", ".join(
+        f'cast({sources[name]} as {SQL_TYPES[kind]}) as "{name}"'
+        for name, kind in spec.all_columns.items()
+    )
+    return f"select {columns} from {relation}"
+
+
+def empty_table(name: str) -> str:
+    """Return the DuckDB query, in brackets, of a table that a lake does not have: no row."""
+    return f"({_select(TABLES[name], (), '(select 1)')} where false)"
+
+
+def _count_rows(
+    con: duckdb.DuckDBPyConnection, name: str, files: tuple[Path, ...], relation: str
+) -> int:
+    """Return the rows of all files by their footers, after seeing that they can be read as one."""
     try:
-        described = con.execute(f"describe select * from {source}").fetchall()
+        con.execute(f"describe {relation}")
         counted = con.execute(
-            f"select sum(num_rows)::bigint from parquet_file_metadata({_path_list(files)})"
+            f"select sum(num_rows)::bigint from parquet_file_metadata({path_list(files)})"
         ).fetchone()
     except duckdb.Error as error:
         raise MsmError(
@@ -366,32 +409,24 @@ def _describe(con: duckdb.DuckDBPyConnection, name: str, files: tuple[Path, ...]
             received=_first_line(error),
             remedy="give all files of one table the same columns and types",
         ) from error
-    columns = {str(row[0]): str(row[1]) for row in described}
-    n_rows = int(counted[0]) if counted else 0
-    if spec.required and n_rows == 0:
-        raise MsmError(
-            f"the required table {name} has no rows",
-            where=_listed(map(str, files[:3])),
-            remedy="write the table anew, with data",
-        )
-    if columns.get("date") in _TIMESTAMPS:
-        _check_midnight(con, name, files)
-    return TableFiles(files, columns, n_rows)
+    return int(counted[0]) if counted else 0
 
 
-def _schemas(con: duckdb.DuckDBPyConnection, files: tuple[Path, ...]) -> dict[Path, dict[str, str]]:
-    """Return the top-level columns and DuckDB types of each file."""
+def _schemas(
+    con: duckdb.DuckDBPyConnection, files: tuple[Path, ...]
+) -> dict[Path, list[tuple[str, str]]]:
+    """Return the top-level columns and DuckDB types of each file, in the file's order."""
     query = "select file_name, name, duckdb_type, num_children from parquet_schema({})"
     try:
-        rows = con.execute(query.format(_path_list(files))).fetchall()
+        rows = con.execute(query.format(path_list(files))).fetchall()
     except duckdb.Error:
         for file in files:  # which one it was is told by the file, not by the message
             try:
-                con.execute(query.format(_path_list([file])))
+                con.execute(query.format(path_list([file])))
             except duckdb.Error as error:
                 raise _unreadable([file], _first_line(error)) from error
         raise
-    schemas: dict[Path, dict[str, str]] = {file: {} for file in files}
+    schemas: dict[Path, list[tuple[str, str]]] = {file: [] for file in files}
     nested = 0
     for file_name, column, kind, n_children in rows:
         if kind is None:  # the root of a file
@@ -399,36 +434,59 @@ def _schemas(con: duckdb.DuckDBPyConnection, files: tuple[Path, ...]) -> dict[Pa
         elif nested:
             nested += (n_children or 0) - 1
         else:
-            schemas[Path(file_name)][str(column)] = str(kind).strip('"')
+            schemas[Path(file_name)].append((str(column), str(kind).strip('"')))
             nested = n_children or 0
     return schemas
 
 
-def _check_columns(
-    con: duckdb.DuckDBPyConnection, name: str, file: Path, columns: Mapping[str, str]
-) -> None:
-    """Raise when a file lacks a required column or has a column of the wrong kind."""
+def _checked_types(
+    con: duckdb.DuckDBPyConnection, name: str, file: Path, schema: Sequence[tuple[str, str]]
+) -> dict[str, str]:
+    """Return a file's columns of the contract and their DuckDB types.
+
+    Raises
+    ------
+    MsmError
+        The file lacks a required column, has one of the wrong kind or one that is spelled with
+        other capitals, or two of its columns have one name but for capitals.
+    """
     spec = TABLES[name]
+    columns = _distinct_columns(name, file, [column for column, _ in schema])
+    found = dict(schema)
+    for column in spec.all_columns:
+        spelled = columns.get(column.casefold())
+        if spelled is not None and spelled != column:
+            raise MsmError(
+                f"the table {name} lacks the column {column}"
+                if column in spec.columns
+                else f"a column of {name} has other capitals than the contract",
+                where=str(file),
+                received=f"the columns {_listed(found)} (did you mean {spelled}?)"
+                if column in spec.columns
+                else spelled,
+                remedy=f"name it {column}: capitals count",
+            )
     for column in spec.columns:
-        if column not in columns:
+        if column not in found:
             remedy = f"{name} needs the columns {_listed(spec.columns)}"
             if any(part.startswith(f"{column}=") for part in file.parts):
                 remedy += "; a value in the name of a folder is not read, write it into the file"
             raise MsmError(
                 f"the table {name} lacks the column {column}",
                 where=str(file),
-                received=f"the columns {_listed(columns)}" + _hint(column, columns),
+                received=f"the columns {_listed(found)}" + _hint(column, found),
                 remedy=remedy,
             )
-    for column, kind in {**spec.columns, **spec.optional}.items():
-        received = columns.get(column)
+    for column, kind in spec.all_columns.items():
+        received = found.get(column)
         if received is None or _fits(kind, received):
             continue
         if received == "NULL" and column in spec.optional:
             continue  # what pandas writes for a column of nothing but None
         sample = _first_row(
             con,
-            f"select {column}::varchar from {{}} where {column} is not null limit 1",
+            f'select "{column}"::varchar from {read_parquet([file])} '
+            f'where "{column}" is not null limit 1',
             [file],
         )
         raise MsmError(
@@ -437,6 +495,22 @@ def _check_columns(
             received=received + (f", for example {sample[0]!r}" if sample else ""),
             remedy=f"write it as {_WANTED[kind]}",
         )
+    return {column: found[column] for column in spec.all_columns if column in found}
+
+
+def _distinct_columns(name: str, file: Path, columns: Sequence[str]) -> dict[str, str]:
+    """Return column names by what DuckDB takes for equal: names that differ in capitals only."""
+    seen: dict[str, str] = {}
+    for column in columns:
+        first = seen.setdefault(column.casefold(), column)
+        if first is not column:
+            raise MsmError(
+                f"two columns of {name} have one name, capitals apart",
+                where=str(file),
+                received=f"{first} and {column}",
+                remedy="drop or rename one of them: which one is meant cannot be told",
+            )
+    return seen
 
 
 def _fits(kind: Kind, received: str) -> bool:
@@ -452,7 +526,10 @@ def _fits(kind: Kind, received: str) -> bool:
 
 def _check_midnight(con: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path]) -> None:
     """Raise when a date that is stored as a timestamp has a time of day."""
-    query = "select date::varchar from {} where date::date::timestamp <> date limit 1"
+    query = (
+        f"select date::varchar from {read_parquet(files)} "
+        "where date::date::timestamp <> date limit 1"
+    )
     row = _first_row(con, query, files)
     if row:
         raise MsmError(
@@ -465,15 +542,15 @@ def _check_midnight(con: duckdb.DuckDBPyConnection, name: str, files: Sequence[P
 
 def _check_btc(con: duckdb.DuckDBPyConnection, lake: Path, price: TableFiles) -> None:
     """Raise when no usable price of BTC exists, whose first and last close span the grid."""
-    usable = "close > 0 and isfinite(close::double) and date is not null"
-    query = f"select 1 from {{}} where asset_id = 'BTC' and {usable} limit 1"
+    usable = "close > 0 and isfinite(close) and date is not null"
+    query = f"select 1 from {price.sql} where asset_id = 'BTC' and {usable} limit 1"
     if _first_row(con, query, price.files):
         return
     # The names that look most like it first.
     some = _first_row(
         con,
         "select list(asset_id order by upper(asset_id) not like '%BTC%', asset_id)[:8] "
-        "from (select distinct asset_id from {} where asset_id is not null)",
+        f"from (select distinct asset_id from {price.sql} where asset_id is not null)",
         price.files,
     )
     raise MsmError(
@@ -487,9 +564,9 @@ def _check_btc(con: duckdb.DuckDBPyConnection, lake: Path, price: TableFiles) ->
 def _first_row(
     con: duckdb.DuckDBPyConnection, query: str, files: Sequence[Path]
 ) -> tuple[Any, ...] | None:
-    """Return the first row of a query whose ``{}`` stands for these files."""
+    """Return the first row of a query that reads these files."""
     try:
-        return con.execute(query.format(_read_parquet(files))).fetchone()
+        return con.execute(query).fetchone()
     except duckdb.Error as error:
         raise _unreadable(files, _first_line(error)) from error
 
@@ -692,22 +769,6 @@ def _unreadable(files: Sequence[Path], received: str) -> MsmError:
         received=received,
         remedy="it is truncated, damaged, not Parquet or not yours to read: write it anew",
     )
-
-
-def _read_parquet(files: Iterable[Path]) -> str:
-    """Return the table function over exactly these files."""
-    return f"read_parquet({_path_list(files)}, union_by_name = true, hive_partitioning = false)"
-
-
-def _path_list(files: Iterable[Path]) -> str:
-    """Return paths as a DuckDB list literal, taken literally (no globs)."""
-    return "[" + ", ".join(_quoted(str(file)) for file in files) + "]"
-
-
-def _quoted(path: str) -> str:
-    """Return one path as a SQL string in which no character is a glob."""
-    literal = "".join(f"[{c}]" if c in "[*?" else c for c in path)
-    return "'" + literal.replace("'", "''") + "'"
 
 
 def _first_line(error: duckdb.Error) -> str:

@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from msm_py.lake import TABLES, FundingUnit, Lake
+from msm_py.lake_load import SCHEMA, load
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -160,6 +161,7 @@ class _Check:
         self.con = con
         self.lake = lake
         self.stale = lake.settings.max_stale_days
+        load(con, lake)
         for name in _FACTS:
             if name in lake.tables:
                 self._load(name)
@@ -183,39 +185,19 @@ class _Check:
         return first, last
 
     def _load(self, name: str) -> None:
-        files = self.lake.tables[name]
-        value = TABLES[name].value
-        zero = "when value = 0 then 'zero'" if name in ("fact_price", "fact_marketcap") else ""
-        negative = "" if name == "fact_funding" else "when value < 0 then 'negative'"
+        spec = TABLES[name]
         by = [
-            f"{column}::varchar as {column}" if column in files.columns else f"null as {column}"
+            column if column in spec.all_columns else f"null as {column}"
             for column in ("instrument_id", "exchange")
         ]
-        # In two steps: over Parquet files, whose statistics leave NaN out, DuckDB 2.0 takes isnan()
-        # for false and comparisons with NaN for what the statistics say. Over a table it does not.
-        self.con.execute(
-            f"""
-            create temp table raw_{name} as
-            select asset_id, date::date as date, {value}::double as value, {", ".join(by)}
-            from {files.sql}
-            """
-        )
         self.con.execute(
             f"""
             create temp table {name} as
-            select *, case
-                when asset_id is null or date is null then 'no key'
-                when value is null then 'null'
-                when isnan(value) then 'NaN'
-                when isinf(value) then 'infinite'
-                when abs(value) >= 1e18 then 'out of range (1e18)'
-                {negative}
-                {zero}
-            end as reason
-            from raw_{name}
+            select asset_id, date, {spec.value} as value, {", ".join(by)}, unusable as reason
+            from {SCHEMA}.{name}
             """
         )
-        self.con.execute(f"drop table raw_{name}")
+        self.con.execute(f"drop table {SCHEMA}.{name}_rows cascade")
 
 
 def _absent(name: str) -> Item:
@@ -233,7 +215,7 @@ def _content(check: _Check, name: str) -> list[Item]:
     """Rows, assets, dates, and how many assets a day has in each year."""
     if name not in _FACTS:
         n_rows, n_assets = check.one(
-            f"select count(*), count(distinct asset_id) from {check.lake.tables[name].sql}"
+            f"select count(*), count(distinct asset_id) from {SCHEMA}.{name}"
         )
         return [Item(name, "rows", "ok", f"{n_rows:,} rows, {n_assets:,} assets")]
     n_rows, n_assets, first, last = check.one(
@@ -272,7 +254,7 @@ def _duplicates(check: _Check, name: str) -> list[Item]:
         value, source = "value", f"(select * from {name} where reason is null)"
     else:
         columns = [c for c in (*spec.columns, *spec.optional) if c in files.columns]
-        key, source = "asset_id", files.sql
+        key, source = "asset_id", f"{SCHEMA}.{name}"
         value = "(" + ", ".join(columns) + ")"
     agreeing, conflicting, example = check.one(
         f"""
@@ -316,7 +298,7 @@ def _impossible(check: _Check, name: str) -> list[Item]:
     if not rows:
         return [Item(name, "impossible values", "ok", "none")]
     detail = ", ".join(f"{n:,} {reason} (first: {asset} {day})" for reason, n, (asset, day) in rows)
-    verdict: Verdict = "fail" if any(row[0] == "no key" for row in rows) else "warn"
+    verdict: Verdict = "fail" if any(row[0] == "missing key" for row in rows) else "warn"
     return [Item(name, "impossible values", verdict, detail, "they are dropped and counted")]
 
 
@@ -780,7 +762,9 @@ def _flags(check: _Check, name: str) -> list[Item]:
         remedy = "without flags only the project's own list excludes stable and wrapped assets"
         return [Item(name, "flags", "warn", "no flag column", remedy)]
     counts = check.one(
-        "select " + ", ".join(f"count(*) filter ({flag})" for flag in there) + f" from {files.sql}"
+        "select "
+        + ", ".join(f"count(*) filter ({flag})" for flag in there)
+        + f" from {SCHEMA}.{name}"
     )
     detail = ", ".join(f"{n} {flag}" for flag, n in zip(there, counts, strict=True))
     missing = [flag for flag in flags if flag not in there]
@@ -798,7 +782,7 @@ def _overlap(check: _Check) -> list[Item]:
         assets = (
             f"(select distinct asset_id from {name} where reason is null)"
             if name in _FACTS
-            else f"(select distinct asset_id from {check.lake.tables[name].sql})"
+            else f"(select distinct asset_id from {SCHEMA}.{name})"
         )
         priced = "(select distinct asset_id from fact_price where reason is null)"
         extra = _only(check, assets, priced)

@@ -1,37 +1,38 @@
+-- depends_on: {{ ref('lake') }}
 -- One row per hold-out among the runs (missing: of runs without one), lake table and reason: rows
 -- that were left out because they cannot be used, and duplicate rows that agreed and were folded
 -- into one. They never reach a number. Only days before the hold-out count.
-{%- set facts = [
-    ('fact_price', 'close', 'positive', 'stg_prices'),
-    ('fact_marketcap', 'marketcap', 'positive', 'stg_marketcaps'),
-    ('fact_volume', 'volume', 'not negative', 'stg_volumes'),
-    ('fact_funding', 'funding_rate', none, 'stg_funding'),
-    ('fact_open_interest', 'open_interest_usd', 'not negative', 'stg_open_interest'),
-] %}
+{%- set facts = {
+    'fact_price': 'stg_prices',
+    'fact_marketcap': 'stg_marketcaps',
+    'fact_volume': 'stg_volumes',
+    'fact_funding': 'stg_funding',
+    'fact_open_interest': 'stg_open_interest',
+} %}
 with
 holdouts as (
     select distinct hidden_from from {{ ref('runs') }}
 ),
-{% for table, column, bound, staged in facts %}
+{% for table, staged in facts.items() %}
 {{ table }} as (
     select
         holdouts.hidden_from,
         '{{ table }}' as table_name,
-        coalesce({{ impossible_value(column, bound) }}, 'duplicate') as reason,
+        coalesce(given.unusable, 'duplicate') as reason,
         count(*) as n_rows,
         -- staging has one row per key of the usable rows
         (
             select count(*) from {{ ref(staged) }} as staged
             where staged.date < coalesce(holdouts.hidden_from, date '9999-12-31')
         ) as n_keys
-    from {{ lake_table(table, {'asset_id': 'varchar', 'date': 'date', column: 'double'}) }} as given
+    from {{ source('lake', table) }} as given
     cross join holdouts
-    where holdouts.hidden_from is null or cast(given.date as date) < holdouts.hidden_from
+    where holdouts.hidden_from is null or given.date < holdouts.hidden_from
     group by all
 ),
 {% endfor %}
 final as (
-    {%- for table, column, bound, staged in facts %}
+    {%- for table in facts %}
     select
         hidden_from,
         table_name,
@@ -44,4 +45,3 @@ final as (
 )
 
 select * from final
--- depends_on: {{ ref('lake') }}

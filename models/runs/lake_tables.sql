@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('lake') }}
 -- One row per hold-out among the runs (missing: of runs without one) and daily table of the lake:
 -- rows as they stand there, assets, first and last date, of days before the hold-out only.
 {%- set facts = [
@@ -19,11 +20,13 @@ counted as (
         '{{ table }}' as table_name,
         count(*) as n_rows,
         count(distinct given.asset_id) as n_assets,
-        min(cast(given.date as date)) as first_date,
-        max(cast(given.date as date)) as last_date
-    from {{ lake_table(table, {'asset_id': 'varchar', 'date': 'date'}) }} as given
+        min(given.date) filter (where given.unusable is distinct from 'impossible date')
+            as first_date,
+        max(given.date) filter (where given.unusable is distinct from 'impossible date')
+            as last_date
+    from {{ source('lake', table) }} as given
     cross join holdouts
-    where holdouts.hidden_from is null or cast(given.date as date) < holdouts.hidden_from
+    where holdouts.hidden_from is null or given.date < holdouts.hidden_from
     group by holdouts.hidden_from
     {{ 'union all' if not loop.last }}
     {%- endfor %}
@@ -46,4 +49,3 @@ final as (
 )
 
 select * from final
--- depends_on: {{ ref('lake') }}

@@ -1,11 +1,14 @@
 import os
+from pathlib import Path
 
-from msm_py import lake, runs
+from msm_py import lake, lake_load, runs
 
 
 def model(dbt, session):
     dbt.config(materialized="table")
     experiments = dbt.ref("experiments").fetchall()[0]
-    if not runs.given_experiments(*experiments).resolved:
-        return runs.lake_table(None)  # nothing asks for a lake: refreshing the catalog needs none
-    return runs.lake_table(lake.open_lake(os.environ.get("MSM_LAKE", "lake")))
+    opened = None  # nothing asks for a lake: refreshing the catalog needs none
+    if runs.given_experiments(*experiments).resolved:
+        opened = lake.open_lake(Path(os.environ.get("MSM_LAKE", "lake")).absolute())
+    lake_load.load(session, opened)  # the source `lake`, which staging reads
+    return runs.lake_table(opened)

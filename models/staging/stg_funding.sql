@@ -3,15 +3,13 @@
 with
 source as (
     select
-        cast(asset_id as varchar) as asset_id,
-        cast(instrument_id as varchar) as instrument_id,
-        cast(exchange as varchar) as exchange,
-        cast(date as date) as date,
-        cast(funding_rate as double) as funding_rate
-    from {{ lake_table('fact_funding', {
-        'asset_id': 'varchar', 'instrument_id': 'varchar', 'exchange': 'varchar', 'date': 'date',
-        'funding_rate': 'double'
-    }) }}
+        asset_id,
+        instrument_id,
+        exchange,
+        date,
+        funding_rate
+    from {{ source('lake', 'fact_funding') }}
+    where unusable is null
 ),
 
 unit_rules as (
@@ -45,7 +43,6 @@ deduplicated as (
         {{ agreed('funding_rate', 'fact_funding',
             ['asset_id', 'instrument_id', 'exchange', 'date']) }} as funding_rate
     from source
-    where {{ impossible_value('funding_rate') }} is null
     group by asset_id, instrument_id, exchange, date
 ),
 

@@ -1,14 +1,14 @@
+-- depends_on: {{ ref('lake') }}
 -- One row per asset and day with a usable market cap, USD. A row dated t is known at the close
 -- of day t.
 with
 source as (
     select
-        cast(asset_id as varchar) as asset_id,
-        cast(date as date) as date,
-        cast(marketcap as double) as marketcap
-    from {{ lake_table('fact_marketcap', {
-        'asset_id': 'varchar', 'date': 'date', 'marketcap': 'double'
-    }) }}
+        asset_id,
+        date,
+        marketcap
+    from {{ source('lake', 'fact_marketcap') }}
+    where unusable is null
 ),
 
 final as (
@@ -17,9 +17,7 @@ final as (
         date,
         {{ agreed('marketcap', 'fact_marketcap', ['asset_id', 'date']) }} as marketcap_usd
     from source
-    where {{ impossible_value('marketcap', 'positive') }} is null
     group by asset_id, date
 )
 
 select * from final
--- depends_on: {{ ref('lake') }}

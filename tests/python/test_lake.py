@@ -8,12 +8,14 @@ import shutil
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from msm_py.errors import MsmError
 from msm_py.lake import TABLES, fingerprint, open_lake
+from msm_py.lake_load import load
 
 DAYS = [date(2024, 1, 1), date(2024, 1, 2)]
 
@@ -44,6 +46,13 @@ def put(lake: Path, name: str, table: pa.Table) -> None:
     pq.write_table(table, lake / f"{name}.parquet")
 
 
+def rows(lake: Path, table: str, columns: str) -> list[tuple[object, ...]]:
+    """Return what a run reads of a table."""
+    with duckdb.connect() as con:
+        load(con, open_lake(lake))
+        return con.execute(f"select {columns} from lake.{table} order by all").fetchall()
+
+
 def settle(lake: Path, text: str) -> Path:
     (lake / "lake.yaml").write_text(text, encoding="utf-8")
     return lake
@@ -56,11 +65,7 @@ def test_smallest_lake(lake: Path) -> None:
     opened = open_lake(lake)
     assert list(opened.tables) == ["fact_price", "fact_marketcap", "fact_volume"]
     assert opened.tables["fact_price"].n_rows == 2
-    assert opened.tables["fact_price"].columns == {
-        "asset_id": "VARCHAR",
-        "date": "DATE",
-        "close": "DOUBLE",
-    }
+    assert opened.tables["fact_price"].columns == ("asset_id", "date", "close")
     assert opened.path.is_absolute()
     assert opened.settings.name == lake.name
     assert opened.settings.max_stale_days == 3
@@ -79,17 +84,16 @@ def test_directory_table_matches_columns_by_name_and_ignores_folder_names(lake: 
         pq.write_table(table, lake / "fact_price" / part / "part-0.parquet")
     price = open_lake(lake).tables["fact_price"]
     assert len(price.files) == price.n_rows == 2
-    assert price.columns["close"] == "DOUBLE"
     assert "exchange" not in price.columns
+    assert rows(lake, "fact_price", "date, close") == [(DAYS[0], 1.0), (DAYS[1], 2.5)]
 
 
 def test_timestamps_at_midnight_and_columns_of_nothing_but_none_are_fine(lake: Path) -> None:
     midnight = pa.array(DAYS).cast(pa.timestamp("ns"))
     put(lake, "fact_price", fact("close", [1.0, 2.0]).set_column(1, "date", midnight))
     put(lake, "fact_funding", fact("funding_rate", [0.1, 0.1], exchange=pa.nulls(2)))
-    tables = open_lake(lake).tables
-    assert tables["fact_price"].columns["date"] == "TIMESTAMP_NS"
-    assert tables["fact_funding"].n_rows == 2
+    assert rows(lake, "fact_price", "date") == [(DAYS[0],), (DAYS[1],)]
+    assert rows(lake, "fact_funding", "exchange") == [(None,), (None,)]
 
 
 def test_every_table_is_in_the_spec_with_its_grain() -> None:
@@ -144,6 +148,43 @@ def test_missing_column_names_those_that_are_there(lake: Path) -> None:
     text = message(lake)
     assert "fact_price lacks the column close" in text
     assert "asset_id, date, Close (did you mean Close?)" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["Close", "close"], "Close and close"),
+        (["close", "Close"], "close and Close"),
+        (["close", "close"], "close and close"),
+        (["close", "vwap", "VWAP"], "vwap and VWAP"),  # a column that nobody reads, too
+    ],
+)
+def test_columns_whose_names_differ_in_capitals_only(
+    lake: Path, names: list[str], expected: str
+) -> None:
+    columns = [["BTC", "BTC"], DAYS, *([1.0 + k, 2.0] for k in range(len(names)))]
+    put(lake, "fact_price", pa.table(columns, names=["asset_id", "date", *names]))
+    text = message(lake)
+    assert "two columns of fact_price have one name" in text
+    assert expected in text
+
+
+@pytest.mark.parametrize(
+    ("table", "rows", "spelled"),
+    [
+        ("fact_funding", fact("funding_rate", [0.1, 0.1], Exchange=["X", "Y"]), "exchange"),
+        ("fact_funding", fact("funding_rate", [0.1, 0.1], Instrument_ID=["X", "Y"]), "instrument"),
+        ("dim_asset", pa.table({"asset_id": ["BTC"], "Is_Stable": ["yes"]}), "is_stable"),
+        ("dim_asset", pa.table({"asset_id": ["BTC"], "IS_STABLE": [True]}), "is_stable"),
+    ],
+)
+def test_optional_columns_are_spelled_as_the_contract_does(
+    lake: Path, table: str, rows: pa.Table, spelled: str
+) -> None:
+    put(lake, table, rows)
+    text = message(lake)
+    assert "other capitals" in text
+    assert f"name it {spelled}" in text
 
 
 def test_missing_column_in_one_file_of_many(lake: Path) -> None:
@@ -342,13 +383,12 @@ def test_fingerprint_sees_every_change(lake: Path) -> None:
     put(lake, "fact_price", fact("close", [1.0, 2.5]))
     seen.add(fingerprint(open_lake(lake)))
     settle(lake, "max_stale_days: 4")
-    opened = open_lake(lake)
-    seen.add(fingerprint(opened))
+    seen.add(fingerprint(open_lake(lake)))
     put(lake, "fact_funding", fact("funding_rate", [0.1, 0.1]))
-    seen.add(fingerprint(opened))  # a file that came after the lake was opened
+    seen.add(fingerprint(open_lake(lake)))
     (lake / "fact_price").mkdir()
     (lake / "fact_price.parquet").rename(lake / "fact_price" / "fact_price.parquet")
-    seen.add(fingerprint(opened))
+    seen.add(fingerprint(open_lake(lake)))
     assert len(seen) == 5
 
 

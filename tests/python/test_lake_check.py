@@ -112,20 +112,20 @@ def test_a_duplicate_that_is_impossible_conflicts_with_nothing(maker: Maker) -> 
     maker.rows["fact_price"]["A1", 3] = [100.0, 0.0]
     items = maker.check()
     assert items["fact_price", "duplicates"].verdict == "ok"
-    assert items["fact_price", "impossible values"].detail == "1 zero (first: A1 2024-01-04)"
+    assert items["fact_price", "impossible values"].detail == "1 not positive (first: A1 2024-01-04)"
 
 
 @pytest.mark.parametrize(
     ("table", "value", "reason"),
     [
-        ("fact_price", 0.0, "zero"),
-        ("fact_price", -1.0, "negative"),
-        ("fact_marketcap", np.nan, "NaN"),
+        ("fact_price", 0.0, "not positive"),
+        ("fact_price", -1.0, "not positive"),
+        ("fact_marketcap", np.nan, "not a number"),
         ("fact_volume", np.inf, "infinite"),
         ("fact_volume", -1.0, "negative"),
         ("fact_funding", -np.inf, "infinite"),
         ("fact_open_interest", -1.0, "negative"),
-        ("fact_price", None, "null"),
+        ("fact_price", None, "missing value"),
     ],
 )
 def test_impossible_values_by_reason(
@@ -306,7 +306,7 @@ def test_sample_lake_has_the_blemishes_of_its_readme(tmp_path: Path) -> None:
     assert verdicts(items, "fail") == []
     for name in VALUES:
         assert items[name, "duplicates"].detail.startswith("10 surplus rows")
-    assert items["fact_price", "impossible values"].detail.count("first:") == 4
+    assert items["fact_price", "impossible values"].detail.count("first:") == 3
     assert items["fact_price", "gaps of assets"].detail.startswith("6 in 6 assets")
     assert items["fact_price", "jumps"].detail.startswith("2 one-day moves")
     assert items["fact_price", "assets that end"].verdict == "warn"
