@@ -59,12 +59,12 @@ def environment(place: Path, **more: str) -> dict[str, str]:
     }
 
 
-def command(words: Sequence[str], place: Path, **env: str) -> Done:
+def command(words: Sequence[str], place: Path, *, cwd: Path = ROOT, **env: str) -> Done:
     """Run a command in the project's environment, everything written below ``place``."""
     place.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         words,
-        cwd=ROOT,
+        cwd=cwd,
         env=environment(place, **env),
         capture_output=True,
         text=True,

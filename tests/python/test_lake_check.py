@@ -112,7 +112,9 @@ def test_a_duplicate_that_is_impossible_conflicts_with_nothing(maker: Maker) -> 
     maker.rows["fact_price"]["A1", 3] = [100.0, 0.0]
     items = maker.check()
     assert items["fact_price", "duplicates"].verdict == "ok"
-    assert items["fact_price", "impossible values"].detail == "1 not positive (first: A1 2024-01-04)"
+    assert (
+        items["fact_price", "impossible values"].detail == "1 not positive (first: A1 2024-01-04)"
+    )
 
 
 @pytest.mark.parametrize(
