@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
@@ -14,7 +13,6 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
@@ -23,6 +21,7 @@ from msm_py.code_fingerprint import code_fingerprint
 from msm_py.errors import Interrupted, MsmError
 from msm_py.invocation import Outcome, Places
 from msm_py.lake import fingerprint, open_lake
+from msm_py.terminal import Terminal, Text, write_exactly
 
 app = typer.Typer(
     help="MSM, the Market State Monitor: does a market state carry an edge in long majors, short "
@@ -38,17 +37,8 @@ catalog_app = typer.Typer(help="The catalog and the warehouse around it.", no_ar
 app.add_typer(catalog_app, name="catalog")
 
 
-class _Terminal(Console):
-    """A console that goes on in silence when nobody reads it any more (`msm run ... | head`)."""
-
-    def on_broken_pipe(self) -> None:
-        """Send the rest nowhere: what is being computed must not be lost with its display."""
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
-
-
-out = _Terminal()
-err = _Terminal(stderr=True)
+out = Terminal()
+err = Terminal(stderr=True)
 
 Experiments = Annotated[list[Path], typer.Argument(help="Experiment YAML files.")]
 Lake = Annotated[
@@ -268,8 +258,7 @@ def sweep(
     sweep_cli.refuse_placebos(family.specs)
     places = _places(lake, runs, warehouse_file, force=not resume)
     if print_commands:
-        for line in sweep_cli.commands(family, places, options):
-            sys.stdout.write(line + "\n")
+        write_exactly("\n".join(sweep_cli.commands(family, places, options)))
         return
     if dry_run:
         sweep_cli.show(sweep_cli.plan(family, places, options), out)
@@ -308,7 +297,7 @@ def vars_(
     resolved = family.specs
     text = json.dumps({"experiments": resolved})
     if out_file is None:
-        sys.stdout.write(text + "\n")
+        write_exactly(text)
         return
     artifacts.check_outside_lake(lake, out=out_file)
     try:
@@ -441,7 +430,7 @@ def main() -> None:
     try:
         app()
     except MsmError as error:
-        err.print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True, highlight=False)
+        _tell_in_red("error:", str(error))
         sys.exit(1)
     except Interrupted:
         _tell_interrupted()
@@ -492,14 +481,11 @@ def _record_looks(resolved: list[dict[str, Any]], runs: Path, reason: str) -> No
             else f"{own.run_id} was looked at before, on {own.told}: no new look."
             + ("" if own.gives(reason) else " That reason stands, the new one is not recorded."),
             soft_wrap=True,
-            markup=False,
-            highlight=False,
         )
     if ledger.fault is not None:
-        err.print(
-            f"[bold red]The ledger of looks, {_escaped(str(runs / looks.LEDGER))}, is damaged:[/] "
-            f"{_escaped(ledger.fault)}. What it says of earlier looks cannot be relied on.",
-            soft_wrap=True,
+        _tell_in_red(
+            f"The ledger of looks, {runs / looks.LEDGER}, is damaged:",
+            f"{ledger.fault}. What it says of earlier looks cannot be relied on.",
         )
     if new:
         sweep_record.count_looks(runs)
@@ -522,12 +508,12 @@ def _build(resolved: list[dict[str, Any]], places: Places, *, verbose: bool) -> 
     if not out.is_terminal:
         out.print(f"Running {what}", soft_wrap=True)
         return invocation.build(resolved, places, progress=_plain_progress())
-    spinner = Spinner("dots", f"{what}: starting dbt")
+    spinner = Spinner("line", Text(f"{what}: starting dbt"))
     with Live(spinner, console=out, transient=True, refresh_per_second=10):
 
         def show_step(folder: str, name: str, seconds: float) -> None:
             step = STEPS.get(folder, "checking")
-            spinner.update(text=f"{what}: {step} ({name}, {seconds:.0f} s)")
+            spinner.update(text=Text(f"{what}: {step} ({name}, {seconds:.0f} s)"))
 
         return invocation.build(resolved, places, progress=show_step)
 
@@ -547,21 +533,19 @@ def _plain_progress() -> Callable[[str, str, float], None]:
 
 def _tell_alarms(runs: Path, *, with_looks: bool = True) -> None:
     for sentence in warehouse.alarms(runs, with_looks=with_looks):
-        err.print(f"[bold red]!![/] {_escaped(sentence)}", soft_wrap=True, highlight=False)
+        _tell_in_red("!!", sentence)
 
 
 def _tell_failures(errors: list[str]) -> None:
     if not errors:
         return
     for error in errors[:-1]:
-        err.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
+        _tell_in_red("error:", error)
     raise MsmError(errors[-1])
 
 
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+def _tell_in_red(label: str, text: str) -> None:
+    err.print(Text.assemble((label, "bold red"), " ", text), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,10 @@ from datetime import date, timedelta
 from typing import Any, Final, Literal
 
 import duckdb
-from rich.table import Table
-from rich.text import Text
 
 from msm_py.lake import TABLES, FundingUnit, Lake
 from msm_py.lake_load import SCHEMA, load
+from msm_py.terminal import Table, Text
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -132,7 +131,8 @@ def check_lake(lake: Lake) -> LakeReport:
 def report_table(report: LakeReport) -> Table:
     """Return a report as a rich table, one row per item."""
     colours = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-    table = Table(title=f"Lake {report.lake}: {report.verdict}", show_lines=False)
+    title = Text(f"Lake {report.lake}: {report.verdict}", style="table.title")
+    table = Table(title=title, show_lines=False)
     for heading in ("table", "check", "verdict", "detail"):
         table.add_column(heading, no_wrap=heading != "detail")
     shown = ""

@@ -23,11 +23,10 @@ from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.constrain import Constrain
 from rich.rule import Rule
-from rich.table import Table
-from rich.text import Text
 
 from msm_py import artifacts, looks
 from msm_py.errors import MsmError
+from msm_py.terminal import Table, Text
 from msm_py.warehouse import flat_params, warehouse_path
 
 Row = Mapping[str, Any]

@@ -17,14 +17,13 @@ from filelock import FileLock
 from rich.console import Console, Group, RenderableType
 from rich.constrain import Constrain
 from rich.rule import Rule
-from rich.table import Table
-from rich.text import Text
 
 from msm_py import artifacts, experiment, robustness, robustness_record, sweep
 from msm_py.errors import Interrupted, MsmError
 from msm_py.invocation import Places
 from msm_py.report import PROSE_WIDTH, figure, p_text
 from msm_py.robustness import PLACEBO
+from msm_py.terminal import Table, Text
 
 Row = Mapping[str, Any]
 
@@ -92,7 +91,11 @@ def compute(run_id: str, places: Places, console: Console, *, force: bool) -> di
     console.print(told, soft_wrap=True)
     errors: dict[str, str] = {}
     try:
-        with console.status("computing") if console.is_terminal and n_waiting else nullcontext():
+        with (
+            console.status(Text("computing"), spinner="line")
+            if console.is_terminal and n_waiting
+            else nullcontext()
+        ):
             for trial in sweep.run_sweep(wanted, hidden, batch_size=max(1, len(wanted))):
                 if trial.status == "failed":
                     errors[str(trial.run_id)] = trial.error or "no message"

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -26,8 +25,6 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
-from rich.text import Text
 
 from msm_py import artifacts, experiment, sweep, sweep_record, warehouse
 from msm_py.code_fingerprint import code_fingerprint
@@ -36,6 +33,7 @@ from msm_py.invocation import Places
 from msm_py.lake import fingerprint, open_lake
 from msm_py.sweep import Spec, Trial
 from msm_py.sweep_spec import collect
+from msm_py.terminal import Table, Text, visible
 
 # CPU seconds (docs/scale.md): what the first batch costs, each other one of a process, a worker
 # process, a variant, and a candidate of its walk-forward search
@@ -195,7 +193,7 @@ def commands(family: Family, places: Places, options: Options) -> list[str]:
     Raises
     ------
     MsmError
-        When an option contradicts this.
+        When an option contradicts this, or a path cannot stand in a line as it is.
     """
     for name, given in (("--shard", options.shard != (1, 1)), ("--executor ray", options.on_ray)):
         if given:
@@ -220,6 +218,14 @@ def commands(family: Family, places: Places, options: Options) -> list[str]:
             words += [name, str(value)]
     words += ["--force"] if places.force else []
     words += ["--fail-fast"] if options.fail_fast else []
+    for word in words:
+        if "\n" in word or visible(word) != word:
+            raise MsmError(
+                "a command is one line in which everything is seen, and this would not be",
+                where="--print-commands",
+                received=word,
+                remedy="give the file or folder another name",
+            )
     return [shlex.join([*words, "--shard", f"{i}/{count}"]) for i in range(1, count + 1)]
 
 
@@ -240,10 +246,10 @@ def plan(family: Family, places: Places, options: Options) -> RenderableType:
         there = (places.runs / spec["run_id"]).is_dir()
         again = "to compute again" if there else "to compute"
         status = again if _is_waiting(spec, places) else "is there"
-        table.add_row(spec["run_id"], status, escape(spec["title"]))
+        table.add_row(spec["run_id"], status, spec["title"])
     rejected = _rejected(family, options)
     for trial in rejected:
-        table.add_row("", "[red]rejected[/]", escape(f"{trial.title}: {trial.error or ''}"))
+        table.add_row("", Text("rejected", style="red"), f"{trial.title}: {trial.error or ''}")
     jobs = options.jobs or 1
     size = sweep.even_size(len(waiting), options.batch_size, jobs)
     n_batches = -(-len(waiting) // size)
@@ -323,7 +329,8 @@ def run(family: Family, places: Places, options: Options, console: Console) -> S
     )
     for trial in rejected:
         console.print(
-            f"[red]rejected[/] {escape(trial.title)}: {escape(trial.error or '')}", soft_wrap=True
+            Text.assemble(("rejected", "red"), f" {trial.title}: {trial.error or ''}"),
+            soft_wrap=True,
         )
     trials: list[Trial] = []
     work = sweep.run_sweep(
@@ -400,8 +407,8 @@ def _display(console: Console, total: int) -> Progress:
     return Progress(
         MofNCompleteColumn(),
         BarColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TextColumn("{task.fields[failed]} failed"),
+        TextColumn("{task.fields[speed]}", markup=False),
+        TextColumn("{task.fields[failed]} failed", markup=False),
         TimeElapsedColumn(),
         console=console,
         transient=True,
@@ -409,18 +416,18 @@ def _display(console: Console, total: int) -> Progress:
     )
 
 
-def _line(trial: Trial, k: int, n: int, runs: Path) -> str:
+def _line(trial: Trial, k: int, n: int, runs: Path) -> Text:
     start = (trial.started_at or "")[11:19]
     seconds = "" if trial.seconds is None else f"{trial.seconds:.2f} s"
+    outcome = Text()
     if trial.status == "failed":
         reason = (trial.error or "").split("\n")[0]
-        outcome = f"[red]failed:[/] {escape(reason)}"
+        outcome.append("failed:", "red").append(f" {reason}")
     else:
-        outcome = ("is there already, " if trial.status == "existing" else "") + headline(
-            runs / str(trial.run_id)
-        )
-    parts = [f"\\[{k}/{n}] {trial.experiment_id}", escape(trial.title), start, seconds, outcome]
-    return ", ".join(part for part in parts if part)
+        outcome.append("is there already, " if trial.status == "existing" else "")
+        outcome.append(headline(runs / str(trial.run_id)))
+    parts = [f"[{k}/{n}] {trial.experiment_id}", trial.title, start, seconds]
+    return Text("".join(f"{part}, " for part in parts if part)).append(outcome)
 
 
 def headline(folder: Path) -> str:
@@ -526,7 +533,7 @@ def leaderboard(record: dict[str, Any], limit: int = 15) -> RenderableType:
             _probability(row["deflated_sharpe"]),
             _yes(row["is_tied_with_leader"]),
             _yes(row["is_superior"]),
-            escape(titles.get(row["run_id"]) or ""),
+            titles.get(row["run_id"]) or "",
         )
     overall = record["overall"]
     note = (
