@@ -1,0 +1,422 @@
+"""Text from files is shown as it stands: it steers nothing, hides nothing, and crashes nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from lakes import tiny_lake, tiny_spec
+from pipeline import ROOT, environment
+from rich.cells import cell_len
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+from rich.text import Text as RichText
+from test_report import FIVE, catalog_row, make_warehouse, run_content, write
+
+from msm_py import cli, invocation, robustness, robustness_cli, sweep_cli
+from msm_py.errors import MsmError
+from msm_py.invocation import Outcome, Places
+from msm_py.lake_check import Item, LakeReport, report_table
+from msm_py.report import comparison, run_report, runs_table
+from msm_py.sweep import Trial
+from msm_py.terminal import REPLACEMENT, Table, Terminal, Text, encodable, visible
+
+# markup that closes nothing, an emoji code; escape sequences in C0 and C1, a bell, directions
+MARKUP = "Alts [/majors] [bold]v2[/] :smile:"
+STEERING = "\x1b[31m\x9b2J\x07\u202eevil\u2066"
+SEEN = "�[31m�2J��evil�"
+HOSTILE = f"{MARKUP} {STEERING} — “é” 牛"
+
+ENCODINGS = ("utf-8", "latin-1", "ascii")
+SHOWN_IN = {
+    "utf-8": f"{MARKUP} {SEEN} — “é” 牛",
+    "latin-1": f'{MARKUP} {SEEN} - "é" ??'.replace("�", "?"),
+    "ascii": f'{MARKUP} {SEEN} - "?" ??'.replace("�", "?"),
+}
+
+
+def clean(text: str) -> bool:
+    return visible(text) == text
+
+
+# --- The cleaner ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "character",
+    [chr(code) for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"]
+    + list("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    + list("\u00ad\u200b\u2028\u2029\u2060\ufeff\U000e0041\ud800"),
+    ids=ascii,
+)
+def test_what_is_not_seen_is_replaced_by_one_cell(character: str) -> None:
+    assert visible(f"a{character}b") == f"a{REPLACEMENT}b"
+    assert cell_len(REPLACEMENT) == 1
+    assert Text(f"a{character}b").append(character).plain == f"a{REPLACEMENT}b{REPLACEMENT}"
+
+
+@pytest.mark.parametrize(
+    "text", ["two\n\tlines", "\u0645\u06cc\u200c\u062e\u0648", "👩\u200d🔬", "é 牛 — 🦀\ufe0f"]
+)
+def test_what_is_seen_stays(text: str) -> None:
+    assert visible(text) == text
+
+
+def test_stand_ins_are_as_wide_as_what_they_stand_for() -> None:
+    text = "— \u2212 … \u00d7 “q” \u2018q\u2019 │ ┃ ─ ━ ▁▂▃▄▅▆▇█ ▏▎▍▌▋▊▉ ▲ → é 牛 🦀"
+    shown = encodable(text, "ascii")
+    assert shown == "- - ~ x \"q\" 'q' | | - - ..::++## ..::++# ^ > ? ?? ??"
+    assert cell_len(shown) == cell_len(text)
+    assert encodable(text, "utf-8") == text
+    assert "\u00d7 " in encodable(text, "latin-1")
+
+
+# --- The console ---------------------------------------------------------------------------------
+
+
+def terminal(encoding: str = "utf-8", **options: Any) -> tuple[Terminal, Callable[[], str]]:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Terminal(file=file, **{"width": 100, **options})
+
+    def written() -> str:
+        file.flush()
+        return file.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+
+    return console, written
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("kind", [str, Text, RichText])
+def test_whatever_is_printed_passes_the_cleaner(encoding: str, kind: Callable[[str], Any]) -> None:
+    console, written = terminal(encoding)
+    console.print(kind(HOSTILE))
+    shown = written().rstrip("\n")
+    if kind is RichText:  # rich itself takes the bell away
+        bell = encodable(REPLACEMENT, encoding)
+        assert shown == SHOWN_IN[encoding].replace(f"2J{bell}", "2J", 1)
+    else:
+        assert shown == SHOWN_IN[encoding]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_tables_stay_aligned(encoding: str) -> None:
+    console, written = terminal(encoding)
+    table = Table(title=Text(HOSTILE))
+    table.add_column("title", no_wrap=True)
+    table.add_column("number", justify="right")
+    for title in (HOSTILE, "plain", STEERING):
+        table.add_row(title, "1")
+    console.print(table)
+    lines = written().rstrip("\n").split("\n")
+    assert SHOWN_IN[encoding] in lines[0]
+    assert SHOWN_IN[encoding] in lines[4]
+    assert len({cell_len(line) for line in lines[1:]}) == 1
+    assert clean("".join(lines))
+
+
+def test_styles_and_control_of_rich_itself_stay() -> None:
+    console, written = terminal(force_terminal=True, color_system="standard", width=300)
+    with Progress(TextColumn("{task.description}", markup=False), console=console) as progress:
+        progress.add_task(HOSTILE)
+        console.print(Text("blue", style="blue"))
+    assert "\x1b[34mblue\x1b[0m" in written()
+    assert "\x1b[?25l" in written()  # the cursor is hidden
+    assert f"{MARKUP} {REPLACEMENT}[31m" in written()
+    assert STEERING[:5] not in written()
+
+
+def test_the_display_of_a_run_shows_its_title(monkeypatch: pytest.MonkeyPatch) -> None:
+    console, written = terminal(force_terminal=True, color_system=None)
+
+    def build(*_: Any, progress: Callable[[str, str, float], None]) -> list[Outcome]:
+        progress("states", HOSTILE, 1.0)
+        return []
+
+    monkeypatch.setattr(cli, "out", console)
+    monkeypatch.setattr(invocation, "build", build)
+    places = Places(Path("lake"), Path("runs"), Path("warehouse"), force=False)
+    cli._build([{"title": HOSTILE}], places, verbose=False)
+    assert MARKUP in written()
+    assert f"({SHOWN_IN['utf-8']}, 1 s)" in " ".join(written().split())
+    assert STEERING[:5] not in written()
+
+
+# --- What is shown, in any console ---------------------------------------------------------------
+
+
+def shown(renderable: Any) -> str:
+    """Return what a console of rich's, such as a notebook's, shows."""
+    file = io.StringIO()
+    Console(file=file, width=300).print(renderable)
+    assert clean(file.getvalue())
+    return " ".join(file.getvalue().split())
+
+
+def test_reports_are_literal(tmp_path: Path) -> None:
+    content = run_content(FIVE)
+    content["metrics"] |= {"title": HOSTILE, "warnings": [HOSTILE]}
+    content["manifest"]["lake"]["name"] = HOSTILE
+    for row in content["evaluation"]["edges"]:
+        row["evidence"] = MARKUP
+    a = write(tmp_path / "a", content)
+    content["manifest"]["lake"] |= {"name": "[/other]", "fingerprint": "f" * 64}
+    content["manifest"]["spec"]["universe"] = {"exclude_assets": [HOSTILE]}
+    b = write(tmp_path / "b", content, [MARKUP] * 4)
+    report = shown(run_report(a))
+    assert report.count(SHOWN_IN["utf-8"]) == 3
+    assert report.count(MARKUP) > 3
+    compared = shown(comparison(a, b))
+    assert compared.count(SHOWN_IN["utf-8"]) == 4
+    assert "[/other]" in compared
+    assert f"2024-01-01 BALANCED {MARKUP}" in compared
+    rows = [catalog_row("one-0123456789", "2026-01-01 00:00:00", title=HOSTILE)]
+    assert SHOWN_IN["utf-8"] in shown(runs_table(make_warehouse(tmp_path / "m.duckdb", rows, [])))
+
+
+def test_the_check_of_a_lake_is_literal() -> None:
+    items = (Item("dim_asset", HOSTILE, "fail", HOSTILE, HOSTILE),)
+    table = shown(report_table(LakeReport(HOSTILE, items)))
+    assert table.count(SHOWN_IN["utf-8"]) == 4
+
+
+def sweep_record() -> dict[str, Any]:
+    overall = {"n_runs": 1, "n_common_days": 100, "pbo": None, "spa_p_consistent": None}
+    run = dict.fromkeys(("net_sharpe", "deflated_sharpe", "is_tied_with_leader", "is_superior"))
+    return {
+        "sweep_id": HOSTILE,
+        "started_at": HOSTILE,
+        "n_trials": 1,
+        "overall": overall,
+        "runs": [{"run_id": HOSTILE, **run}],
+        "trials": [{"run_id": HOSTILE, "title": HOSTILE}],
+    }
+
+
+def test_sweeps_are_literal(tmp_path: Path) -> None:
+    assert shown(sweep_cli.leaderboard(sweep_record())).count(SHOWN_IN["utf-8"]) == 3
+    listed = shown(sweep_cli.listing([sweep_record()], tmp_path))
+    assert listed.count(SHOWN_IN["utf-8"]) == 2
+    failed = Trial(None, HOSTILE, HOSTILE, "failed", error=HOSTILE)
+    line = shown(sweep_cli._line(failed, 1, 2, tmp_path))
+    assert line.startswith(f"[1/2] {SHOWN_IN['utf-8']}, {SHOWN_IN['utf-8']}, failed: ")
+    assert line.endswith(SHOWN_IN["utf-8"])
+
+
+def test_panels_are_literal() -> None:
+    row = {"check_name": MARKUP, "setting": HOSTILE, "status": "failed", "note": HOSTILE}
+    figures = ("net_sharpe", "net_cagr", "spread_trade_edge", "spread_p_value", "spread_evidence")
+    summary = {
+        **dict.fromkeys((*figures, "placebo_p")),
+        "verdict": robustness.NOTHING,
+        "n_placebos": 50,
+        "n_failed": 1,
+    }
+    record = {"run_id": MARKUP, "title": HOSTILE, "rows": [row], "summary": summary}
+    panel = shown(robustness_cli.panel(record))
+    assert panel.count(SHOWN_IN["utf-8"]) == 4
+    assert panel.count(MARKUP) == 7
+
+
+def test_no_module_has_text_or_tables_of_its_own() -> None:
+    """What parses markup, and what the cleaner does not see before it is laid out."""
+    other = re.compile(
+        r"rich\.(markup|text|table)|from_markup|markup=True|emoji=True|highlight=True|Console\("
+        r"|\"\[/?(bold|red|green|yellow|dim|cyan)"
+    )
+    found = [
+        f"{file.name}: {line}"
+        for file in sorted((ROOT / "msm_py").glob("*.py"))
+        if file.name != "terminal.py"
+        for line in file.read_text().splitlines()
+        if other.search(line)
+    ]
+    assert found == []
+
+
+# --- The command line ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a process left: exit code, standard output and error."""
+
+    code: int
+    out: str
+    err: str
+
+
+def msm(*words: str, place: Path, encoding: str) -> Said:
+    """Run `msm` in a terminal of an encoding, and see that what it says is clean."""
+    done = subprocess.run(
+        [sys.executable, "-m", "msm_py.cli", *words],
+        cwd=ROOT,
+        env=environment(place, PYTHONIOENCODING=encoding, COLUMNS="300"),
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    said = Said(done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding))
+    assert "Traceback" not in said.out + said.err
+    assert clean(said.out), ascii(said.out)
+    assert clean(said.err), ascii(said.err)
+    return said
+
+
+def experiment_file(place: Path, **changes: Any) -> Path:
+    file = place / "hostile.yaml"
+    spec = {**tiny_spec(), "experiment_id": "hostile", "title": HOSTILE, **changes}
+    file.write_text(yaml.safe_dump(spec, sort_keys=False))
+    return file
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workplace with a lake whose name is hostile."""
+    place = tmp_path_factory.mktemp("place")
+    settings = tiny_lake(place / "lake", seed=3) / "lake.yaml"
+    found = yaml.safe_load(settings.read_text())
+    settings.write_text(yaml.safe_dump({**found, "name": f"[/red] {HOSTILE}"}))
+    return place
+
+
+@pytest.fixture(scope="module")
+def run(place: Path) -> Said:
+    """A run with a look, its title and the reason of the look hostile, in a plain terminal."""
+    evaluation = {**tiny_spec()["evaluation"], "holdout_start": "2024-05-20"}
+    words = ("run", str(experiment_file(place, evaluation=evaluation)), "--lake")
+    look = ("--look", HOSTILE)
+    return msm(*words, str(place / "lake"), *look, place=place, encoding="ascii")
+
+
+def test_a_run_with_a_hostile_title_is_computed_and_shown(run: Said) -> None:
+    assert run.code == 0, run.err
+    title = SHOWN_IN["ascii"]
+    assert f"Running {title}" in run.out
+    assert f"\n{title}\n" in run.out
+    assert f"from lake [/red] {title} (" in run.out
+    assert f"(reason: {title})" in " ".join(run.out.split())
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_run_is_shown_and_listed_in_any_encoding(run: Said, place: Path, encoding: str) -> None:
+    for words in (("show", "hostile"), ("compare", "hostile", "hostile"), ("list",)):
+        said = msm(*words, place=place, encoding=encoding)
+        assert said.code == 0, said.err
+        assert SHOWN_IN[encoding] in said.out
+
+
+def test_a_reader_who_leaves_is_no_error(run: Said, place: Path) -> None:
+    reader = subprocess.Popen(
+        [sys.executable, "-m", "msm_py.cli", "show", "hostile"],
+        cwd=ROOT,
+        env=environment(place),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert reader.stdout is not None
+    reader.stdout.close()
+    assert reader.stderr is not None
+    assert reader.stderr.read() == b""
+    reader.stderr.close()
+    assert reader.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_the_check_of_a_lake_in_any_encoding(place: Path, encoding: str) -> None:
+    said = msm("lake", "check", str(place / "lake"), place=place, encoding=encoding)
+    assert f"Lake [/red] {SHOWN_IN[encoding]}: " in said.out
+    assert not said.err
+
+
+def test_a_sweep_shows_its_variants_and_itself(place: Path) -> None:
+    """Planned, carried out with a variant that is rejected and one that fails, and shown again."""
+    here = place / "sweep"
+    here.mkdir()
+    late = experiment_file(here, experiment_id="late", window={"start": "2031-01-01"})
+    late = late.rename(here / "late.yaml")
+    grid = {"state_mapping.persistence.min_duration_days": [3, HOSTILE]}
+    swept = experiment_file(here, sweep={"grid": grid}, experiment_id="swept")
+    swept = swept.rename(here / "swept.yaml")
+    files = (experiment_file(here), late, swept)
+    words = ("sweep", *map(str, files), "--lake", str(place / "lake"))
+    planned = msm(*words, "--dry-run", place=here, encoding="ascii")
+    assert planned.code == 0, planned.err
+    assert planned.out.count(SHOWN_IN["ascii"]) >= 3
+    done = msm(*words, place=here, encoding="latin-1")
+    title = SHOWN_IN["latin-1"]
+    assert "1 computed, 0 were there already, 1 failed, 1 rejected" in done.out
+    assert f"rejected persistence.min_duration_days {title}: " in done.out
+    assert f"[1/2] hostile, {title}, " in done.out
+    assert f"[2/2] late, {title}, " in done.out
+    (record,) = (here / "runs" / ".sweeps").glob("*.json")
+    shown_again = msm("sweep", "show", record.stem, place=here, encoding="ascii")
+    assert shown_again.code == 0, shown_again.err
+    assert SHOWN_IN["ascii"] in shown_again.out
+    assert record.stem in msm("sweep", "show", place=here, encoding="ascii").out
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_an_error_shows_what_was_received(place: Path, encoding: str) -> None:
+    said = msm("show", HOSTILE, place=place, encoding=encoding)
+    assert said.code == 1
+    assert said.err.startswith("error: ")
+    assert f"received: {SHOWN_IN[encoding]}\n" in said.err
+
+
+def test_an_alarm_is_literal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli.warehouse, "alarms", lambda *_, **__: [HOSTILE])
+    cli._tell_alarms(Path("runs"))
+    assert capsys.readouterr().err == f"!! {SHOWN_IN['utf-8']}\n"
+
+
+def test_help_in_a_plain_terminal(tmp_path: Path) -> None:
+    for words in ((), ("run",), ("sweep",), ("lake",), ("catalog",)):
+        said = msm(*words, "--help", place=tmp_path, encoding="ascii")
+        assert (said.code, said.err) == (0, "")
+
+
+# --- What programs read --------------------------------------------------------------------------
+
+
+def test_variables_are_json_in_a_plain_terminal(place: Path) -> None:
+    title = f"{HOSTILE} é".replace("\u202e", "")
+    file = experiment_file(place, title=title)
+    words = ("vars", str(file), "--lake", str(place / "lake"))
+    said = msm(*words, place=place, encoding="ascii")
+    assert json.loads(said.out)["experiments"][0]["title"] == title
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "what"),
+    [
+        ("é.yaml", "ascii", "holds a character that the encoding cannot say"),
+        ("\x1b[31m.yaml", "utf-8", "one line in which everything is seen"),
+        ("two\nlines.yaml", "utf-8", "one line in which everything is seen"),
+    ],
+)
+def test_commands_are_exact_or_refused(place: Path, name: str, encoding: str, what: str) -> None:
+    here = place / "commands"
+    here.mkdir(exist_ok=True)
+    file = experiment_file(here).rename(here / name)
+    words = ("sweep", str(file), "--lake", str(place / "lake"), "--print-commands")
+    said = msm(*words, place=place, encoding=encoding)
+    assert (said.code, said.out) == (1, "")
+    assert what in said.err
+    assert "remedy:" in said.err
+
+
+def test_an_error_is_one_paragraph_whatever_it_holds() -> None:
+    console, written = terminal()
+    console.print(str(MsmError(HOSTILE, where=HOSTILE, received=HOSTILE)), soft_wrap=True)
+    assert written().count("\n") == 3
