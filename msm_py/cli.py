@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import time
@@ -284,6 +283,7 @@ def vars_(
 
     Example: dbt build --vars "$(msm vars experiments/msm/msm_v1_baseline.yaml)"
     """
+    from msm_py.experiment import variables
     from msm_py.sweep_cli import Family
 
     family = Family.of(experiments, None, lake, start, end)
@@ -295,14 +295,14 @@ def vars_(
             remedy="mend them, or let `msm sweep` run the others and record these as failed",
         )
     resolved = family.specs
-    text = json.dumps({"experiments": resolved})
+    text = variables(resolved) + "\n"
     if out_file is None:
-        write_exactly(text)
+        typer.echo(text.encode(), nl=False)  # dbt reads UTF-8, whatever the terminal does
         return
     artifacts.check_outside_lake(lake, out=out_file)
     try:
         out_file.parent.mkdir(parents=True, exist_ok=True)
-        out_file.write_text(text + "\n")
+        out_file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise MsmError(
             "the variables cannot be written",

@@ -25,6 +25,7 @@ NUMERIC_MODULES: Final = (
     "lake",
     "lake_files",
     "lake_load",
+    "lake_yaml",
     "newey_west",
     "panel",
     "run_folder",

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
@@ -28,6 +30,7 @@ from msm_py.experiment_schema import (
 )
 from msm_py.experiment_yaml import read_yaml_map
 from msm_py.registry import feature_registry
+from msm_py.yaml_file import check_size
 
 __all__ = [
     "STATES",
@@ -48,6 +51,7 @@ __all__ = [
     "short_hash",
     "universe_id",
     "validated",
+    "variables",
     "with_window",
 ]
 
@@ -139,6 +143,7 @@ def from_resolved(spec: object, *, where: str = "experiment") -> Experiment:
     >>> x.features[0].weight, x.target.short_leg.n
     (0.2, 20)
     """
+    check_size(spec, where)
     return validated(Experiment, spec, prefix=f"{where}.")
 
 
@@ -188,11 +193,11 @@ def read_experiments_file(path: str | Path) -> object:
     Raises
     ------
     MsmError
-        No such file, or broken JSON.
+        No such file, broken JSON, or a key given twice.
     """
     remedy = "write it with `msm vars EXPERIMENT.yaml --out FILE`"
     try:
-        data = json.loads(Path(path).read_bytes())
+        data = json.loads(Path(path).read_bytes(), object_pairs_hook=_without_duplicates)
     except OSError as error:
         raise MsmError(
             "the experiments file cannot be read",
@@ -200,7 +205,7 @@ def read_experiments_file(path: str | Path) -> object:
             received=str(error.strerror),
             remedy=remedy,
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MsmError(
             "the experiments file is broken JSON",
             where=str(path),
@@ -208,6 +213,13 @@ def read_experiments_file(path: str | Path) -> object:
             remedy=remedy,
         ) from None
     return data["experiments"] if isinstance(data, dict) and list(data) == ["experiments"] else data
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = Counter(key for key, _ in pairs)
+    if len(keys) < len(pairs):
+        raise ValueError(f"the key {keys.most_common(1)[0][0]} is given twice")
+    return dict(pairs)
 
 
 def validated(
@@ -282,6 +294,26 @@ def resolve(experiment: Experiment) -> Resolved:
     [{'id': 'momentum', 'weight': 1.0, 'params': {}}]
     """
     return experiment.model_dump(mode="json")
+
+
+def variables(resolved: Iterable[Mapping[str, Any]]) -> str:
+    r"""Return experiments as the text of dbt's ``--vars``, which is JSON and YAML alike.
+
+    All but ASCII is escaped, as YAML takes some of it for line breaks and none of DEL; characters
+    above U+FFFF stand for themselves, as YAML knows no pairs of escapes.
+
+    Parameters
+    ----------
+    resolved
+        Resolved experiments, their run ids beside their keys.
+
+    Examples
+    --------
+    >>> print(variables([{"title": "na\u00efve 🚀"}]))
+    {"experiments": [{"title": "na\u00efve 🚀"}]}
+    """
+    text = json.dumps({"experiments": list(resolved)}, ensure_ascii=False)
+    return re.sub("[\x7f-\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def canonical_json(value: Mapping[str, Any]) -> str:

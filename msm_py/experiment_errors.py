@@ -150,6 +150,7 @@ BOUNDS = {
     "less_than": "below {lt:.12g}",
     "less_than_equal": "at most {le:.12g}",
     "too_short": "a list of at least {min_length}",
+    "too_long": "of at most {max_length} entries",
     "string_too_long": "at most {max_length} characters",
 }
 

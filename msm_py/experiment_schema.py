@@ -28,16 +28,27 @@ from pydantic import (
 )
 
 from msm_py.experiment_values import (
+    LARGEST_USD,
     LONGEST_DAYS,
+    MOST_ASSETS,
+    MOST_FEATURES,
+    MOST_HORIZONS,
+    MOST_MAJORS,
     AssetId,
+    BasisPoints,
     Date,
     Days,
     DaysFromZero,
+    Multiple,
     NotNegative,
+    NotPositive,
     Number,
     Positive,
+    PositiveUsd,
+    Seed,
     Share,
     Text,
+    Usd,
     Weekday,
     did_you_mean,
     known_feature,
@@ -110,14 +121,16 @@ class Window(Section):
 class Universe(Section):
     """Which assets are looked at."""
 
-    majors: Annotated[tuple[AssetId, ...], AfterValidator(sorted_unique)] = Field(
-        default=("BTC", "ETH"), description="Asset ids of the majors; BTC is always one."
-    )
-    exclude_assets: Annotated[tuple[AssetId, ...], AfterValidator(sorted_unique)] = Field(
+    majors: Annotated[
+        tuple[AssetId, ...], Field(max_length=MOST_MAJORS), AfterValidator(sorted_unique)
+    ] = Field(default=("BTC", "ETH"), description="Asset ids of the majors; BTC is always one.")
+    exclude_assets: Annotated[
+        tuple[AssetId, ...], Field(max_length=MOST_ASSETS), AfterValidator(sorted_unique)
+    ] = Field(
         default=(),
         description="Asset ids that are never alts, besides stable, wrapped and exchange tokens.",
     )
-    min_mcap_usd: NotNegative = Field(
+    min_mcap_usd: Usd = Field(
         default=50_000_000.0, description="Least market cap of an alt, in USD."
     )
 
@@ -226,7 +239,7 @@ class FeatureParams(Section):
 class LongLeg(Section):
     """The long leg: fixed weights on majors."""
 
-    weights: dict[AssetId, Positive] = Field(
+    weights: Annotated[dict[AssetId, Positive], Field(max_length=MOST_MAJORS)] = Field(
         default={"BTC": 1.0}, description="Weight per asset id: majors only, summing to 1."
     )
 
@@ -247,13 +260,13 @@ class LongLeg(Section):
 class ShortLeg(Section):
     """The short leg: a basket of the largest alts."""
 
-    n: Annotated[int, Field(ge=1, le=100_000), BeforeValidator(read_integer)] = Field(
+    n: Annotated[int, Field(ge=1, le=MOST_ASSETS), BeforeValidator(read_integer)] = Field(
         default=20, description="Number of alts in the basket, by market cap."
     )
     weighting: Literal["equal", "mcap"] = Field(
         default="equal", description="Weight of the members at a rebalance."
     )
-    min_volume_usd: NotNegative = Field(
+    min_volume_usd: Usd = Field(
         default=1_000.0, description="Least 24 h volume of an alt, in USD (universe and basket)."
     )
 
@@ -264,7 +277,9 @@ class Target(Section):
     long_leg: LongLeg = Field(default=LongLeg(), description="The long leg.")
     short_leg: ShortLeg = Field(default=ShortLeg(), description="The short leg.")
     horizons_days: Annotated[
-        tuple[Days, ...], Field(min_length=1), AfterValidator(sorted_unique)
+        tuple[Days, ...],
+        Field(min_length=1, max_length=MOST_HORIZONS),
+        AfterValidator(sorted_unique),
     ] = Field(default=(1, 5, 10, 20), description="Horizons of the forward returns, in days.")
 
 
@@ -284,7 +299,7 @@ class Thresholds(Section):
 class Hysteresis(Section):
     """How far the score must pass a cut on the way back to BALANCED."""
 
-    low_band: Annotated[float, Field(le=0), BeforeValidator(read_number)] = Field(
+    low_band: NotPositive = Field(
         default=-0.3, description="Added to the cut when leaving a MAJORS state; 0 or negative."
     )
     high_band: NotNegative = Field(
@@ -377,15 +392,15 @@ class StateMapping(Section):
 class Gross(Section):
     """Gross exposure of each leg at a position scale of 1."""
 
-    long: NotNegative = Field(default=0.5, description="Gross weight of the long leg.")
-    short: NotNegative = Field(default=0.5, description="Gross weight of the short leg.")
+    long: Multiple = Field(default=0.5, description="Gross weight of the long leg.")
+    short: Multiple = Field(default=0.5, description="Gross weight of the short leg.")
 
 
 class Costs(Section):
     """Costs of trading and holding."""
 
-    taker_fee_bps: NotNegative = Field(default=5.0, description="Fee, basis points of trade.")
-    slippage_bps: NotNegative = Field(default=5.0, description="Slippage, basis points of trade.")
+    taker_fee_bps: BasisPoints = Field(default=5.0, description="Fee, basis points of trade.")
+    slippage_bps: BasisPoints = Field(default=5.0, description="Slippage, basis points of trade.")
     funding_enabled: StrictBool = Field(
         default=True, description="Whether positions pay and receive funding."
     )
@@ -418,9 +433,7 @@ class GridSearch(Section):
     n_candidates: Annotated[int, Field(ge=2, le=100_000), BeforeValidator(read_integer)] = Field(
         default=50, description="Number of candidates, the same ones before each test window."
     )
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(read_integer)] = Field(
-        default=42, description="Seed of the candidates."
-    )
+    seed: Seed = Field(default=42, description="Seed of the candidates.")
     objective: Literal["net_sharpe", "majors_edge", "spread_t"] = Field(
         default="net_sharpe",
         description="What the best candidate has most of: Sharpe ratio of net returns, minus "
@@ -479,7 +492,7 @@ class Backtest(Section):
         description="Rebalance on this weekday instead. Excludes rebalance_frequency_days.",
     )
     gross: Gross = Field(default=Gross(), description="Gross exposure of the legs.")
-    position_scale: dict[Text, NotNegative] | None = Field(
+    position_scale: dict[Text, Multiple] | None = Field(
         default=None,
         description="Share of the gross held in each state; a given map replaces the whole default "
         "(WEAK_RISK_ON_MAJORS 0.6, STRONG_RISK_ON_MAJORS 1; RISK_ON_MAJORS 1 with 3 regimes), "
@@ -489,7 +502,7 @@ class Backtest(Section):
     execution_lag_days: DaysFromZero = Field(
         default=0, description="Days between a decision's close and the close it is traded at."
     )
-    capital_usd: Positive | None = Field(
+    capital_usd: PositiveUsd | None = Field(
         default=None, description="Capital for market impact, in USD; null: no impact."
     )
     impact_coefficient: NotNegative = Field(
@@ -527,9 +540,7 @@ class Bootstrap(Section):
     n_boot: Annotated[int, Field(ge=19, le=1_000_000), BeforeValidator(read_integer)] = Field(
         default=999, description="Replicates; from 19 on a p-value can reach 5%."
     )
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(read_integer)] = Field(
-        default=42, description="Seed of the random numbers."
-    )
+    seed: Seed = Field(default=42, description="Seed of the random numbers.")
 
     @model_validator(mode="after")
     def _kind_of_the_method(self) -> Self:
@@ -586,7 +597,9 @@ class Experiment(Section):
     window: Window = Field(default=Window(), description="The days looked at.")
     universe: Universe = Field(default=Universe(), description="The assets looked at.")
     features: Annotated[
-        tuple[Feature, ...], Field(min_length=1), AfterValidator(_unique_features)
+        tuple[Feature, ...],
+        Field(min_length=1, max_length=MOST_FEATURES),
+        AfterValidator(_unique_features),
     ] = Field(description="The features of the score and their weights.")
     feature_params: FeatureParams = Field(
         default=FeatureParams(), description="What holds for all features."
@@ -752,8 +765,24 @@ class Experiment(Section):
 # --- Sweeps --------------------------------------------------------------------------------------
 
 
-Whole = Annotated[int, BeforeValidator(read_integer)]
-Values = Annotated[tuple[Any, ...], Field(min_length=1)]
+# What is drawn or listed here may be meant for any key, so it has the widest bounds of them all;
+# each variant is checked by its own.
+AnyNumber = Annotated[float, Field(ge=-LARGEST_USD, le=LARGEST_USD), BeforeValidator(read_number)]
+Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(read_integer)]
+Values = Annotated[tuple[Any, ...], Field(min_length=1, max_length=MOST_VARIANTS)]
+MOST_PATHS = 1_000
+MOST_RATIO = 1e100
+Paths = Annotated[dict[Text, Values], Field(max_length=MOST_PATHS)]
+
+
+def _ordered_ratio(pair: tuple[float, ...]) -> tuple[float, ...]:
+    least, most = _ordered_pair(pair)
+    if most / least > MOST_RATIO:
+        raise rule(
+            "{name} spans too much",
+            remedy=f"give a larger first number: the second one is at most {MOST_RATIO:g} times it",
+        )
+    return pair
 
 
 class Range(Section):
@@ -761,10 +790,10 @@ class Range(Section):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
-    uniform: Annotated[tuple[Number, ...], AfterValidator(_ordered_pair)] | None = Field(
+    uniform: Annotated[tuple[AnyNumber, ...], AfterValidator(_ordered_pair)] | None = Field(
         default=None, description="Evenly between two numbers.", json_schema_extra=PAIR
     )
-    log_uniform: Annotated[tuple[Positive, ...], AfterValidator(_ordered_pair)] | None = Field(
+    log_uniform: Annotated[tuple[PositiveUsd, ...], AfterValidator(_ordered_ratio)] | None = Field(
         default=None,
         description="Between two numbers above 0, evenly in their logarithm.",
         json_schema_extra=PAIR,
@@ -801,21 +830,19 @@ class RandomDraws(Section):
     n: Annotated[int, Field(ge=1, le=MOST_VARIANTS), BeforeValidator(read_integer)] = Field(
         description="Number of draws."
     )
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(read_integer)] = Field(
-        default=42, description="Seed of the random numbers."
-    )
-    ranges: Annotated[dict[Text, Range], AfterValidator(_not_empty)] = Field(
-        description="Map dotted path: how its value is drawn."
-    )
+    seed: Seed = Field(default=42, description="Seed of the random numbers.")
+    ranges: Annotated[
+        dict[Text, Range], Field(max_length=MOST_PATHS), AfterValidator(_not_empty)
+    ] = Field(description="Map dotted path: how its value is drawn.")
 
 
 class Sweep(Section):
     """Variants of an experiment: each grid point, with each row of the zip, with each draw."""
 
-    grid: dict[Text, Values] = Field(
+    grid: Paths = Field(
         default={}, description="Map dotted path: list of values; all combinations."
     )
-    zip: dict[Text, Values] = Field(
+    zip: Paths = Field(
         default={},
         description="Map dotted path: list of values; lists of one length, walked together.",
     )

@@ -9,7 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import math
+import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import pairwise
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, StrictStr, ValidationInfo
@@ -17,8 +20,17 @@ from pydantic_core import PydanticCustomError
 
 H = TypeVar("H", int, str)
 
-# A century bounds every count of days: what is longer is a slip, and would overflow dates.
-LONGEST_DAYS = 36_500
+# Bounds that no honest value meets: what lies beyond is a slip, and would overflow further on.
+LONGEST_DAYS = 36_500  # a century
+LARGEST = 1e6  # weights, cuts, bands, coefficients
+LARGEST_USD = 1e15
+LARGEST_MULTIPLE = 100.0  # of the capital, or of the gross
+MOST_BASIS_POINTS = 10_000.0  # all that is traded
+MOST_ASSETS = 100_000
+MOST_MAJORS = 1_000
+MOST_FEATURES = 1_000
+MOST_HORIZONS = 250
+EARLIEST_DAY = dt.date(1900, 1, 1)
 
 
 # --- Messages ----------------------------------------------------------------------------------
@@ -90,14 +102,17 @@ def read_integer(value: object) -> int:
 
 def read_date(value: object) -> dt.date:
     """Read a calendar day; a time of day would be a claim that a daily grid cannot keep."""
+    day = None
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-        return value
-    if isinstance(value, str):
-        try:
-            return dt.datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007  (a day has no zone)
-        except ValueError:
-            pass
-    raise rule("{name} is not a date", remedy="write a day as YYYY-MM-DD, such as 2023-07-01")
+        day = value
+    elif isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        with suppress(ValueError):
+            day = dt.date.fromisoformat(value)
+    if day is None:
+        raise rule("{name} is not a date", remedy="write a day as YYYY-MM-DD, such as 2023-07-01")
+    if day < EARLIEST_DAY:
+        raise rule("{name} is too early", remedy=f"write a day from {EARLIEST_DAY} on")
+    return day
 
 
 def read_text(value: object) -> object:
@@ -135,10 +150,11 @@ def lower_case(value: object) -> object:
 
 def sorted_unique(values: tuple[H, ...]) -> tuple[H, ...]:
     """Sort what means a set; a value given twice is a slip that someone should see."""
-    for value in values:
-        if values.count(value) > 1:
-            raise rule("{name} lists a value twice", received=value, remedy="keep one of them")
-    return tuple(sorted(values))
+    in_order = sorted(values)
+    for one, other in pairwise(in_order):
+        if one == other:
+            raise rule("{name} lists a value twice", received=one, remedy="keep one of them")
+    return tuple(in_order)
 
 
 def known_feature(feature_id: str, info: ValidationInfo) -> str:
@@ -157,10 +173,16 @@ def known_feature(feature_id: str, info: ValidationInfo) -> str:
 Text = Annotated[StrictStr, BeforeValidator(read_text)]
 AssetId = Text
 Date = Annotated[dt.date, BeforeValidator(read_date)]
-Number = Annotated[float, BeforeValidator(read_number)]
-NotNegative = Annotated[float, Field(ge=0), BeforeValidator(read_number)]
-Positive = Annotated[float, Field(gt=0), BeforeValidator(read_number)]
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST), BeforeValidator(read_number)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST), BeforeValidator(read_number)]
+NotPositive = Annotated[float, Field(ge=-LARGEST, le=0), BeforeValidator(read_number)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST), BeforeValidator(read_number)]
+Usd = Annotated[float, Field(ge=0, le=LARGEST_USD), BeforeValidator(read_number)]
+PositiveUsd = Annotated[float, Field(gt=0, le=LARGEST_USD), BeforeValidator(read_number)]
+Multiple = Annotated[float, Field(ge=0, le=LARGEST_MULTIPLE), BeforeValidator(read_number)]
+BasisPoints = Annotated[float, Field(ge=0, le=MOST_BASIS_POINTS), BeforeValidator(read_number)]
 Share = Annotated[float, Field(ge=0, lt=1), BeforeValidator(read_number)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(read_integer)]
 Days = Annotated[int, Field(ge=1, le=LONGEST_DAYS), BeforeValidator(read_integer)]
 DaysFromZero = Annotated[int, Field(ge=0, le=LONGEST_DAYS), BeforeValidator(read_integer)]
 Weekday = Annotated[

@@ -9,29 +9,20 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import duckdb
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from msm_py.errors import MsmError
 from msm_py.lake_files import path_list, read_parquet, table_files
-
-LAKE_YAML: Final = "lake.yaml"
+from msm_py.lake_yaml import LAKE_YAML, LakeSettings, read_settings
+from msm_py.lake_yaml import FundingUnit as FundingUnit
 
 Kind = Literal["text", "number", "date", "flag"]
-Unit = Literal["decimal", "percent", "bps"]
-
-FACTOR_TO_DECIMAL: Final[Mapping[str, float]] = MappingProxyType(
-    {"decimal": 1.0, "percent": 0.01, "bps": 0.0001}
-)
 
 
 @dataclass(frozen=True)
@@ -134,53 +125,6 @@ _WANTED: Mapping[Kind, str] = {
 
 
 @dataclass(frozen=True)
-class FundingUnit:
-    """The unit of funding rates of one exchange over one range of dates.
-
-    Parameters
-    ----------
-    exchange
-        The value of fact_funding.exchange it holds for; None for every exchange that has no rows
-        of its own. An exchange that has any row is covered on every date.
-    from_date, until_date
-        First and last day, both inclusive; None means open.
-    unit
-        What the vendor wrote: decimal fractions, percent or basis points.
-    interval_hours
-        Length of the interval that one rate is for.
-    factor
-        ``funding_rate * factor`` is the decimal rate per interval.
-    """
-
-    exchange: str | None
-    from_date: date | None
-    until_date: date | None
-    unit: Unit
-    interval_hours: float
-    factor: float
-
-
-@dataclass(frozen=True)
-class LakeSettings:
-    """What the tables of a lake do not say themselves (``lake.yaml``).
-
-    Parameters
-    ----------
-    name
-        A label; the directory's name unless given.
-    max_stale_days
-        How long a price, market cap or volume is carried forward.
-    funding_units
-        One row per exchange and range of dates: the general rows first, then the exchanges in
-        name order, each in date order.
-    """
-
-    name: str
-    max_stale_days: int
-    funding_units: tuple[FundingUnit, ...]
-
-
-@dataclass(frozen=True)
 class TableFiles:
     """The files of one table.
 
@@ -255,7 +199,7 @@ def open_lake(path: str | Path) -> Lake:
     """
     given = Path(path)
     found = _find_tables(given)
-    settings = _read_settings(given)
+    settings = read_settings(given)
     with duckdb.connect(config={"autoinstall_known_extensions": False}) as con:
         tables = {name: _describe(con, name, files) for name, files in found.items()}
         _check_btc(con, given, tables["fact_price"])
@@ -569,196 +513,6 @@ def _first_row(
         return con.execute(query).fetchone()
     except duckdb.Error as error:
         raise _unreadable(files, _first_line(error)) from error
-
-
-class _Strict(BaseModel):
-    """A part of lake.yaml that knows all its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Range(_Strict):
-    """One range of dates and its unit."""
-
-    from_date: date | None = Field(default=None, alias="from")
-    until_date: date | None = Field(default=None, alias="until")
-    unit: Unit
-
-
-_Hours = Annotated[float, Field(gt=0, le=24, strict=True)]
-
-
-class _Source(_Strict):
-    """What holds for one exchange only."""
-
-    exchange: str = Field(min_length=1)
-    interval_hours: _Hours | None = None
-    units: list[_Range] | None = Field(default=None, min_length=1)
-
-
-class _Funding(_Strict):
-    """How funding rates are to be read."""
-
-    interval_hours: _Hours = 8.0
-    units: list[_Range] = Field(default=[_Range(unit="decimal")], min_length=1)
-    sources: list[_Source] = []
-
-
-class _LakeYaml(_Strict):
-    """The whole of lake.yaml."""
-
-    name: str | None = Field(default=None, min_length=1)
-    max_stale_days: Annotated[StrictInt, Field(ge=0)] = 3
-    funding: _Funding = _Funding()
-
-
-_Loc = tuple[int | str, ...]
-_PARTS: Mapping[_Loc, type[_Strict]] = {
-    (): _LakeYaml,
-    ("funding",): _Funding,
-    ("funding", "units"): _Range,
-    ("funding", "sources"): _Source,
-    ("funding", "sources", "units"): _Range,
-}
-
-
-def _read_settings(lake: Path) -> LakeSettings:
-    """Return what lake.yaml says, or the defaults when there is none."""
-    file = lake / LAKE_YAML
-    name = lake.resolve().name or "lake"
-    if not file.exists():
-        return _settings(_LakeYaml(), file, name)
-    try:
-        received = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise MsmError(f"{LAKE_YAML} cannot be read", where=str(file), received=str(error)) from (
-            error
-        )
-    except yaml.YAMLError as error:
-        raise MsmError(
-            f"{LAKE_YAML} is not valid YAML",
-            where=str(file),
-            received=" ".join(str(error).split()),
-            remedy="mend the line, or delete the file to get the defaults",
-        ) from error
-    if received is None:
-        received = {}
-    if not isinstance(received, dict):
-        raise MsmError(
-            f"{LAKE_YAML} must be a map of keys",
-            where=str(file),
-            received=f"a {type(received).__name__}",
-            remedy=f"its keys are {_listed(_keys(_LakeYaml))}",
-        )
-    try:
-        parsed = _LakeYaml.model_validate(received)
-    except ValidationError as error:
-        raise _yaml_error(file, error) from error
-    return _settings(parsed, file, name)
-
-
-def _yaml_error(file: Path, error: ValidationError) -> MsmError:
-    """Return the first complaint of pydantic in the words of this project."""
-    first = error.errors()[0]
-    loc = first["loc"]
-    where = f"{file}, {_dotted(loc)}"
-    if first["type"] == "extra_forbidden":
-        part = _PARTS.get(tuple(p for p in loc[:-1] if isinstance(p, str)), _LakeYaml)
-        known = _keys(part)
-        return MsmError(
-            f"{LAKE_YAML} has an unknown key",
-            where=where,
-            received=f"{loc[-1]}" + _hint(str(loc[-1]), known),
-            remedy=f"the keys that can stand there are {_listed(known)}",
-        )
-    return MsmError(
-        f"{LAKE_YAML} has a key that is missing"
-        if first["type"] == "missing"
-        else f"{LAKE_YAML} has a wrong value",
-        where=where,
-        received=None if first["type"] == "missing" else repr(first["input"]),
-        remedy=first["msg"][:1].lower() + first["msg"][1:],
-    )
-
-
-def _settings(parsed: _LakeYaml, file: Path, directory: str) -> LakeSettings:
-    """Flatten lake.yaml; what a source does not say it takes from the general part."""
-    funding = parsed.funding
-    rows = _unit_rows(funding.units, funding.interval_hours, None, f"{file}, funding.units")
-    for source in sorted(funding.sources, key=lambda s: s.exchange):
-        if any(row.exchange == source.exchange for row in rows):
-            raise MsmError(
-                "an exchange is named twice",
-                where=f"{file}, funding.sources",
-                received=source.exchange,
-                remedy="write all ranges of an exchange under one entry",
-            )
-        rows += _unit_rows(
-            source.units or funding.units,
-            source.interval_hours or funding.interval_hours,
-            source.exchange,
-            f"{file}, funding.sources ({source.exchange})",
-        )
-    return LakeSettings(parsed.name or directory, parsed.max_stale_days, tuple(rows))
-
-
-def _unit_rows(
-    ranges: list[_Range], hours: float, exchange: str | None, where: str
-) -> list[FundingUnit]:
-    """Return ranges as rows in date order, after checking that they cover each day once."""
-    ordered = sorted(ranges, key=lambda r: (r.from_date or date.min, r.until_date or date.max))
-    for this in ordered:
-        if this.from_date and this.until_date and this.from_date > this.until_date:
-            raise MsmError(
-                "a range of funding units ends before it starts",
-                where=where,
-                received=f"from {this.from_date} until {this.until_date}",
-                remedy="both dates are inclusive; swap them",
-            )
-    for before, after in itertools.pairwise(ordered):
-        end, start = before.until_date, after.from_date
-        if end is None or start is None or start <= end:
-            raise MsmError(
-                "ranges of funding units overlap",
-                where=where,
-                received=f"{_span(before)} and {_span(after)}",
-                remedy="both dates are inclusive: let each range start the day after the one before"
-                + (f", from: {end + timedelta(days=1)}" if end and end < date.max else ""),
-            )
-        if start > end + timedelta(days=1):
-            raise MsmError(
-                "ranges of funding units leave a gap",
-                where=where,
-                received=f"no unit from {end + timedelta(days=1)} to {start - timedelta(days=1)}",
-                remedy="let each range start the day after the one before it ends",
-            )
-    first, last = ordered[0].from_date, ordered[-1].until_date
-    if first is not None or last is not None:
-        raise MsmError(
-            "ranges of funding units leave a gap",
-            where=where,
-            received=f"no unit before {first}" if first else f"no unit after {last}",
-            remedy="leave out `from` of the first range and `until` of the last one",
-        )
-    return [
-        FundingUnit(exchange, r.from_date, r.until_date, r.unit, hours, FACTOR_TO_DECIMAL[r.unit])
-        for r in ordered
-    ]
-
-
-def _span(part: _Range) -> str:
-    """Return a range of dates in words."""
-    return f"{part.unit} {part.from_date or 'from the start'} to {part.until_date or 'the end'}"
-
-
-def _keys(part: type[_Strict]) -> list[str]:
-    """Return the keys of a part of lake.yaml as people write them."""
-    return [field.alias or name for name, field in part.model_fields.items()]
-
-
-def _dotted(loc: _Loc) -> str:
-    """Return the place of a key, such as funding.units[1].unit."""
-    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
 
 
 def _unreadable(files: Sequence[Path], received: str) -> MsmError:

@@ -14,9 +14,12 @@ import pyarrow as pa
 from msm_py import experiment as experiments
 from msm_py.errors import MsmError
 from msm_py.experiment_schema import last_day
+from msm_py.experiment_values import did_you_mean
 from msm_py.lake import TABLES, Lake, fingerprint
 from msm_py.states import REGIMES_OF
+from msm_py.yaml_file import read_back
 
+VARIABLES: Final = ("experiments", "experiments_file")
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 LAKE_SCHEMA: Final = pa.schema(
@@ -155,26 +158,37 @@ class Given:
     expected_run_ids: Mapping[str, str]
 
 
-def given_experiments(experiments_json: str, experiments_file: str) -> Given:
+def given_experiments(variables: str) -> Given:
     """Return the experiments that dbt's variables carry, validated.
 
     Parameters
     ----------
-    experiments_json
-        The variable ``experiments`` as JSON text.
-    experiments_file
-        The variable ``experiments_file``, the path of a JSON file with such a list, or empty. It
-        may name environment variables ($NAME): dbt parses the project again when a variable has
-        changed, so a constant one that points elsewhere saves seconds.
+    variables
+        All variables of the invocation as YAML text: ``experiments``, a list, and
+        ``experiments_file``, the path of a JSON file with such a list. It may name environment
+        variables ($NAME): dbt parses the project again when a variable has changed, so a constant
+        one that points elsewhere saves seconds.
 
     Raises
     ------
     MsmError
-        When both are given, the file cannot be read, or as
+        When a variable is unknown, both are given, the file cannot be read, or as
         `msm_py.experiment.experiments_from_vars`.
     """
-    given, where = _parsed(experiments_json), "experiments"
-    if experiments_file:
+    by_name = read_back(variables)
+    for name in by_name:
+        if name not in VARIABLES:
+            close = did_you_mean(str(name), VARIABLES)
+            raise MsmError(
+                "unknown variable",
+                where="--vars",
+                received=str(name),
+                remedy=(f"did you mean {close}? " if close else "")
+                + f"the variables are {' and '.join(VARIABLES)}",
+            )
+    given, file = (by_name.get(name) for name in VARIABLES)
+    where = "experiments"
+    if file:
         if given:
             raise MsmError(
                 "both variables for experiments are given",
@@ -182,7 +196,14 @@ def given_experiments(experiments_json: str, experiments_file: str) -> Given:
                 received="experiments and experiments_file",
                 remedy="give one of them",
             )
-        where = os.path.expandvars(experiments_file)
+        if not isinstance(file, str):
+            raise MsmError(
+                "experiments_file is not a path",
+                where="--vars",
+                received=file,
+                remedy="write it with `msm vars EXPERIMENT.yaml --out FILE`, and give FILE",
+            )
+        where = os.path.expandvars(file)
         given = experiments.read_experiments_file(where)
     expected = {}
     if isinstance(given, list):
@@ -387,13 +408,6 @@ def _search(spec: Mapping[str, Any] | None, horizons_days: list[int]) -> dict[st
             for part in ("weights", "thresholds")
         },
     }
-
-
-def _parsed(experiments_json: str) -> object:
-    try:
-        return json.loads(experiments_json)
-    except ValueError:
-        return experiments_json
 
 
 def _date(day: str | None) -> date | None:

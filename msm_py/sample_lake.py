@@ -44,7 +44,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from msm_py.errors import MsmError
-from msm_py.lake import LAKE_YAML
+from msm_py.lake_yaml import LAKE_YAML
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

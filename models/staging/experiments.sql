@@ -1,5 +1,4 @@
--- One row: the experiments of this invocation as they were given, as JSON text. This is the only
--- model that reads a variable; `runs` turns the text into typed rows.
-select
-    '{{ tojson(var("experiments", [])) | replace("'", "''") }}' as experiments_json,
-    '{{ var("experiments_file", "") | replace("'", "''") }}' as experiments_file
+-- One row: the variables of this invocation as they were given, as YAML text, which keeps dates
+-- (JSON has none). This is the only model that reads variables; `runs` turns the text into typed
+-- rows, and refuses names that it does not know.
+select '{{ toyaml(invocation_args_dict.get("vars") or {}) | replace("'", "''") }}' as variables
