@@ -206,7 +206,9 @@ def _yaml_error(file: Path, error: ValidationError) -> MsmError:
     else:
         message = first["msg"]
         what, remedy = f"{LAKE_YAML} has a wrong value", message[:1].lower() + message[1:]
-    return MsmError(what, where=where, received=shown(first["input"]), remedy=remedy)
+    value = first["input"]  # quotes tell text from a number
+    received = shown(repr(value) if isinstance(value, str) else value)
+    return MsmError(what, where=where, received=received, remedy=remedy)
 
 
 def _settings(parsed: _LakeYaml, file: Path, directory: str) -> LakeSettings:

@@ -6,6 +6,7 @@ import copy
 import datetime as dt
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +15,12 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from msm_py.errors import MsmError
 from msm_py.experiment import (
     STATES,
+    Experiment,
     basket_id,
     canonical_json,
     experiments_from_vars,
@@ -31,9 +34,13 @@ from msm_py.experiment import (
     resolve,
     run_id,
     universe_id,
+    variables,
 )
+from msm_py.experiment_errors import _section_in
 from msm_py.project import project_dir
 from msm_py.registry import COLUMNS, feature_registry, read_registry
+from msm_py.runs import given_experiments
+from msm_py.yaml_file import parse_yaml, read_back
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "experiments" / "msm").glob("msm_v1_*.yaml"))  # the others are sweeps
@@ -916,7 +923,7 @@ def test_keys_that_are_no_text() -> None:
 def test_an_alias_to_itself_is_refused() -> None:
     loop: dict[str, Any] = dict(MINIMAL)
     loop["window"] = loop
-    assert refused(loop).what == "unknown key experiment_id"
+    assert refused(loop).what == "the values are nested too deeply"
 
 
 def test_long_values_are_cut() -> None:
@@ -939,10 +946,10 @@ BAD_FILES = {
     "tab": ("a:\n\tb: 1\n", "the YAML is broken", ", line 2, column 1", "token", "never tabs"),
     "python object": (
         "a: !!python/object/apply:os.getcwd []\n",
-        "the YAML is broken",
+        "a value has a tag",
         ", line 1, column 4",
-        "could not determine a constructor",
-        "check",
+        "!!python/object/apply:os.getcwd",
+        "remove it",
     ),
     "duplicate key": (
         HEAD + "window: {start: 2024-01-01}\nwindow: {}\n",
@@ -968,6 +975,98 @@ BAD_FILES = {
         ", line 3, column 1",
         "---",
         "per file",
+    ),
+    "nested 3,000 deep": (
+        HEAD + "window: " + "{a: " * 3_000,
+        "the values are nested too deeply",
+        ", line 3, column 205",
+        "more than 50 levels",
+        "brackets",
+    ),
+    "nested 100,000 deep": (
+        "[" * 100_000,
+        "the values are nested too deeply",
+        ", line 1, column 51",
+        "more than 50 levels",
+        "brackets",
+    ),
+    "nested by aliases": (
+        "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 60)),
+        "the values are nested too deeply",
+        ", line 50, column 12",
+        "more than 50 levels",
+        "brackets",
+    ),
+    "an alias to itself": (
+        "a: &a [*a]\n",
+        "an alias stands inside what it repeats",
+        ", line 1, column 8",
+        "*a",
+        "write the value out",
+    ),
+    "a billion laughs": (
+        "a0: &a0 [x]\n"
+        + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)),
+        "there are too many values",
+        ", line 7, column 40",
+        "more than 1,000,000, counting what aliases (*name) repeat",
+        "shorten",
+    ),
+    "too large": (
+        HEAD + "description: " + "x" * 5_000_000,
+        "the file is too large",
+        "",
+        "more than 5,000,000 bytes",
+        "right file",
+    ),
+    "octal": (
+        HEAD + "target: {short_leg: {n: 020}}\n",
+        "a number is written in a form that YAML readers disagree about",
+        ", line 3, column 25",
+        "020",
+        "write 20 (16 if octal is meant), or put it in quotes",
+    ),
+    "octal of YAML 1.2": (
+        HEAD + "target: {short_leg: {n: 0o20}}\n",
+        "a number is written in a form that YAML readers disagree about",
+        ", line 3, column 25",
+        "0o20",
+        "write 16, or",
+    ),
+    "leading zero": (
+        HEAD + "universe: {exclude_assets: [08]}\n",
+        "a number is written in a form that YAML readers disagree about",
+        ", line 3, column 29",
+        "08",
+        "write 8, or put it in quotes",
+    ),
+    "binary number": (
+        HEAD + "target: {short_leg: {n: 0b11}}\n",
+        "a number is written in a form that YAML readers disagree about",
+        ", line 3, column 25",
+        "0b11",
+        "write 3, or",
+    ),
+    "sexagesimal": (
+        HEAD + "target: {short_leg: {n: 1:30}}\n",
+        "a number is written in a form that YAML readers disagree about",
+        ", line 3, column 25",
+        "1:30",
+        "write 90, or",
+    ),
+    "sexagesimal with a fraction": (
+        HEAD + "universe: {min_mcap_usd: -1:30.5}\n",
+        "a number is written in a form that YAML readers disagree about",
+        ", line 3, column 26",
+        "-1:30.5",
+        "write -90.5, or",
+    ),
+    "thousands of digits": (
+        HEAD + "universe: {min_mcap_usd: " + "9" * 5_000 + "}\n",
+        "a number that cannot be read",
+        "",
+        "5000 digits",
+        "50_000_000",
     ),
     "binary": ("a: \x00\n", "the YAML is broken", "", "", "check"),
     "impossible day": (
@@ -1003,9 +1102,32 @@ def test_bad_file_has_one_clear_message(case: str, tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
-    path.write_bytes(b"title: \xff\xfe\x80\n")
-    with pytest.raises(MsmError, match="the YAML is broken"):
+    path.write_bytes(b"title: a\nname: \xff\xfe\x80\n")
+    with pytest.raises(MsmError, match="the file is not UTF-8 text") as caught:
         load_experiment(path)
+    assert caught.value.where == f"{path}, line 2"
+    path.write_bytes(HEAD.encode("utf-16"))
+    with pytest.raises(MsmError, match="the file is not UTF-8 text"):
+        load_experiment(path)
+    path.write_bytes(HEAD.encode("utf-8-sig"))
+    assert load_experiment(path).experiment_id == "a"
+
+
+def test_forms_in_quotes_are_text_and_text_is_not_misread(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(HEAD + "universe: {exclude_assets: ['020', '1:30', 0xBTC, 09:30, 1INCH]}\n")
+    found = load_experiment(path).universe.exclude_assets
+    assert found == ("020", "09:30", "0xBTC", "1:30", "1INCH")
+
+
+def test_a_merged_map_that_is_merged_again_holds_no_key_twice() -> None:
+    text = "l: [&b {<<: &a {x: 1}, x: 2}]\nc: {<<: *b}\n"
+    assert parse_yaml(text, "x.yaml") == {"l": [{"x": 2}], "c": {"x": 2}}
+
+
+def test_a_device_is_not_read_for_ever() -> None:
+    with pytest.raises(MsmError, match="the file is too large"):
+        load_experiment("/dev/zero")
 
 
 def test_no_such_file(tmp_path: Path) -> None:
@@ -1047,7 +1169,129 @@ def test_several_files(tmp_path: Path) -> None:
     assert caught.value.received == "a"
 
 
+# --- Bounds --------------------------------------------------------------------------------------
+
+
+def numeric_places(section: type[BaseModel] = Experiment, prefix: str = "") -> list[str]:
+    """Return the dotted path of every key that takes a number or a list or map of numbers."""
+    found = []
+    for name, field in section.model_fields.items():
+        inner = _section_in(field.annotation)
+        path = f"{prefix}{name}"
+        if inner is not None:
+            listed = "tuple[" in str(field.annotation)
+            found += numeric_places(inner, f"{path}{'[0]' if listed else ''}.")
+        elif re.search(r"\b(int|float)\b", str(field.annotation)):
+            found.append(path)
+    return found
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, 10**400])
+@pytest.mark.parametrize("place", numeric_places())
+def test_every_number_has_a_bound(place: str, value: float) -> None:
+    if place.startswith("features[0]."):
+        document = spec("features", [{"id": "funding_skew", "weight": 1}])
+        node, last = document["features"][0], place.removeprefix("features[0].")
+        if last == "params.min_oi_coverage":
+            node, last = node.setdefault("params", {}), "min_oi_coverage"
+        node[last] = value
+    else:
+        shape = {
+            "target.horizons_days": [value],
+            "target.long_leg.weights": {"BTC": value},
+            "backtest.position_scale": {"BALANCED": value},
+            "backtest.grid_search.weights": {"momentum": [0, value]},
+            "backtest.grid_search.thresholds": {"low": [value, 0]},
+        }.get(place, value)
+        document = spec(place, shape)
+        if place.startswith("backtest.grid_search.") and "weights" not in place:
+            document["backtest"]["grid_search"].setdefault("weights", {"momentum": [0, 1]})
+    error = refused(document)
+    assert re.search("at least|at most|above|below|must be|not a finite|neither", error.what)
+    assert str(error.where).startswith("experiments[3].")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "what"),
+    [
+        ("features", [{"id": "momentum", "weight": 1e308}], "weight must be at most 1000000"),
+        ("backtest.capital_usd", 1e308, "capital_usd must be at most 1e+15"),
+        ("backtest.costs.taker_fee_bps", 1e308, "taker_fee_bps must be at most 10000"),
+        ("backtest.gross.long", 101, "long must be at most 100"),
+        ("target.long_leg.weights", {"BTC": 1e308, "ETH": 1e308}, "BTC must be at most 1000000"),
+        ("target.horizons_days", list(range(1, 252)), "horizons_days must be of at most 250"),
+        ("target.horizons_days", list(range(1, 36_500)), "horizons_days must be of at most 250"),
+        ("universe.majors", [f"M{i}" for i in range(1_001)], "majors must be of at most 1000"),
+        ("window.start", "0202-01-01", "start is too early"),
+        ("evaluation.holdout_start", "0001-01-01", "holdout_start is too early"),
+    ],
+)
+def test_what_is_out_of_bounds_is_named(key: str, value: object, what: str) -> None:
+    assert refused(spec(key, value)).what.startswith(what)
+
+
+def test_a_long_list_is_checked_in_no_time() -> None:
+    assets = [f"A{i}" for i in range(20_000)]
+    started = time.perf_counter()
+    found = from_resolved(spec("universe.exclude_assets", assets)).universe.exclude_assets
+    assert refused(spec("universe.exclude_assets", [*assets, "A7"])).received == "A7"
+    refused(spec("universe.exclude_assets", [f"A{i}" for i in range(100_001)]))
+    assert refused(spec("features", [{"id": "momentun", "weight": 1}] * 1_000)).where
+    assert time.perf_counter() - started < 2  # the quadratic check took ten seconds
+    assert found == tuple(sorted(assets))
+
+
 # --- The list that dbt gets --------------------------------------------------------------------
+
+
+@given(st.text())
+def test_variables_are_json_and_yaml_alike(text: str) -> None:
+    rendered = variables([{"title": text}])
+    expected = {"experiments": [{"title": text}]}
+    assert json.loads(rendered) == expected
+    assert yaml.safe_load(rendered) == expected
+    assert yaml.load(rendered, yaml.CSafeLoader) == expected
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.dates() | st.text()
+       | st.floats(allow_nan=False), lambda inner: st.lists(inner)
+       | st.dictionaries(st.text(), inner), max_leaves=8))  # fmt: skip
+def test_what_dbt_dumps_is_read_back(value: object) -> None:
+    assert read_back(yaml.safe_dump({"experiments": value}, sort_keys=False)) == {
+        "experiments": value
+    }
+
+
+def test_variables_keep_dates_and_odd_text() -> None:
+    title = 'It\'s "both" \U0001f680 \\ 1:30'
+    window = {"start": dt.date(2024, 2, 1)}
+    text = yaml.safe_dump({"experiments": [{**MINIMAL, "title": title, "window": window}]})
+    (found,) = given_experiments(text).resolved
+    assert found["window"]["start"] == "2024-02-01"
+    assert found["title"] == title
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "remedy"),
+    [
+        ("experiment: []", "unknown variable", "did you mean experiments? the variables are"),
+        ("experiment_file: x", "unknown variable", "did you mean experiments_file?"),
+        ("{experiments: [], 5: 1}", "unknown variable", "experiments and experiments_file"),
+        ("experiments_file: 5", "experiments_file is not a path", "msm vars"),
+        ("{experiments: [1], experiments_file: x}", "both variables", "give one of them"),
+        ("experiments: 5", "the experiments must be a list", "msm vars"),
+    ],
+)
+def test_wrong_variables(text: str, what: str, remedy: str) -> None:
+    with pytest.raises(MsmError) as caught:
+        given_experiments(text)
+    assert caught.value.what.startswith(what)
+    assert remedy in str(caught.value.remedy)
+
+
+def test_no_variables_mean_no_experiments() -> None:
+    for text in ("{}", "experiments: null", "experiments_file: null", "experiments_file: ''"):
+        assert given_experiments(text).resolved == ()
 
 
 def test_experiments_from_vars() -> None:
@@ -1088,8 +1332,15 @@ def test_experiments_file(tmp_path: Path) -> None:
     with pytest.raises(MsmError, match="cannot be read"):
         read_experiments_file(path)
     path.write_text("[{")
-    with pytest.raises(MsmError, match="broken JSON"):
-        read_experiments_file(path)
+    for broken in (
+        "[{",
+        "[" * 100_000,
+        '{"experiments": [], "experiments": []}',
+        '[{"a": 1, "a": 2}]',
+    ):
+        path.write_text(broken)
+        with pytest.raises(MsmError, match="broken JSON"):
+            read_experiments_file(path)
     for content in ([resolved()], {"experiments": [resolved()]}):
         path.write_text(json.dumps(content))
         assert read_experiments_file(path) == [resolved()]
@@ -1324,7 +1575,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     return {
         "experiment_id": draw(st.from_regex(r"[a-z0-9][a-z0-9_]{0,20}", fullmatch=True)),
         "description": draw(st.none() | st.text(min_size=1).filter(str.strip)),
-        "window": {"start": draw(st.none() | st.dates()), "end": None},
+        "window": {"start": draw(st.none() | st.dates(dt.date(1900, 1, 1))), "end": None},
         "universe": {"min_mcap_usd": draw(st.floats(0, 1e12) | st.integers(0, 10**12))},
         "features": [
             {"id": name, "weight": draw(WEIGHTS)}

@@ -317,7 +317,7 @@ def test_lake_yaml_of_comments_only_means_the_defaults(lake: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("funding: [", "not valid YAML"),
+        ("funding: [", "YAML is broken.*line 2"),
         ("- name: x", "must be a map of keys.*a list"),
         ("max_stale_day: 3", r"unknown key.*did you mean max_stale_days\?"),
         ("funding: {unit: percent}", r"unknown key.*funding.unit.*did you mean units\?"),
@@ -327,6 +327,10 @@ def test_lake_yaml_of_comments_only_means_the_defaults(lake: Path) -> None:
         ),
         (
             "funding: {sources: [{exchang: X}]}",
+            r"unknown key.*funding.sources\[0\].exchang\n.*did you mean exchange\?",
+        ),
+        (
+            "funding: {sources: [{interval_hours: 1}]}",
             r"key that is missing.*funding.sources\[0\].exchange",
         ),
         ("max_stale_days: 2.5", "max_stale_days.*2.5.*integer"),
@@ -359,12 +363,62 @@ def test_lake_yaml_of_comments_only_means_the_defaults(lake: Path) -> None:
             "funding: {sources: [{exchange: A, units: [{unit: bps, from: 2024-01-01}]}]}",
             r"gap.*funding.sources \(A\)",
         ),
+        ("max_stale_days: 366", "max_stale_days.*366.*less than or equal to 365"),
+        ("max_stale_days: 1000000", "max_stale_days.*1000000.*365"),
+        (
+            "funding: {units: [{unit: bps}]}\nfunding: {units: [{unit: decimal}]}",
+            "a key is given twice.*line 2, column 1.*funding",
+        ),
+        (
+            "funding: {units: [{unit: bps, until: 2024-02-30}]}",
+            r"until is not a date.*units\[0\].until.*2024-02-30.*YYYY-MM-DD",
+        ),
+        ("funding: {units: [{unit: bps, until: 0}]}", r"until is not a date.*units\[0\].until.*0"),
+        ("funding: {units: [{unit: bps, from: 2024-1-5}]}", "from is not a date.*2024-1-5"),
+        ("funding: {units: [{unit: bps, from: 2024-01-05 12:00:00}]}", "from is not a date"),
+        ("max_stale_days: 020", "readers disagree.*column 17.*020.*write 20 .16 if octal"),
+        ("max_stale_days: 0o20", "readers disagree.*0o20.*write 16"),
+        ("funding: {interval_hours: 1:30}", "readers disagree.*1:30.*write 90"),
+        ("name: a\n---\nname: b", "several YAML documents.*line 2"),
+        ("name: " + "[" * 100_000, "nested too deeply.*more than 50 levels"),
+        ("name: '" + "x" * 5_000_000 + "'", "file is too large.*5,000,000 bytes"),
+        ("name: !!python/object/apply:os.getcwd []", "a value has a tag.*!!python/object"),
     ],
+    ids=lambda text: text[:60],
 )
 def test_wrong_lake_yaml(lake: Path, text: str, expected: str) -> None:
     received = message(settle(lake, text))
     assert "lake.yaml" in received
     assert re.search(expected, received, re.DOTALL)
+
+
+def test_lake_yaml_of_another_encoding(lake: Path) -> None:
+    file = lake / "lake.yaml"
+    file.write_bytes("name: mine\n".encode("utf-8-sig"))
+    assert open_lake(lake).settings.name == "mine"
+    for content in ("name: é".encode("latin-1"), "name: x".encode("utf-16")):
+        file.write_bytes(content)
+        assert "not UTF-8 text" in message(lake)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "dangling link"])
+def test_lake_yaml_that_is_no_file(lake: Path, kind: str) -> None:
+    file = lake / "lake.yaml"
+    file.unlink(missing_ok=True)
+    {
+        "folder": file.mkdir,
+        "pipe": lambda: os.mkfifo(file),
+        "device": lambda: file.symlink_to("/dev/zero"),
+        "dangling link": lambda: file.symlink_to(lake / "nothing"),
+    }[kind]()
+    assert "lake.yaml is not a file" in message(lake)
+
+
+@pytest.mark.parametrize("name", ["lake.yml", "Lake.yaml"])
+def test_settings_under_another_name_are_not_passed_over(lake: Path, name: str) -> None:
+    (lake / "lake.yaml").unlink(missing_ok=True)
+    (lake / name).write_text("max_stale_days: 5\n")
+    assert re.search(f"must be called lake.yaml.*{name}", message(lake), re.DOTALL)
 
 
 # -- the fingerprint
