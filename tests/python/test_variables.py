@@ -38,7 +38,7 @@ def file(tmp_path: Path) -> str:
 
 def title_of(done: Done, experiment_id: str) -> str:
     manifest = json.loads((done.folder(experiment_id) / "manifest.json").read_text())
-    title: str = manifest["experiment"]["title"]
+    title: str = manifest["spec"]["title"]
     return title
 
 
@@ -58,7 +58,7 @@ def test_dates_need_no_quotes(lake: Path, tmp_path: Path) -> None:
     done = dbt(*BUILD, given, place=tmp_path, MSM_LAKE=str(lake))
     assert done.code == 0, done.out
     manifest = json.loads((done.folder("dated") / "manifest.json").read_text())
-    assert manifest["experiment"]["window"]["start"] == "2024-02-01"
+    assert manifest["spec"]["window"]["start"] == "2024-02-01"
 
 
 def test_an_unknown_variable_is_named(lake: Path, tmp_path: Path) -> None:
