@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group
 from rich.live import Live
 from rich.spinner import Spinner
 
@@ -107,9 +108,9 @@ def run(
 
     Example: msm run experiments/msm/msm_v1_baseline.yaml --lake lake --start 2023-07-01
     """
-    from msm_py import report, robustness, robustness_cli, sweep_cli
+    from msm_py import lake_record, report, robustness, robustness_cli, sweep_cli
 
-    resolved = _rendered(experiments, lake, start, end, look=look is not None)
+    resolved, lake_fingerprint = _rendered(experiments, lake, start, end, look=look is not None)
     if robust:
         looks.refuse(resolved, "a robustness panel")
     for spec in resolved if robust else []:
@@ -117,6 +118,7 @@ def run(
     places = _places(lake, runs, warehouse_file, force=force)
     artifacts.check_runs_dir(places.runs)
     warehouse.check_warehouse(places.warehouse)
+    found = lake_record.look_over(places.runs, places.lake, lake_fingerprint)
     if look is not None:
         _record_looks(resolved, places.runs, look)
     ledger = looks.read(places.runs)
@@ -141,6 +143,8 @@ def run(
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     lost = {outcome.run_id for outcome in failed}
     shown = [places.runs / spec["run_id"] for spec in resolved if spec["run_id"] not in lost]
+    if not 0 < len(shown) <= MOST_REPORTS:  # else they stand at the top of each report
+        out.print(Group(*report.lake_findings(found)))
     if len(shown) <= MOST_REPORTS:
         for folder in shown:
             out.print(report.run_report(folder))
@@ -226,7 +230,8 @@ def sweep(
         if len(files) == 1:
             shown = sweep_cli.listing(sweep_record.read_records(runs), runs)
         else:
-            shown = sweep_cli.leaderboard(sweep_record.find_record(runs, str(files[1])))
+            record = sweep_record.find_record(runs, str(files[1]))
+            shown = Group(*sweep_cli.lake_line(runs, record), sweep_cli.leaderboard(record))
         sweep_cli.show(shown, out)
         _tell_alarms(runs)
         return
@@ -453,14 +458,14 @@ def _tell_interrupted() -> None:
 
 def _rendered(
     files: list[Path], lake: Path, start: str | None, end: str | None, *, look: bool = False
-) -> list[dict[str, Any]]:
-    """Return resolved experiments with the run ids that this lake and this code give."""
+) -> tuple[list[dict[str, Any]], str]:
+    """Return resolved experiments with their run ids here, and the fingerprint of the lake."""
     found = experiment.load_experiments(files, start=start, end=end)
     data, code = fingerprint(open_lake(lake)), code_fingerprint()
     specs = [experiment.resolve(x) for x in found]
     if look:
         specs = [looks.opened(spec) for spec in specs]
-    return [{"run_id": experiment.run_id(spec, data, code), **spec} for spec in specs]
+    return [{"run_id": experiment.run_id(spec, data, code), **spec} for spec in specs], data
 
 
 def _record_looks(resolved: list[dict[str, Any]], runs: Path, reason: str) -> None:

@@ -12,18 +12,21 @@ Nothing is written, neither to the lake nor elsewhere. Days are calendar days (U
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final, Literal
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
 import duckdb
 
+from msm_py import lake_check_pitfalls as pitfalls
+from msm_py.errors import Interrupted, MsmError
 from msm_py.lake import TABLES, FundingUnit, Lake
+from msm_py.lake_check_items import FACTS, SHOWN, Item, Verdict, in_days, listed, sql_text
 from msm_py.lake_load import SCHEMA, load
 from msm_py.terminal import Table, Text
-
-Verdict = Literal["ok", "warn", "fail"]
 
 UNIT_SWITCH_RATIO: Final = 20.0
 _MIN_ROWS_A_MONTH: Final = 10  # below, a month's median says nothing about units
@@ -31,6 +34,7 @@ _WILD_RATE: Final = 0.03  # decimal, per interval: where venues cap their rates
 _HIGH_MEDIAN: Final = 0.001  # decimal, per interval: ten times the usual rate
 _JUMP_UP: Final = 2.0
 _JUMP_DOWN: Final = -0.7
+_HUGE_MOVE: Final = 1e3
 _SUPPLY_JUMP: Final = 1.5
 _BREADTH_SHARE: Final = 0.2
 _BREADTH_ASSETS: Final = 10
@@ -39,38 +43,11 @@ _VOLUME_SHARE: Final = 0.15
 _VOLUME_ASSETS: Final = 30
 _OI_CARRY_DAYS: Final = 7
 _LONG_HISTORY_DAYS: Final = 730
-_SHOWN: Final = 5
-_FACTS: Final = tuple(name for name, spec in TABLES.items() if spec.value)
 _NEEDED_BY: Final = {
     "fact_funding": "funding_skew, funding_heating and the funding of the strategy",
     "fact_open_interest": "oi_risk and the weights of funding_skew",
     "dim_asset": "the flags that exclude stable, wrapped and exchange tokens",
 }
-
-
-@dataclass(frozen=True)
-class Item:
-    """The outcome of one check.
-
-    Parameters
-    ----------
-    table
-        The table it is about.
-    check
-        Its name.
-    verdict
-        ok, warn or fail.
-    detail
-        What was found, with counts, dates and examples.
-    remedy
-        What to do, None where nothing needs to be done.
-    """
-
-    table: str
-    check: str
-    verdict: Verdict
-    detail: str
-    remedy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,10 +89,39 @@ def check_lake(lake: Lake) -> LakeReport:
     -------
     LakeReport
         At least one item per table of the contract, absent ones included.
+
+    Raises
+    ------
+    MsmError
+        When the data cannot be read.
+    Interrupted
+        When the user stops it.
     """
+    try:
+        items = _items(lake)
+    except RuntimeError as error:  # what Ctrl-C becomes within a query
+        if "interrupted" in str(error):
+            raise Interrupted from None
+        raise
+    except duckdb.Error as error:
+        raise MsmError(
+            "the lake cannot be checked",
+            where=str(lake.path),
+            received=str(error).splitlines()[0],
+            remedy="if it tells of memory, raise MSM_MEMORY_LIMIT or use a larger machine; else "
+            "write the table that it tells of anew",
+        ) from error
+    order = list(TABLES)
+    items.sort(key=lambda item: order.index(item.table))
+    return LakeReport(lake.settings.name, tuple(items))
+
+
+def _items(lake: Lake) -> list[Item]:
     items: list[Item] = []
-    with duckdb.connect(config={"autoinstall_known_extensions": False}) as con:
+    with TemporaryDirectory(prefix="msm-check-") as spill, _database(spill) as con:
         check = _Check(con, lake)
+        if check.last_btc is None:  # all that is known of BTC is dated beyond the calendar
+            return pitfalls.stray_dates(check, "fact_price")
         for name in TABLES:
             if name not in lake.tables:
                 items.append(_absent(name))
@@ -123,9 +129,16 @@ def check_lake(lake: Lake) -> LakeReport:
             for step in _STEPS:
                 items += step(check, name)
         items += _overlap(check)
-    order = list(TABLES)
-    items.sort(key=lambda item: order.index(item.table))
-    return LakeReport(lake.settings.name, tuple(items))
+    return items
+
+
+def _database(spill: str) -> duckdb.DuckDBPyConnection:
+    """Open a database in memory; what finds no room there spills into a folder that goes away."""
+    config: dict[str, Any] = {"autoinstall_known_extensions": False, "temp_directory": spill}
+    for option in ("threads", "memory_limit"):
+        if limit := os.environ.get(f"MSM_{option.upper()}"):
+            config[option] = limit
+    return duckdb.connect(config=config)
 
 
 def report_table(report: LakeReport) -> Table:
@@ -151,20 +164,29 @@ def report_table(report: LakeReport) -> Table:
 
 
 class _Check:
-    """The tables of a lake in a scratch database of its own.
-
-    Each fact table becomes ``<name>``: asset_id, date, value (double), instrument_id, exchange,
-    and reason, which says why a value is impossible (null when it is not).
-    """
+    """The tables of a lake in a scratch database of its own: see `Tables`."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
         self.con = con
         self.lake = lake
         self.stale = lake.settings.max_stale_days
         load(con, lake)
-        for name in _FACTS:
+        for name in FACTS:
             if name in lake.tables:
                 self._load(name)
+        pitfalls.set_strays_aside(self)
+        con.execute(
+            """
+            create temp table closes as
+            select asset_id, date, value, lag(value) over w as before,
+                date - lag(date) over w as days
+            from (
+                select asset_id, date, min(value) as value from fact_price
+                where reason is null group by all
+            )
+            window w as (partition by asset_id order by date)
+            """
+        )
         self.first_btc: date
         self.last_btc: date
         self.first_btc, self.last_btc = self.span("fact_price", "asset_id = 'BTC'")
@@ -213,7 +235,7 @@ def _absent(name: str) -> Item:
 
 def _content(check: _Check, name: str) -> list[Item]:
     """Rows, assets, dates, and how many assets a day has in each year."""
-    if name not in _FACTS:
+    if name not in FACTS:
         n_rows, n_assets = check.one(
             f"select count(*), count(distinct asset_id) from {SCHEMA}.{name}"
         )
@@ -225,9 +247,9 @@ def _content(check: _Check, name: str) -> list[Item]:
         return [Item(name, "rows", "warn", "no rows", f"a run lacks {_NEEDED_BY[name]}")]
     years = check.rows(
         f"""
-        select year(date), count(distinct asset_id), count(distinct (asset_id, date))
-            / count(distinct date)
-        from {name} where reason is null group by all order by all
+        select year(date), count(distinct asset_id), count(*) / count(distinct date)
+        from (select asset_id, date from {name} where reason is null group by all)
+        group by all order by all
         """
     )
     coverage = ", ".join(f"{y}: {a:,} ({d:.0f} a day)" for y, a, d in years)
@@ -287,7 +309,7 @@ def _duplicates(check: _Check, name: str) -> list[Item]:
 
 def _impossible(check: _Check, name: str) -> list[Item]:
     """Values that are dropped, by reason."""
-    if name not in _FACTS:
+    if name not in FACTS:
         return []
     rows = check.rows(
         f"""
@@ -304,7 +326,7 @@ def _impossible(check: _Check, name: str) -> list[Item]:
 
 def _gaps(check: _Check, name: str) -> list[Item]:
     """Days that the whole table lacks, and holes of single assets longer than what is carried."""
-    if name not in _FACTS:
+    if name not in FACTS:
         return []
     empty = check.rows(
         f"""
@@ -336,8 +358,8 @@ def _gaps(check: _Check, name: str) -> list[Item]:
                 name,
                 "days without rows",
                 "warn",
-                f"{_days(lost)}: "
-                + _listed(f"{a} to {b}" if b > a else f"{a}" for a, b, _ in empty),
+                f"{in_days(lost)}: "
+                + listed(f"{a} to {b}" if b > a else f"{a}" for a, b, _ in empty),
                 "features that need this table have no value there, nor their z-scores until the "
                 "window is full again",
             )
@@ -352,7 +374,7 @@ def _gaps(check: _Check, name: str) -> list[Item]:
     if not holes:
         items.append(Item(name, "gaps of assets", "ok", f"none {limit}"))
         return items
-    longest = _listed(f"{asset} {_days(days)} from {start}" for asset, _, days, start in holes)
+    longest = listed(f"{asset} {in_days(days)} from {start}" for asset, _, days, start in holes)
     btc = any(row[0] == "BTC" for row in holes) and name != "fact_funding"
     items.append(
         Item(
@@ -372,24 +394,15 @@ def _price_jumps(check: _Check, name: str) -> list[Item]:
         return []
     rows = check.rows(
         f"""
-        select asset_id, date, move
-        from (
-            select asset_id, date, value / lag(value) over w - 1 as move,
-                date - lag(date) over w as days
-            from (
-                select asset_id, date, any_value(value) as value from fact_price
-                where reason is null group by all
-            )
-            window w as (partition by asset_id order by date)
-        )
-        where days = 1 and (move > {_JUMP_UP} or move < {_JUMP_DOWN})
-        order by abs(ln(1 + move)) desc, asset_id, date
+        select asset_id, date, value / before as ratio from closes
+        where days = 1 and (ratio > 1 + {_JUMP_UP} or ratio < 1 + {_JUMP_DOWN})
+        order by abs(ln(ratio)) desc, asset_id, date
         """
     )
     limits = f"above {_JUMP_UP:+.0%} or below {_JUMP_DOWN:.0%}"
     if not rows:
         return [Item(name, "jumps", "ok", f"no one-day move {limits}")]
-    worst = _listed((f"{asset} {day} {move:+,.0%}" for asset, day, move in rows), 2 * _SHOWN)
+    worst = listed((f"{asset} {day} {_move(ratio)}" for asset, day, ratio in rows), 2 * SHOWN)
     return [
         Item(
             name,
@@ -399,6 +412,11 @@ def _price_jumps(check: _Check, name: str) -> list[Item]:
             "look each one up; drop the rows that are a vendor's error",
         )
     ]
+
+
+def _move(ratio: float) -> str:
+    """Return a one-day move in percent, or as a factor where percents say little."""
+    return f"{ratio - 1:+,.0%}" if 1 / _HUGE_MOVE < ratio < _HUGE_MOVE else f"{ratio:.3g}x"
 
 
 def _ends(check: _Check, name: str) -> list[Item]:
@@ -418,7 +436,7 @@ def _ends(check: _Check, name: str) -> list[Item]:
     if not rows:
         return [Item(name, "assets that end", "ok", "none before the last BTC close")]
     total = sum(row[1] for row in rows)
-    months = _listed(f"{month:%Y-%m}: {n} ({_listed(assets, 3)})" for month, n, assets in rows)
+    months = listed(f"{month:%Y-%m}: {n} ({listed(assets, 3)})" for month, n, assets in rows)
     return [
         Item(
             name,
@@ -433,7 +451,7 @@ def _ends(check: _Check, name: str) -> list[Item]:
 
 def _breadth(check: _Check, name: str) -> list[Item]:
     """Days on which the number of assets with a value changes abruptly."""
-    if name not in _FACTS:
+    if name not in FACTS:
         return []
     rows = check.rows(
         f"""
@@ -451,13 +469,13 @@ def _breadth(check: _Check, name: str) -> list[Item]:
     )
     if not rows:
         return [Item(name, "breadth", "ok", "no abrupt change of the number of assets")]
-    days = _listed(f"{day}: {before:,} -> {now:,}" for day, before, now in rows)
+    days = listed(f"{day}: {before:,} -> {now:,}" for day, before, now in rows)
     return [
         Item(
             name,
             "breadth",
             "warn",
-            f"the number of assets jumps on {_days(len(rows))}; largest: {days}",
+            f"the number of assets jumps on {in_days(len(rows))}; largest: {days}",
             "end or start the window there, or know that totals and baskets change their meaning",
         )
     ]
@@ -486,7 +504,7 @@ def _marketcap(check: _Check, name: str) -> list[Item]:
     )
     if not rows:
         return [Item(name, "jumps", "ok", f"implied supply never moves {_SUPPLY_JUMP:g}x a day")]
-    worst = _listed(f"{asset} {day} {ratio:.3g}x" for asset, day, ratio in rows)
+    worst = listed(f"{asset} {day} {ratio:.3g}x" for asset, day, ratio in rows)
     return [
         Item(
             name,
@@ -505,20 +523,23 @@ def _volume(check: _Check, name: str) -> list[Item]:
         return []
     rows = check.rows(
         f"""
-        with levels as (
-            select asset_id, date, count(*) over around as n,
+        with weeks as (
+            select asset_id, date,
+                count(*) over (
+                    partition by asset_id order by date rows between 7 preceding and 6 following
+                ) as n,
                 median(ln(value)) over (
                     partition by asset_id order by date rows between current row and 6 following
-                ) - median(ln(value)) over (
-                    partition by asset_id order by date rows between 7 preceding and 1 preceding
-                ) as shift
+                ) as level
             from (
                 select asset_id, date, any_value(value) as value from fact_volume
                 where reason is null and value > 0 group by all
             )
-            window around as (
-                partition by asset_id order by date rows between 7 preceding and 6 following
-            )
+        ),
+        levels as (
+            select date, n,
+                level - lag(level, 7) over (partition by asset_id order by date) as shift
+            from weeks
         ),
         relative as (
             select date, abs(shift - median(shift) over (partition by date)) as shift
@@ -541,7 +562,7 @@ def _volume(check: _Check, name: str) -> list[Item]:
     what = f"the week's median volume of assets moves {_VOLUME_RATIO:g}x against the others"
     if not peaks:
         return [Item(name, "level", "ok", f"on no day for more than {_VOLUME_SHARE:.0%}: {what}")]
-    days = _listed(f"{day}: {moved} of {n} assets" for day, moved, n in peaks)
+    days = listed(f"{day}: {moved} of {n} assets" for day, moved, n in peaks)
     return [
         Item(
             name,
@@ -566,7 +587,7 @@ def _units(check: _Check, name: str) -> list[Item]:
         "insert into units values (?, ?, ?, ?)",
         [(u.exchange, u.from_date or date.min, u.until_date or date.max, u.factor) for u in units],
     )
-    names = "(" + ", ".join(_text(n) for n in sorted(named)) + ")" if named else "('')"
+    names = "(" + ", ".join(sql_text(n) for n in sorted(named)) + ")" if named else "('')"
     check.con.execute(
         f"""
         create temp table rates as
@@ -587,7 +608,7 @@ def _units(check: _Check, name: str) -> list[Item]:
     )
     limit = f"beyond {_WILD_RATE:.0%} an interval"
     if wild:
-        shown = _listed(f"{asset} {day} {rate:+.1%}" for asset, day, rate in wild)
+        shown = listed(f"{asset} {day} {rate:+.1%}" for asset, day, rate in wild)
         items.append(
             Item(
                 name,
@@ -675,7 +696,7 @@ def _undeclared(check: _Check, jumps: Sequence[tuple[Any, ...]], declared: str) 
     for exchange, month, level, before_month, before in jumps:
         if (exchange is None) is not everywhere:
             continue
-        only = "" if exchange is None else f" and exchange = {_text(exchange)}"
+        only = "" if exchange is None else f" and exchange = {sql_text(exchange)}"
         within = f"date >= date '{before_month}' and date < date '{month}' + interval 1 month{only}"
         days = check.rows(
             f"""
@@ -781,7 +802,7 @@ def _overlap(check: _Check) -> list[Item]:
             continue
         assets = (
             f"(select distinct asset_id from {name} where reason is null)"
-            if name in _FACTS
+            if name in FACTS
             else f"(select distinct asset_id from {SCHEMA}.{name})"
         )
         priced = "(select distinct asset_id from fact_price where reason is null)"
@@ -789,10 +810,10 @@ def _overlap(check: _Check) -> list[Item]:
         lacking = _only(check, priced, assets)
         parts = []
         if lacking:
-            parts.append(f"{len(lacking):,} priced assets are not in it: {_listed(lacking)}")
+            parts.append(f"{len(lacking):,} priced assets are not in it: {listed(lacking)}")
         if extra:
-            parts.append(f"{len(extra):,} assets have no price: {_listed(extra)}")
-        if name in _FACTS:
+            parts.append(f"{len(extra):,} assets have no price: {listed(extra)}")
+        if name in FACTS:
             begins, ends = check.span(name)
             if begins and begins > check.first_btc:
                 parts.append(
@@ -825,36 +846,23 @@ def _only(check: _Check, these: str, those: str) -> list[str]:
     ]
 
 
-def _days(n: int) -> str:
-    """Return a number of days in words."""
-    return f"{n:,} day" + ("s" if n != 1 else "")
-
-
 def _ratio(one: float, other: float) -> float:
     """Return by how many times two positive numbers differ, whichever is larger."""
     return max(one / other, other / one)
 
 
-def _text(word: str) -> str:
-    """Return a SQL string literal."""
-    return "'" + word.replace("'", "''") + "'"
-
-
-def _listed(words: Iterable[str], n: int = _SHOWN) -> str:
-    """Return the first n of many words and how many more there are."""
-    shown = list(words)
-    more = f" and {len(shown) - n:,} more" if len(shown) > n else ""
-    return ", ".join(shown[:n]) + more
-
-
 _STEPS: Final[tuple[Callable[[_Check, str], list[Item]], ...]] = (
     _content,
+    pitfalls.stray_dates,
+    pitfalls.asset_ids,
     _duplicates,
     _impossible,
     _gaps,
+    pitfalls.daily_closes,
     _breadth,
     _price_jumps,
     _ends,
+    pitfalls.pegs,
     _marketcap,
     _volume,
     _units,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,8 +25,9 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.constrain import Constrain
 from rich.rule import Rule
 
-from msm_py import artifacts, looks
+from msm_py import artifacts, lake_record, looks
 from msm_py.errors import MsmError
+from msm_py.lake_record import Findings
 from msm_py.terminal import Table, Text
 from msm_py.warehouse import flat_params, warehouse_path
 
@@ -175,7 +177,9 @@ def run_report(folder: Path, *, warehouse: Path | None = None) -> RenderableType
         The folder is missing or is not a complete run.
     """
     run = Run.read(folder)
+    found = lake_record.kept(folder.parent, run.manifest["lake"]["fingerprint"])
     return Group(
+        *lake_findings(found),
         *_header(run),
         *_holdout(run),
         *_search(run),
@@ -437,6 +441,48 @@ def _header(run: Run) -> Iterator[RenderableType]:
         ),
         ("made", _origin(run)),
     )
+
+
+def lake_findings(found: Findings) -> Iterator[RenderableType]:
+    """Yield what the lake check fails, with its remedies, and how much it warns of."""
+    if found.failures:
+        yield _prose(
+            f"The check of the lake fails ({_count(len(found.failures), 'item')}): mend the lake "
+            "before you believe a number.",
+            "bold white on red",
+        )
+        for item in found.failures:
+            text = Text.assemble((f"!! {item.table}, {item.check}: ", "bold red"), item.detail)
+            if item.remedy:
+                text.append(f"\n-> {item.remedy}", style="italic")
+            yield Constrain(text, PROSE_WIDTH)
+    if found.n_warnings:
+        yield _prose(
+            f"The check of the lake warns ({_count(found.n_warnings, 'item')}): "
+            f"{_check_command(found)}",
+            "dim",
+        )
+    if found.failures or found.n_warnings:
+        yield Text()
+
+
+def lake_line(found: Findings) -> Iterator[RenderableType]:
+    """Yield a line on what the lake check found, for what is told of many runs."""
+    if found.failures:
+        failing = ", ".join(f"{item.table} {item.check}" for item in found.failures)
+        yield Text(
+            f"!! The check of the lake fails ({failing}): {_check_command(found)}", style="bold red"
+        )
+    elif found.n_warnings:
+        yield Text(
+            f"The check of the lake warns ({_count(found.n_warnings, 'item')}): "
+            f"{_check_command(found)}",
+            style="dim",
+        )
+
+
+def _check_command(found: Findings) -> str:
+    return f"msm lake check {shlex.quote(found.path)}"
 
 
 def _holdout(run: Run) -> Iterator[RenderableType]:

@@ -9,9 +9,9 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -26,11 +26,12 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from msm_py import artifacts, experiment, sweep, sweep_record, warehouse
+from msm_py import artifacts, experiment, lake_record, report, sweep, sweep_record, warehouse
 from msm_py.code_fingerprint import code_fingerprint
 from msm_py.errors import Interrupted, MsmError
 from msm_py.invocation import Places
 from msm_py.lake import fingerprint, open_lake
+from msm_py.lake_record import Findings
 from msm_py.sweep import Spec, Trial
 from msm_py.sweep_spec import collect
 from msm_py.terminal import Table, Text, visible
@@ -75,6 +76,8 @@ class Family:
         Variants dropped because they ask what another one asks.
     files, lake, start, end
         Where they come from.
+    lake_fingerprint
+        Of the lake's content.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Family:
     lake: Path
     start: date | str | None
     end: date | str | None
+    lake_fingerprint: str
 
     @classmethod
     def of(
@@ -126,6 +130,7 @@ class Family:
             lake=lake,
             start=start,
             end=end,
+            lake_fingerprint=data,
         )
 
     @property
@@ -316,6 +321,7 @@ def run(family: Family, places: Places, options: Options, console: Console) -> S
     """Carry a sweep out, telling of every variant, and publish once at the end."""
     artifacts.check_runs_dir(places.runs)
     warehouse.check_warehouse(places.warehouse)
+    found = lake_record.look_over(places.runs, places.lake, family.lake_fingerprint)
     started_at, clock = datetime.now(UTC), time.monotonic()
     mine = sweep.shard(family.specs, *options.shard)
     jobs, open_executor = _workers(options, places)
@@ -382,7 +388,7 @@ def run(family: Family, places: Places, options: Options, console: Console) -> S
         )
         warehouse.publish(places.runs, places.warehouse)
     n_left = len(mine) - len(trials)
-    return _summary(record, trials, rejected, n_left, time.monotonic() - clock)
+    return _summary(record, trials, rejected, n_left, time.monotonic() - clock, found)
 
 
 def _speed(n_done: int, n_left: int, seconds: float) -> str:
@@ -449,6 +455,7 @@ def _summary(
     rejected: Sequence[Trial],
     n_left: int,
     seconds: float,
+    found: Findings,
 ) -> Summary:
     counts = sweep.counts([*trials, *rejected])
     n_failed = counts["failed"] + counts["rejected"]
@@ -464,7 +471,17 @@ def _summary(
             lines.append(f"  {trial.experiment_id}: {reason}")
     lines.append(f"Next: msm sweep show {record['sweep_id']}")
     board = [leaderboard(record), Text()] if record["runs"] else []
-    return Summary(Group(*board, *(Text(line) for line in lines)), n_failed)
+    about_lake = report.lake_line(found)
+    return Summary(Group(*about_lake, *board, *(Text(line) for line in lines)), n_failed)
+
+
+def lake_line(runs: Path, record: dict[str, Any]) -> Iterator[RenderableType]:
+    """Yield a line on what the lake check found about the lake of a sweep's runs."""
+    for row in record["runs"]:
+        with suppress(OSError, ValueError, KeyError):  # deleted, or damaged: the next one tells
+            entry = json.loads((runs / row["run_id"] / artifacts.CATALOG_ENTRY).read_bytes())
+            yield from report.lake_line(lake_record.kept(runs, entry["lake_fingerprint"]))
+            return
 
 
 def listing(records: Sequence[dict[str, Any]], runs: Path) -> RenderableType:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from msm_py.errors import MsmError
 from msm_py.lake import TABLES, open_lake
-from msm_py.lake_check import Item, LakeReport, check_lake, report_table
+from msm_py.lake_check import LakeReport, check_lake, report_table
+from msm_py.lake_check_items import Item
 from msm_py.sample_lake import write_sample_lake
 
 N_DAYS = 120
 START = date(2024, 1, 1)
-DAYS = [START + timedelta(days=i) for i in range(N_DAYS)]
 VALUES = {
     "fact_price": 100.0,
     "fact_marketcap": 1e9,
@@ -28,6 +29,7 @@ VALUES = {
     "fact_funding": 1e-4,
     "fact_open_interest": 1e7,
 }
+PITFALLS = ("stray dates", "asset ids", "daily closes", "pegs")
 Rows = dict[tuple[str, int], list[float]]
 
 
@@ -38,15 +40,33 @@ class Maker:
         self.folder = folder
         self.assets = ["BTC", "ETH", "A1", "A2", "A3", "A4"]
         self.lake_yaml = ""
+        self.flagged: list[str] = []
         self.exchange: dict[str, str] = {}
         self.rows: dict[str, Rows] = {
             table: {key: [value] for key in itertools.product(self.assets, range(N_DAYS))}
             for table, value in VALUES.items()
         }
+        for asset in self.assets:
+            self.move_price(asset)
+
+    def move_price(self, asset: str, moves: Iterable[float] | None = None) -> None:
+        """Let a price move and its market cap with it, by log changes: by default of a seed."""
+        if moves is None:
+            moves = np.random.default_rng(list(asset.encode())).normal(0, 0.02, N_DAYS)
+        for day, move in enumerate(np.cumsum(list(moves))):
+            self.rows["fact_price"][asset, day] = [100.0 * float(np.exp(move))]
+            self.rows["fact_marketcap"][asset, day] = [1e9 * float(np.exp(move))]
+
+    def moves(self, asset: str) -> np.ndarray:
+        """Return the log changes of a price, 0 on the first day."""
+        price = [self.rows["fact_price"][asset, day][0] for day in range(N_DAYS)]
+        return np.diff(np.log(price), prepend=np.log(price[0]))
 
     def check(self) -> dict[tuple[str, str], Item]:
         for table, rows in self.rows.items():
-            flat = [(a, DAYS[d], x) for (a, d), values in rows.items() for x in values]
+            flat = [
+                (a, START + timedelta(days=d), x) for (a, d), values in rows.items() for x in values
+            ]
             columns = {
                 "asset_id": [row[0] for row in flat],
                 "date": [row[1] for row in flat],
@@ -55,7 +75,7 @@ class Maker:
             if table == "fact_funding" and self.exchange:
                 columns["exchange"] = [self.exchange[row[0]] for row in flat]
             pq.write_table(pa.table(columns), self.folder / f"{table}.parquet")
-        dim = {"asset_id": self.assets, "is_stable": [False] * len(self.assets)}
+        dim = {"asset_id": self.assets, "is_stable": [x in self.flagged for x in self.assets]}
         pq.write_table(pa.table(dim), self.folder / "dim_asset.parquet")
         (self.folder / "lake.yaml").write_text(self.lake_yaml)
         return by_check(check_lake(open_lake(self.folder)))
@@ -171,8 +191,10 @@ def test_days_that_a_whole_table_lacks(maker: Maker) -> None:
 
 
 def test_jumps_are_listed_worst_first(maker: Maker) -> None:
-    maker.rows["fact_price"]["A1", 30] = [299.0]  # +199%: a market can do that
-    maker.rows["fact_price"]["A2", 31] = [10_000.0]
+    for day, close in ((29, 100.0), (30, 299.0)):  # +199%: a market can do that
+        maker.rows["fact_price"]["A1", day] = [close]
+    for day, close in ((30, 100.0), (31, 10_000.0), (32, 100.0)):
+        maker.rows["fact_price"]["A2", day] = [close]
     item = maker.check()["fact_price", "jumps"]
     assert item.verdict == "warn"
     assert "2 one-day moves" in item.detail
@@ -194,7 +216,9 @@ def test_breadth_and_supply_jumps(maker: Maker) -> None:
     for table, asset, day in itertools.product(VALUES, many, range(N_DAYS)):
         if table != "fact_marketcap" or day >= 60:
             maker.rows[table][asset, day] = [VALUES[table]]
-    maker.rows["fact_marketcap"]["A1", 90] = [1.6e9]
+    for day, cap in ((89, 1e9), (90, 1.6e9), (91, 1e9)):
+        maker.rows["fact_price"]["A1", day] = [100.0]
+        maker.rows["fact_marketcap"]["A1", day] = [cap]
     items = maker.check()
     assert "2024-03-01: 6 -> 46" in items["fact_marketcap", "breadth"].detail
     assert items["fact_price", "breadth"].verdict == "ok"
@@ -281,6 +305,182 @@ def test_tables_that_do_not_overlap(maker: Maker) -> None:
     assert "it begins 10 days after BTC" in items["fact_funding", "overlap"].detail
 
 
+@pytest.mark.parametrize(
+    ("is_kept", "share", "told"),
+    [
+        (lambda day: (START + timedelta(days=day)).isoweekday() < 6, "72%", " (weekdays only)"),
+        (lambda day: day % 4 == 0, "26%", ""),
+    ],
+)
+def test_closes_on_some_days_only(
+    maker: Maker, is_kept: Callable[[int], bool], share: str, told: str
+) -> None:
+    def thin(asset: str) -> None:
+        for day in itertools.filterfalse(is_kept, range(N_DAYS)):
+            del maker.rows["fact_price"][asset, day]
+
+    thin("A1")
+    item = maker.check()["fact_price", "daily closes"]
+    assert item.verdict == "warn"
+    assert item.detail.startswith("1 of 6 assets")
+    assert item.detail.endswith(f"A1 on {share} of its days{told}")
+    for asset in ("A2", "A3"):  # most of the four alts
+        thin(asset)
+    assert maker.check()["fact_price", "daily closes"].verdict == "fail"
+
+
+@pytest.mark.parametrize("major", ["BTC", "ETH"])
+def test_a_major_without_daily_closes_fails(maker: Maker, major: str) -> None:
+    for day in range(1, N_DAYS - 1):
+        if day % 7 == 0:  # 13% of all days
+            del maker.rows["fact_price"][major, day]
+    item = maker.check()["fact_price", "daily closes"]
+    assert item.verdict == "fail"
+    assert f"{major} on 87% of its days" in item.detail
+    assert "every calendar day" in (item.remedy or "")
+
+
+def test_one_long_hole_is_no_habit(maker: Maker) -> None:
+    for day in range(30, 80):
+        del maker.rows["fact_price"]["A1", day]
+    for day in (10, 50, 90):
+        del maker.rows["fact_price"]["BTC", day]
+    assert maker.check()["fact_price", "daily closes"].verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    "table", ["fact_marketcap", "fact_volume", "fact_funding", "fact_open_interest"]
+)
+def test_ids_that_differ_in_case_only(maker: Maker, table: str) -> None:
+    for day in range(N_DAYS):
+        maker.rows[table]["btc", day] = maker.rows[table].pop(("BTC", day))
+    item = maker.check()["fact_price", "asset ids"]
+    assert item.verdict == "fail"
+    assert "one asset under more than one id: BTC (" in item.detail
+    assert item.detail.endswith(f"beside btc ({table})")
+    assert "case-sensitive" in (item.remedy or "")
+
+
+def test_ids_that_differ_in_case_within_one_table_or_by_a_space(maker: Maker) -> None:
+    maker.rows["fact_price"]["a1", 5] = [1.0]
+    maker.rows["fact_price"]["A2 ", 5] = [1.0]
+    detail = maker.check()["fact_price", "asset ids"].detail
+    assert "beside a1 (fact_price)" in detail
+    assert "beside A2  (fact_price)" in detail
+
+
+def test_ids_that_differ_in_case_from_the_projects_list(maker: Maker) -> None:
+    maker.assets.append("usdt")
+    for table in VALUES:
+        maker.rows[table]["usdt", 5] = [1.0]
+    item = maker.check()["fact_price", "asset ids"]
+    assert item.verdict == "fail"
+    assert "beside USDT (seeds/excluded_assets.csv)" in item.detail
+    maker.flagged = ["usdt"]  # then nobody needs the list
+    assert maker.check()["fact_price", "asset ids"].verdict == "ok"
+
+
+def test_a_btc_row_far_in_the_future(maker: Maker) -> None:
+    far = (date(2099, 12, 31) - START).days
+    maker.rows["fact_price"]["BTC", far] = [100.0]
+    items = maker.check()
+    item = items["fact_price", "stray dates"]
+    assert item.verdict == "fail"
+    assert "1 of BTC (2099-12-31)" in item.detail
+    assert "(2024-01-01 to 2024-04-29)" in item.detail
+    assert f"would have {far + 1:,} days" in (item.remedy or "")
+    others = [key for key in verdicts(items, "fail") + verdicts(items, "warn") if key[1] != "depth"]
+    assert others == [("fact_price", "stray dates")], "other items are about the rest"
+
+
+@pytest.mark.parametrize("table", list(VALUES))
+def test_rows_of_others_far_away(maker: Maker, table: str) -> None:
+    maker.rows[table]["A1", -20_000] = maker.rows[table]["A1", 0]
+    item = maker.check()[table, "stray dates"]
+    assert item.verdict == "warn"
+    assert "more than a year away from the other rows (2024-01-01 to 2024-04-29): " in item.detail
+    assert "1 of A1 (1969-03-30)" in item.detail
+
+
+def test_a_year_long_hole_in_the_midst_is_no_stray(maker: Maker) -> None:
+    for asset, day in itertools.product(maker.assets, range(60, N_DAYS)):
+        maker.rows["fact_volume"][asset, day + 500] = maker.rows["fact_volume"].pop((asset, day))
+    items = maker.check()
+    assert items["fact_volume", "stray dates"].verdict == "ok"
+    assert items["fact_volume", "days without rows"].verdict == "warn"
+
+
+@pytest.mark.parametrize("n_days", [2**31 - 1, 2**31 - 2, -(2**31), 2_932_896, 2_932_897])
+@pytest.mark.parametrize("table", list(VALUES))
+def test_dates_at_the_end_of_the_calendar(maker: Maker, table: str, n_days: int) -> None:
+    maker.check()
+    file = maker.folder / f"{table}.parquet"
+    rows = pq.read_table(file)
+    dates = rows["date"].cast(pa.int32()).to_pylist()
+    for asset in ("BTC", "A1"):
+        dates[rows["asset_id"].to_pylist().index(asset)] = n_days
+    changed = pa.array(dates, pa.int32()).cast(pa.date32())
+    pq.write_table(rows.set_column(1, "date", changed), file)
+    item = by_check(check_lake(open_lake(maker.folder)))[table, "stray dates"]
+    assert item.verdict == ("fail" if table == "fact_price" else "warn")
+    assert "1 of BTC (" in item.detail
+    assert "1 of A1 (" in item.detail
+
+
+def test_btc_beyond_the_calendar_alone(maker: Maker) -> None:
+    maker.check()
+    file = maker.folder / "fact_price.parquet"
+    rows = pq.read_table(file)
+    ends = pa.array([2**31 - 1] * len(rows), pa.int32()).cast(pa.date32())
+    pq.write_table(rows.set_column(1, "date", ends), file)
+    (item,) = check_lake(open_lake(maker.folder)).items
+    assert (item.check, item.verdict) == ("stray dates", "fail")
+
+
+@pytest.mark.parametrize("table", list(VALUES))
+def test_values_that_alternate_between_extremes(maker: Maker, table: str) -> None:
+    for day in range(N_DAYS):
+        maker.rows[table]["A1", day] = [1e15 if day % 2 else 1e-12]
+    items = maker.check()
+    if table == "fact_price":
+        assert items[table, "jumps"].verdict == "warn"
+        assert "119 one-day moves" in items[table, "jumps"].detail
+        assert "A1 2024-01-03 1e-27x" in items[table, "jumps"].detail
+
+
+@pytest.mark.parametrize("peg", ["USD", "BTC", "ETH"])
+@pytest.mark.parametrize("yearly", [0.0, 0.04])
+def test_large_assets_that_follow_something(maker: Maker, peg: str, yearly: float) -> None:
+    noise = np.random.default_rng(3).normal(0, 5e-4, N_DAYS)
+    followed = np.zeros(N_DAYS) if peg == "USD" else maker.moves(peg)
+    maker.move_price("A1", followed + noise + yearly / 365)
+    item = maker.check()["fact_price", "pegs"]
+    assert item.verdict == "warn"
+    assert f"large, following USD, BTC or ETH, and excluded by nobody: A1 ({peg}," in (item.detail)
+    assert (item.remedy or "").endswith('universe:\n  exclude_assets: ["A1"]')
+    maker.flagged = ["A1"]
+    assert maker.check()["fact_price", "pegs"].verdict == "ok"
+
+
+def test_pegged_and_small_or_listed_or_young_is_nothing_to_tell(maker: Maker) -> None:
+    for day in range(N_DAYS):
+        maker.rows["fact_price"]["A1", day] = [1.0]
+        maker.rows["fact_marketcap"]["A1", day] = [4e7]
+        for table in VALUES:
+            maker.rows[table]["USDT", day] = [1e9]
+            if day < 60:  # 59 changes
+                maker.rows[table]["A5", day] = [1e9]
+    assert maker.check()["fact_price", "pegs"].verdict == "ok"
+
+
+def test_data_that_cannot_be_read_is_one_clear_error(maker: Maker) -> None:
+    maker.check()
+    lake = open_lake(maker.folder)
+    (maker.folder / "fact_volume.parquet").unlink()
+    with pytest.raises(MsmError, match="the lake cannot be checked"):
+        check_lake(lake)
+
+
 def test_exit_code_and_table(tmp_path: Path) -> None:
     lake = write_sample_lake(tmp_path / "lake", n_assets=45, n_days=400)
     report = check_lake(open_lake(lake))
@@ -303,9 +503,24 @@ def test_the_check_changes_nothing(tmp_path: Path) -> None:
     assert after == before
 
 
+def test_a_check_keeps_to_the_limits_and_spills_where_nobody_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = open_lake(write_sample_lake(tmp_path / "lake"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MSM_THREADS", "1")
+    monkeypatch.setenv("MSM_MEMORY_LIMIT", "100MB")
+    check_lake(lake)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["lake"]
+    monkeypatch.setenv("MSM_MEMORY_LIMIT", "5MB")
+    with pytest.raises(MsmError, match=r"cannot be checked(.|\n)*MSM_MEMORY_LIMIT"):
+        check_lake(lake)
+
+
 def test_sample_lake_has_the_blemishes_of_its_readme(tmp_path: Path) -> None:
     items = by_check(check_lake(open_lake(write_sample_lake(tmp_path / "lake"))))
     assert verdicts(items, "fail") == []
+    assert all(item.verdict == "ok" for key, item in items.items() if key[1] in PITFALLS)
     for name in VALUES:
         assert items[name, "duplicates"].detail.startswith("10 surplus rows")
     assert items["fact_price", "impossible values"].detail.count("first:") == 3
@@ -323,6 +538,7 @@ def test_real_lake_has_the_blemishes_of_its_readme(real_lake: Path, tmp_path: Pa
     report = check_lake(open_lake(real_lake))
     items = by_check(report)
     assert report.exit_code == 0
+    assert all(item.verdict == "ok" for key, item in items.items() if key[1] in PITFALLS)
     assert items["fact_price", "rows"].detail.startswith("500,948 rows, 660 assets, 2021-01-01 to")
     assert items["fact_funding", "rows"].detail.startswith("300,850 rows, 510 assets, 2023-04-19")
     assert "percent from 2026-01-13" in items["fact_funding", "unit"].detail

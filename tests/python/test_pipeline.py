@@ -15,6 +15,7 @@ from lakes import rewritten, tiny_lake
 from pipeline import ROOT, Done, contents, contents_apart_from_ids, dbt, msm, run_experiments
 from test_oracle import ODD_SPECS, every_feature_spec, spec_of
 
+from msm_py.artifacts import existing_runs
 from msm_py.sample_lake import write_sample_lake
 
 CUT = pd.Timestamp("2024-04-20")
@@ -206,7 +207,7 @@ def test_warehouse_holds_what_the_run_folders_hold(together: Done) -> None:
             "select count(*) from run_panels join baskets using (basket_panel)"
         ).fetchall()
         types = {row[1] for row in con.sql("describe daily").fetchall()}
-    folders = sorted(folder.name for folder in together.runs.iterdir())
+    folders = existing_runs(together.runs)
     assert catalog["run_id"].tolist() == folders
     assert missing_numbers == []
     assert views == latest == [(len(folders),)]
@@ -230,7 +231,7 @@ def test_a_deleted_run_leaves_the_catalog_with_the_next_refresh(
 
     for name in ("runs", "warehouse"):
         shutil.copytree(together.runs.parent / name, tmp_path / name)
-    doomed = sorted((tmp_path / "runs").iterdir())[0]
+    doomed = tmp_path / "runs" / existing_runs(tmp_path / "runs")[0]
     shutil.rmtree(doomed)
     with duckdb.connect(tmp_path / "warehouse" / "msm.duckdb", read_only=True) as reader:
         known = reader.sql("select count(*) from catalog").fetchall()[0][0]
@@ -247,6 +248,6 @@ def test_a_deleted_run_leaves_the_catalog_with_the_next_refresh(
     with duckdb.connect(tmp_path / "warehouse" / "msm.duckdb", read_only=True) as con:
         left = [row[0] for row in con.sql("select run_id from catalog order by 1").fetchall()]
         daily = con.sql("select count(distinct run_id) from daily").fetchall()[0][0]
-    assert left == sorted(folder.name for folder in (tmp_path / "runs").iterdir())
+    assert left == existing_runs(tmp_path / "runs")
     assert doomed.name not in left
     assert daily == len(left) == known - 1

@@ -42,9 +42,8 @@ def two(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
 def test_two_sweeps_at_once_are_both_whole(two: Done) -> None:
     runs = existing_runs(two.runs)
     assert len(runs) == 6
-    assert sorted(entry.name for entry in two.runs.iterdir()) == [".sweeps", *runs], (
-        "something is left"
-    )
+    left = sorted(entry.name for entry in two.runs.iterdir())
+    assert left == [".lakes", ".sweeps", *runs], "something is left"
     with duckdb.connect(two.warehouse, read_only=True) as con:
         assert con.sql("select run_id from catalog order by 1").fetchall() == [(x,) for x in runs]
         for run_id, rows, dates in con.sql(
