@@ -1,6 +1,6 @@
 """Run folders: what a run wrote, complete or not there at all.
 
-A run's files are written to a hidden folder beside their place and renamed into it. A complete run
+A run's files are written to a scratch folder beside their place and renamed into it. A complete run
 that is already there wins over a later equal one, unless that one is to replace it. Every file but
 the manifest is a function of experiment, lake and code alone; times, machine and git stand there.
 """
@@ -17,19 +17,17 @@ import math
 import os
 import platform
 import re
-import secrets
 import shutil
-import socket
+import stat
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import duckdb
 import numpy as np
@@ -37,14 +35,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from msm_py import __version__
+from msm_py import __version__, scratch
 from msm_py.errors import MsmError
 from msm_py.project import project_dir
 
 Row = Mapping[str, Any]
-
-SECONDS_A_DAY: Final = 86_400.0
-ASIDE: Final = "_aside"  # ends the name of a run that another one is about to replace
 
 MANIFEST: Final = "manifest.json"
 METRICS: Final = "metrics.json"
@@ -84,6 +79,7 @@ RETURNS_COLUMNS: Final = (
 BASKET_COLUMNS: Final = ("date", "asset_id", "rank", "marketcap_usd", "weight")
 FEATURES_COLUMNS: Final = ("date", "feature_id", "raw_value", "z_score")
 
+CONTENT_ID_DIGITS: Final = 16  # of the SHA-256 of a panel's file
 # small files: snappy without dictionaries is four times as fast as anything that packs better
 PARQUET_OPTIONS: Final = {"compression": "snappy", "use_dictionary": False, "version": "2.6"}
 
@@ -117,31 +113,6 @@ def runs_dir() -> Path:
     return Path(os.environ.get("MSM_RUNS", "runs"))
 
 
-def check_outside_lake(lake: Path, **outputs: Path) -> None:
-    """See that nothing would be written into the lake, by whatever links paths go.
-
-    Parameters
-    ----------
-    lake
-        The lake's directory.
-    outputs
-        Where to write, by what it is called.
-
-    Raises
-    ------
-    MsmError
-        When one of them is the lake or lies in it.
-    """
-    for name, path in outputs.items():
-        if path.resolve().is_relative_to(lake.resolve()):
-            raise MsmError(
-                "nothing is ever written into a lake",
-                where=f"{name.replace('_', ' ')}",
-                received=f"{path}, which lies in the lake {lake}",
-                remedy="give a place outside of the lake",
-            )
-
-
 def check_runs_dir(folder: Path) -> None:
     """Make the runs folder and see that it can be written to.
 
@@ -163,52 +134,116 @@ def check_runs_dir(folder: Path) -> None:
         ) from None
 
 
-def scratch_prefix(name: str) -> str:
-    """Return how this process's hidden folders are called: whose they are can be told later."""
-    return f".{name}-{socket.gethostname()}-{os.getpid()}-"
+class Skipped(NamedTuple):
+    """Why an entry of a runs folder is no run that can be used.
 
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete what processes that were killed left behind.
-
-    That is hidden folders of processes of this machine that are gone, and those older than a day.
-    A run that was killed while another one took its place comes back.
+    Parameters
+    ----------
+    reason
+        What is wrong, in a few words.
+    is_broken
+        Whether it is a run of MSM that somebody or something damaged.
     """
-    if not folder.is_dir():
-        return
-    host = socket.gethostname()
-    for entry in os.scandir(folder):
-        with suppress(OSError):  # somebody else may be at it too
-            if not (entry.name.startswith(".") and "-" in entry.name and entry.is_dir()):
-                continue
-            owned = re.fullmatch(rf"\.(.+)-{re.escape(host)}-(\d+)-\w+", entry.name)
-            is_left = owned is not None and not _is_alive(int(owned[2]))
-            if is_left or time.time() - entry.stat().st_mtime > SECONDS_A_DAY:
-                if owned is not None and entry.name.endswith(ASIDE):
-                    with suppress(OSError):  # the other one is in its place
-                        os.rename(entry.path, folder / owned[1])
-                shutil.rmtree(entry.path, ignore_errors=True)
+
+    reason: str
+    is_broken: bool = False
 
 
-def _is_alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        pass
-    return True
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a runs folder, hidden entries aside.
+
+    Parameters
+    ----------
+    runs
+        The ids of the runs, sorted: folders that are called as the run that they hold.
+    skipped
+        Everything else by name, and why it is no run.
+    """
+
+    runs: Sequence[str]
+    skipped: Mapping[str, Skipped]
+
+
+RUN_ID: Final = re.compile(r"[a-z0-9][a-z0-9_]*-[0-9a-f]{10}")
+NO_RUN: Final = Skipped("no run folder")
+
+
+def list_runs(folder: Path) -> Listing:
+    """Tell the runs in a runs folder from everything else that lies there."""
+    entries = sorted(os.scandir(folder), key=lambda x: x.name) if folder.is_dir() else []
+    found = {
+        entry.name: _no_run(Path(entry.path), is_folder=entry.is_dir())
+        for entry in entries
+        if not entry.name.startswith(".")
+    }
+    return Listing(
+        [name for name, why in found.items() if why is None],
+        {name: why for name, why in found.items() if why is not None},
+    )
 
 
 def existing_runs(folder: Path) -> list[str]:
     """Return the ids of the complete runs in a runs folder, sorted."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        entry.name
-        for entry in os.scandir(folder)
-        if entry.is_dir() and not entry.name.startswith(".")
-    )
+    return list(list_runs(folder).runs)
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is the run that its name says."""
+    return _no_run(folder, is_folder=folder.is_dir()) is None
+
+
+def _no_run(folder: Path, *, is_folder: bool) -> Skipped | None:
+    """Return why something in a runs folder is no run; None when it is one."""
+    is_named = RUN_ID.fullmatch(folder.name) is not None
+    try:
+        held = _held_run(folder) if is_folder else None
+    except BROKEN as error:
+        return Skipped(f"{MANIFEST}: {fault_of(error)}", is_broken=True) if is_named else NO_RUN
+    if held is None or (held == folder.name and not is_named):
+        return NO_RUN
+    return None if held == folder.name else Skipped(f"it holds the run {held}")
+
+
+def _held_run(folder: Path) -> str:
+    """Return the id in a run folder's manifest."""
+    file = folder / MANIFEST
+    facts = file.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise ValueError("no plain file")
+    return _run_id_in(str(file), facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
+# a command lists a runs folder several times, and there may be thousands of runs in it
+@lru_cache(maxsize=100_000)
+def _run_id_in(manifest: str, *_facts: int) -> str:
+    return str(json.loads(Path(manifest).read_bytes())["run_id"])
+
+
+# what reading a file that somebody damaged can end in
+BROKEN: Final = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    pa.ArrowException,
+)
+
+
+def fault_of(error: Exception) -> str:
+    """Return in a few words why a file could not be read."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing"
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return f"no JSON: {error}"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+MEND_RUN: Final = "run the experiment again with --force, or move this folder elsewhere"
 
 
 def find_run(folder: Path, run_id: str) -> Path:
@@ -221,7 +256,8 @@ def find_run(folder: Path, run_id: str) -> Path:
     MsmError
         When none or several are.
     """
-    known = existing_runs(folder)
+    listing = list_runs(folder)
+    known = listing.runs
     found = [run_id] if run_id in known else [name for name in known if name.startswith(run_id)]
     if len(found) == 1:
         return folder / found[0]
@@ -233,6 +269,13 @@ def find_run(folder: Path, run_id: str) -> Path:
             where=str(folder),
             received=run_id,
             remedy="give more of it: " + ", ".join(found),
+        )
+    if broken := [x for x in listing.skipped if x.startswith(run_id) and run_id]:
+        raise MsmError(
+            "this is no run that can be shown",
+            where=str(folder / broken[0]),
+            received=listing.skipped[broken[0]].reason,
+            remedy=MEND_RUN if listing.skipped[broken[0]].is_broken else "give another run id",
         )
     close = difflib.get_close_matches(run_id, known, n=1, cutoff=0.4)
     raise MsmError(
@@ -323,7 +366,7 @@ class PanelFiles:
         if panel_id not in self._made:
             source = self._scratch / f"{self._name}-{panel_id}.parquet"
             write_parquet(self._rows[panel_id].select(self._columns), source)
-            digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+            digest = hashlib.sha256(source.read_bytes()).hexdigest()[:CONTENT_ID_DIGITS]
             self._made[panel_id] = (source, digest)
         return self._made[panel_id]
 
@@ -395,7 +438,7 @@ def without(row: Row, *names: str) -> dict[str, Any]:
 
 def write_run(
     run_id: str,
-    folder: Path,
+    own: Path,
     files: Mapping[str, Any],
     panels: Mapping[str, tuple[PanelFiles, str]],
     *,
@@ -407,8 +450,8 @@ def write_run(
     ----------
     run_id
         Name of the folder.
-    folder
-        The runs folder.
+    own
+        A scratch folder in the runs folder, to write the run in before it goes to its place.
     files
         Content by file name: a table for Parquet, text for CSV, else what JSON holds.
     panels
@@ -424,13 +467,14 @@ def write_run(
     Raises
     ------
     MsmError
-        When the disk is full or the folder cannot be written to.
+        When the disk is full or the folder cannot be written to, or another run lies in its place.
     """
-    final = folder / run_id
+    final = own.parent / run_id
     if final.is_dir() and not replace:
         return False
-    unfinished = Path(tempfile.mkdtemp(prefix=scratch_prefix(run_id), dir=folder))
+    unfinished = own / run_id
     try:
+        unfinished.mkdir()
         unfinished.chmod(0o755)
         for name, (shared, panel_id) in panels.items():
             shared.put(panel_id, unfinished / name)
@@ -441,7 +485,7 @@ def write_run(
                 (unfinished / name).write_text(content)
             else:
                 write_json(content, unfinished / name)
-        return put_run(unfinished, final, replace=replace)
+        return put_run(unfinished, replace=replace)
     except OSError as error:
         raise MsmError(
             "a run could not be written; nothing of it was kept",
@@ -453,39 +497,55 @@ def write_run(
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def put_run(finished: Path, final: Path, *, replace: bool) -> bool:
-    """Rename a finished run folder into its place.
+def put_run(finished: Path, *, replace: bool) -> bool:
+    """Rename a finished run folder out of its scratch folder into the runs folder.
 
     Parameters
     ----------
     finished
-        The folder, on the file system of its place.
-    final
-        Its place.
+        The run, in a scratch folder of the runs folder.
     replace
         Whether a run that is there gives way: it steps aside, and is deleted when the other one is
-        in its place.
+        in its place. What others had put into its folder stays there.
 
     Returns
     -------
     bool
         False when a run was there, or another process was first; ``finished`` is left then.
+
+    Raises
+    ------
+    MsmError
+        When what is there is another run.
     """
-    aside = final.with_name(f"{scratch_prefix(final.name)}{secrets.token_hex(4)}{ASIDE}")
+    own = finished.parent
+    final, aside = own.parent / finished.name, None
     try:
         if replace and final.is_dir():
+            _check_replaceable(final)
             with suppress(FileNotFoundError):  # another process replaces it too
-                final.rename(aside)
+                aside = scratch.step_aside(final, own)
         finished.rename(final)
-    except BaseException as error:
-        if isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
             return False  # another process finished the same run first
-        with suppress(OSError):
-            aside.rename(final)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    finally:
+        if aside is not None:
+            scratch.put_back(aside, own.parent)
     return True
+
+
+def _check_replaceable(final: Path) -> None:
+    """See that a folder that is to give way is this run, whole or broken."""
+    found = _no_run(final, is_folder=True)
+    if found is not None and not found.is_broken:
+        raise MsmError(
+            "another run lies in the place of this one",
+            where=str(final),
+            received=found.reason,
+            remedy="rename that folder to the run that it holds, or move it elsewhere",
+        )
 
 
 def manifest(run: Row, provenance: Provenance) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -22,6 +23,7 @@ from msm_py.errors import Interrupted, MsmError
 from msm_py.invocation import Outcome, Places
 from msm_py.lake import fingerprint, open_lake
 from msm_py.terminal import Terminal, Text, write_exactly
+from msm_py.written_places import check_outside_lake, written_places
 
 app = typer.Typer(
     help="MSM, the Market State Monitor: does a market state carry an edge in long majors, short "
@@ -135,6 +137,7 @@ def run(
                 "(--force computes it again.)",
                 soft_wrap=True,
             )
+    _tell_disturbance(places.warehouse)
     if waiting:
         outcomes = _build(waiting, places, verbose=verbose)
     else:
@@ -160,7 +163,7 @@ def run(
             out.print(robustness_cli.panel(panel))
         errors += [str(x) for x in map(robustness_cli.failure, panels) if x is not None]
     # reports tell of the ledger of looks themselves
-    _tell_alarms(places.runs, with_looks=not 0 < len(shown) <= MOST_REPORTS)
+    _tell_alarms(places.runs, places.warehouse, with_looks=not 0 < len(shown) <= MOST_REPORTS)
     _tell_failures(errors)
 
 
@@ -267,9 +270,10 @@ def sweep(
     if dry_run:
         sweep_cli.show(sweep_cli.plan(family, places, options), out)
         return
+    _tell_disturbance(places.warehouse)
     summary = sweep_cli.run(family, places, options, out)
     sweep_cli.show(summary.renderable, out)
-    _tell_alarms(places.runs)
+    _tell_alarms(places.runs, places.warehouse)
     if summary.n_failed:
         raise typer.Exit(1)
 
@@ -304,7 +308,7 @@ def vars_(
     if out_file is None:
         typer.echo(text.encode(), nl=False)  # dbt reads UTF-8, whatever the terminal does
         return
-    artifacts.check_outside_lake(lake, out=out_file)
+    check_outside_lake(lake, {"the file of variables (--out)": out_file})
     try:
         out_file.parent.mkdir(parents=True, exist_ok=True)
         out_file.write_text(text, encoding="utf-8")
@@ -330,8 +334,10 @@ def list_(warehouse_file: Warehouse = WAREHOUSE, runs: Runs = RUNS) -> None:
     """
     from msm_py import report
 
+    if warehouse.is_of(runs, warehouse_file):
+        _refresh(runs, warehouse_file)
     out.print(report.runs_table(warehouse_file))
-    _tell_alarms(runs)
+    _tell_alarms(runs, warehouse_file)
 
 
 @app.command()
@@ -382,6 +388,7 @@ def catalog_rebuild(runs: Runs = RUNS, warehouse_file: Warehouse = WAREHOUSE) ->
             received=str(runs),
             remedy="give the folder that holds the run folders (or MSM_RUNS)",
         )
+    check_outside_lake(_lake_of_environment(), written_places(runs, warehouse_file))
     started = time.monotonic()
     rows = warehouse.publish(runs, warehouse_file, anew=True)
     out.print(
@@ -389,7 +396,7 @@ def catalog_rebuild(runs: Runs = RUNS, warehouse_file: Warehouse = WAREHOUSE) ->
         f"in {time.monotonic() - started:.1f} s.",
         soft_wrap=True,
     )
-    _tell_alarms(runs)
+    _tell_alarms(runs, warehouse_file)
 
 
 @lake_app.command(name="sample")
@@ -497,7 +504,7 @@ def _record_looks(resolved: list[dict[str, Any]], runs: Path, reason: str) -> No
 
 
 def _places(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> Places:
-    artifacts.check_outside_lake(lake, runs_folder=runs, warehouse=warehouse_file)
+    check_outside_lake(lake, written_places(runs, warehouse_file))
     return Places(
         lake=lake.absolute(),
         runs=runs.absolute(),
@@ -536,8 +543,33 @@ def _plain_progress() -> Callable[[str, str, float], None]:
     return tell
 
 
-def _tell_alarms(runs: Path, *, with_looks: bool = True) -> None:
-    for sentence in warehouse.alarms(runs, with_looks=with_looks):
+def _refresh(runs: Path, warehouse_file: Path) -> None:
+    """Bring a warehouse up to date with what was copied, renamed or deleted by hand meanwhile."""
+    check_outside_lake(_lake_of_environment(), written_places(runs, warehouse_file))
+    _tell_disturbance(warehouse_file)
+    try:
+        warehouse.publish(runs, warehouse_file)
+    except MsmError as error:  # it may be someone else's, and is shown as it is
+        _tell([f"The catalog may be behind the runs folder: {error.what} ({error.received})."])
+
+
+def _lake_of_environment() -> Path:
+    return Path(os.environ.get("MSM_LAKE", LAKE))
+
+
+def _tell_disturbance(warehouse_file: Path) -> None:
+    sentence = warehouse.disturbance(warehouse_file)
+    _tell([] if sentence is None else [sentence])
+
+
+def _tell_alarms(
+    runs: Path, warehouse_file: Path | None = None, *, with_looks: bool = True
+) -> None:
+    _tell(warehouse.alarms(runs, warehouse_file, with_looks=with_looks))
+
+
+def _tell(sentences: list[str]) -> None:
+    for sentence in sentences:
         _tell_in_red("!!", sentence)
 
 

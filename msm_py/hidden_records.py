@@ -29,27 +29,29 @@ def read(file: Path, shape: Shape, remedy: str) -> Record:
     file
         Where it is.
     shape
-        Keys that it must have, and of which type their values are.
+        Keys that it must have, and of which type their values are. The first one's value is what
+        the file is called: a copy under another name is no record.
     remedy
-        How it is made again once it is deleted.
+        How it is made again once it is out of the way.
 
     Raises
     ------
     MsmError
         When it is damaged: cut short, no JSON, or of another shape.
     """
-    fault = None
     try:
+        if file.exists() and not file.is_file():
+            raise ValueError("no plain file")
         record = json.loads(file.read_bytes())
-    except OSError as error:
-        fault = error.strerror or str(error)
-    except ValueError as error:
-        fault = f"no JSON: {error}"
-    else:
-        fault = _fault(record, shape)
+        fault = _fault(record, shape, file.stem)
+    except artifacts.BROKEN as error:
+        fault = artifacts.fault_of(error)
     if fault is not None:
         raise MsmError(
-            "a record is damaged", where=str(file), received=fault, remedy=f"delete it; {remedy}"
+            "a record is damaged",
+            where=str(file),
+            received=fault,
+            remedy=f"move it elsewhere; {remedy}",
         )
     return dict(record)
 
@@ -81,12 +83,13 @@ def replace(file: Path, record: Mapping[str, Any]) -> None:
         raise
 
 
-def _fault(record: Any, shape: Shape) -> str | None:
+def _fault(record: Any, shape: Shape, name: str) -> str | None:
     if not isinstance(record, dict):
         return f"a {type(record).__name__} where a map belongs"
-    for name, kind in shape.items():
-        if name not in record:
-            return f"{name} is missing"
-        if not isinstance(record[name], kind):
-            return f"{name} is no {kind.__name__}"
-    return None
+    for key, kind in shape.items():
+        if key not in record:
+            return f"{key} is missing"
+        if not isinstance(record[key], kind):
+            return f"{key} is no {kind.__name__}"
+    identity = record[next(iter(shape))]
+    return None if identity == name else f"it is the record of {identity}"

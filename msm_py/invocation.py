@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -24,9 +24,10 @@ from typing import Any, Final
 
 import duckdb
 
-from msm_py import artifacts
+from msm_py import scratch
 from msm_py.errors import Interrupted, MsmError
 from msm_py.project import project_dir
+from msm_py.written_places import target_root
 
 Progress = Callable[[str, str, float], None]
 """Told of every finished node: folder of the model, its name, seconds since the start."""
@@ -124,17 +125,17 @@ def build(
         the log file.
     """
     with (
-        scratch_folder() as scratch,
+        scratch_folder() as own,
         _environment(
             {
                 **places.environment(),
-                "MSM_SCRATCH": str(scratch / DATABASE),
-                "MSM_EXPERIMENTS_FILE": str(scratch / EXPERIMENTS_FILE),
+                "MSM_SCRATCH": str(own / DATABASE),
+                "MSM_EXPERIMENTS_FILE": str(own / EXPERIMENTS_FILE),
             }
         ),
     ):
-        (scratch / EXPERIMENTS_FILE).write_text(json.dumps({"experiments": list(experiments)}))
-        target = scratch / "target"
+        (own / EXPERIMENTS_FILE).write_text(json.dumps({"experiments": list(experiments)}))
+        target = own / "target"
         target.mkdir()
         arguments = [
             "build",
@@ -153,7 +154,7 @@ def build(
             "--target-path",
             str(target),
             "--log-path",
-            str(scratch),
+            str(own),
             "--log-level",
             "info" if verbose else "none",
             "--log-level-file",
@@ -161,9 +162,9 @@ def build(
         ]
         with _parsed_before(target):
             failures = _invoke(arguments, progress)
-        outcomes = _outcomes(scratch / DATABASE)
+        outcomes = _outcomes(own / DATABASE)
         if failures or outcomes is None or len(outcomes) < len(experiments):
-            raise _error(failures, scratch / LOG_FILE)
+            raise _error(failures, own / LOG_FILE)
         return outcomes
 
 
@@ -218,7 +219,8 @@ def _outcomes(database: Path) -> list[Outcome] | None:
 
 
 def _error(failures: list[str], log: Path) -> MsmError:
-    kept = Path(tempfile.gettempdir()) / f"msm-{os.getpid()}.log"
+    descriptor, kept = tempfile.mkstemp(prefix="msm-", suffix=".log")
+    os.close(descriptor)
     if log.exists():
         shutil.copyfile(log, kept)
     message = clear_message(failures[0]) if failures else None
@@ -278,7 +280,7 @@ def _parsed_before(target: Path) -> Iterator[None]:
 
     dbt itself sees what has changed since and parses that again.
     """
-    kept = _target_root() / PARSED
+    kept = target_root() / PARSED
     with suppress(OSError):
         shutil.copyfile(kept, target / PARSED)
     yield
@@ -289,24 +291,17 @@ def _parsed_before(target: Path) -> Iterator[None]:
         os.replace(fresh, kept)
 
 
-def _target_root() -> Path:
-    return Path(os.environ.get("MSM_TARGET", project_dir() / "target" / "msm"))
-
-
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Yield a folder for one invocation, gone afterwards."""
-    root = _target_root()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        artifacts.remove_leftovers(root)
-        folder = Path(tempfile.mkdtemp(prefix=artifacts.scratch_prefix("run"), dir=root))
-    except OSError:  # the code may be installed read-only
-        folder = Path(tempfile.mkdtemp(prefix="msm-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    root = target_root()
+    with ExitStack() as stack:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            own = stack.enter_context(scratch.folder(root))
+        except OSError:  # the code may be installed read-only
+            own = stack.enter_context(scratch.folder(Path(tempfile.gettempdir())))
+        yield own
 
 
 @contextmanager

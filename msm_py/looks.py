@@ -444,14 +444,14 @@ def _reaching(runs: Path, family: str, start: str) -> list[str]:
     """Return the runs of a family that saw days from ``start`` on and are no looks."""
     found = []
     for folder in sorted(runs.glob(f"{family}*")):
-        if family_of_run(folder.name) != family:
+        if family_of_run(folder.name) != family or not artifacts.is_run(folder):
             continue
         try:
             entry = json.loads((folder / artifacts.CATALOG_ENTRY).read_bytes())
-        except (OSError, ValueError):
+            if not entry.get("is_look") and str(entry.get("last_date") or "") >= start:
+                found.append(folder.name)
+        except artifacts.BROKEN:  # told where runs are published
             continue
-        if not entry.get("is_look") and str(entry.get("last_date") or "") >= start:
-            found.append(folder.name)
     return found
 
 

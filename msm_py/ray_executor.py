@@ -13,7 +13,6 @@ import os
 import secrets
 import socket
 import tarfile
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -22,7 +21,7 @@ from types import ModuleType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from msm_py import artifacts
+from msm_py import artifacts, scratch
 from msm_py.code_fingerprint import code_fingerprint
 from msm_py.errors import MsmError
 from msm_py.invocation import Places, scratch_folder
@@ -237,8 +236,8 @@ def compute_here(
     """Call ``fn`` with a runs folder of this node's own; return its result and that folder."""
     # a task has one core
     os.environ.setdefault("MSM_THREADS", "1")
-    with scratch_folder() as scratch:
-        runs = scratch / "runs"
+    with scratch_folder() as own:
+        runs = own / "runs"
         runs.mkdir()
         result = fn(specs, replace(places, runs=runs))
         return result, pack(runs)
@@ -264,15 +263,15 @@ def unpack(content: bytes, runs: Path, *, replace: bool = False) -> None:
         When one cannot be written; those before it are kept.
     """
     with (
-        tempfile.TemporaryDirectory(prefix=artifacts.scratch_prefix("ray"), dir=runs) as scratch,
+        scratch.folder(runs) as own,
         tarfile.open(fileobj=io.BytesIO(content)) as tar,
     ):
         # no file outside of the folder, whatever the tar says; Python before 3.11.4 has no filters
         tar.extraction_filter = getattr(tarfile, "data_filter", None)
         try:
-            tar.extractall(scratch)
-            for run_id in artifacts.existing_runs(Path(scratch)):
-                artifacts.put_run(Path(scratch) / run_id, runs / run_id, replace=replace)
+            tar.extractall(own)
+            for run_id in artifacts.existing_runs(own):
+                artifacts.put_run(own / run_id, replace=replace)
         except OSError as error:
             raise MsmError(
                 "a run could not be written",

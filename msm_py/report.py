@@ -309,7 +309,7 @@ class Run:
                 "a run folder is broken",
                 where=_relative(folder),
                 received=f"{type(error).__name__}: {error}",
-                remedy="delete this folder and run the experiment again",
+                remedy=artifacts.MEND_RUN,
             ) from None
 
     @property
@@ -361,7 +361,7 @@ class Run:
                 "a run folder is broken",
                 where=_relative(file),
                 received=f"{type(error).__name__}: {error}",
-                remedy="delete this folder and run the experiment again",
+                remedy=artifacts.MEND_RUN,
             ) from None
         return dict(zip(*table.to_pydict().values(), strict=True))
 

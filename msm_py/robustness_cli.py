@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -18,7 +17,7 @@ from rich.console import Console, Group, RenderableType
 from rich.constrain import Constrain
 from rich.rule import Rule
 
-from msm_py import artifacts, experiment, robustness, robustness_record, sweep
+from msm_py import artifacts, experiment, robustness, robustness_record, scratch, sweep
 from msm_py.errors import Interrupted, MsmError
 from msm_py.invocation import Places
 from msm_py.report import PROSE_WIDTH, figure, p_text
@@ -79,7 +78,6 @@ def compute(run_id: str, places: Places, console: Console, *, force: bool) -> di
         force=force,
     )
     artifacts.check_runs_dir(hidden.runs)
-    artifacts.remove_leftovers(hidden.runs)
     wanted = [spec for spec in specs if spec is not None]
     drop_leftovers(places.runs, [spec["run_id"] for spec in wanted])
     n_waiting = sum(force or not (hidden.runs / spec["run_id"]).is_dir() for spec in wanted)
@@ -124,7 +122,7 @@ def drop_leftovers(runs: Path, wanted: Collection[str]) -> None:
             with suppress(OSError):  # it is not there yet, or someone else's
                 os.utime(hidden / run_id)
         named: set[str] = set()
-        for file in sorted(hidden.parent.glob("*.json")):
+        for file in robustness_record.files(runs):
             if not (runs / file.stem).is_dir():
                 file.unlink(missing_ok=True)
                 continue
@@ -133,12 +131,11 @@ def drop_leftovers(runs: Path, wanted: Collection[str]) -> None:
             except MsmError:  # it is damaged, and nobody knows which neighbours it names
                 return
             named.update(row["neighbour_run_id"] for row in (record or {"rows": []})["rows"])
-        for run_id in set(artifacts.existing_runs(hidden)) - named:
-            with suppress(OSError):  # gone meanwhile, or someone else's
-                if time.time() - (hidden / run_id).stat().st_mtime > artifacts.SECONDS_A_DAY:
-                    doomed = hidden / f"{artifacts.scratch_prefix(run_id)}gone"
-                    (hidden / run_id).rename(doomed)
-                    shutil.rmtree(doomed, ignore_errors=True)
+        with scratch.folder(hidden) as own:
+            for run_id in set(artifacts.existing_runs(hidden)) - named:
+                with suppress(OSError):  # gone meanwhile, or someone else's
+                    if time.time() - (hidden / run_id).stat().st_mtime > scratch.SECONDS_A_DAY:
+                        (hidden / run_id).rename(own / run_id)
 
 
 def failure(record: Row) -> MsmError | None:

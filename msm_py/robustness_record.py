@@ -88,8 +88,14 @@ def alarms(runs: Path) -> list[str]:
 
 
 def _read_all(runs: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    files = [x for x in hidden_records.files(runs / FOLDER) if (runs / x.stem).is_dir()]
-    return hidden_records.read_all(files, SHAPE, REMEDY)
+    present = [file for file in files(runs) if (runs / file.stem).is_dir()]
+    return hidden_records.read_all(present, SHAPE, REMEDY)
+
+
+def files(runs: Path) -> list[Path]:
+    """Return the files of all panels in a runs folder: those that are called as a run."""
+    found = hidden_records.files(runs / FOLDER)
+    return [file for file in found if artifacts.RUN_ID.fullmatch(file.stem)]
 
 
 def _file(runs: Path, run_id: str) -> Path:
@@ -116,9 +122,13 @@ def _row(
         return {**row, **own, "status": "itself", "net_sharpe_change": _change(own, own)}
     if other is None:
         return row
-    if not (neighbours_folder(runs) / other).is_dir():
+    try:
+        result = _result(neighbours_folder(runs) / other)
+    except FileNotFoundError:
         return {**row, "status": "failed", "note": errors.get(other, "it was not computed")}
-    result = _result(neighbours_folder(runs) / other)
+    except artifacts.BROKEN as error:
+        fault = f"its folder is broken: {artifacts.fault_of(error)}"
+        return {**row, "status": "failed", "note": f"{fault}; with --force it is made again"}
     return {
         **row,
         **result,

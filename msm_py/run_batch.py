@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from msm_py import artifacts
+from msm_py import artifacts, scratch
 from msm_py.artifacts import PanelFiles, Provenance, RowsByKey
 from msm_py.code_fingerprint import code_fingerprint
 from msm_py.errors import MsmError
@@ -75,19 +73,18 @@ def write_run_folders(
     strategies = {row["strategy_id"]: row for row in models["strategies"].to_pylist()}
     tables = run_tables(models)
     outcomes = []
-    prefix = artifacts.scratch_prefix("panels")
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as scratch:
+    with scratch.folder(folder) as own:
         baskets = PanelFiles(
             "baskets",
             RowsByKey(models["basket_panels"], "panel_id", ["date", "rank"]),
             artifacts.BASKET_COLUMNS,
-            Path(scratch),
+            own,
         )
         features = PanelFiles(
             "features",
             RowsByKey(models["feature_panels"], "panel_id", ["date", "feature_id"]),
             artifacts.FEATURES_COLUMNS,
-            Path(scratch),
+            own,
         )
         for run in models["runs"].to_pylist():
             run_id = run["run_id"]
@@ -99,7 +96,7 @@ def write_run_folders(
                     baskets,
                     features,
                     provenance,
-                    folder,
+                    own,
                     replace=replace,
                 )
                 status = "complete" if written else "existing"

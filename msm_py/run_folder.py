@@ -64,7 +64,7 @@ def write_run_folder(
     baskets: PanelFiles,
     features: PanelFiles,
     provenance: Provenance,
-    folder: Path,
+    own: Path,
     *,
     replace: bool = False,
 ) -> bool:
@@ -78,8 +78,8 @@ def write_run_folder(
         What stands in the files.
     provenance
         What all runs of the invocation share.
-    folder
-        The runs folder.
+    own
+        A scratch folder in the runs folder.
     replace
         Whether a run that is there gives way.
 
@@ -89,7 +89,7 @@ def write_run_folder(
         Whether it was written; False when it was there already.
     """
     run_id = run["run_id"]
-    if (folder / run_id).is_dir() and not replace:
+    if (own.parent / run_id).is_dir() and not replace:
         return False
     metrics = run_metrics(run, strategy, tables)
     statistics = [without(row, "run_id", "regime_order") for row in _ordered(tables, run_id)]
@@ -124,7 +124,7 @@ def write_run_folder(
         artifacts.BASKET: (baskets, strategy["short_leg_id"]),
         artifacts.FEATURES: (features, strategy["feature_panel_id"]),
     }
-    return artifacts.write_run(run_id, folder, files, panels, replace=replace)
+    return artifacts.write_run(run_id, own, files, panels, replace=replace)
 
 
 def walk_forward(run: Row, tables: RunTables) -> dict[str, Any]:

@@ -438,7 +438,11 @@ def _line(trial: Trial, k: int, n: int, runs: Path) -> Text:
 
 def headline(folder: Path) -> str:
     """Return a run in a few words."""
-    entry = json.loads((folder / artifacts.CATALOG_ENTRY).read_bytes())
+    try:
+        entry = json.loads((folder / artifacts.CATALOG_ENTRY).read_bytes())
+    except artifacts.BROKEN as error:
+        fault = f"{artifacts.CATALOG_ENTRY}: {artifacts.fault_of(error)}"
+        return f"its folder is broken, {fault}; with --force it is made again"
 
     def shown(name: str, form: str) -> str:
         return "—" if entry[name] is None else format(entry[name], form)

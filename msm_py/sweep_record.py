@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -218,10 +219,11 @@ def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, A
     the deflated Sharpe ratio are None with less than two such days. ``net_sharpe`` is the run's on
     its own test days.
     """
-    present = [run_id for run_id in sorted(members) if (runs / run_id).is_dir()]
-    entries = {run_id: _json(runs / run_id / artifacts.CATALOG_ENTRY) for run_id in present}
-    edges = _adjusted_edges(runs, present)
-    days, returns = _common_returns(runs, present)
+    found = [_read_member(runs / run_id) for run_id in sorted(members)]
+    read = [member for member in found if member is not None]
+    present = [member.run_id for member in read]
+    edges = _adjusted_edges(read)
+    days, returns = _common_returns(read)
     daily, skewness, kurtosis = _moments(returns)
     known = daily[np.isfinite(daily)]
     deflated = deflated_sharpe_ratio(
@@ -260,7 +262,7 @@ def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, A
     rows = [
         {
             "run_id": run_id,
-            "net_sharpe": entries[run_id]["net_sharpe"],
+            "net_sharpe": read[i].net_sharpe,
             "common_sharpe": _missing(daily[i] * np.sqrt(ANNUALIZATION_DAYS)),
             "deflated_sharpe": _missing(deflated[i]),
             "is_superior": None if np.isnan(superior[i]) else bool(superior[i]),
@@ -282,16 +284,44 @@ def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, A
     }
 
 
-def _common_returns(runs: Path, present: Sequence[str]) -> tuple[int, NDArray[np.float64]]:
-    """Return how many test days all runs share, and net returns on them, shape (runs, days)."""
-    series = []
-    for run_id in present:
-        table = artifacts.read_parquet(
-            runs / run_id / artifacts.RETURNS, ["date", "r_net", "is_test_day"]
-        )
+@dataclass(frozen=True)
+class _Member:
+    """What the statistics of a sweep take from one of its runs."""
+
+    run_id: str
+    net_sharpe: float | None
+    edges: Sequence[Mapping[str, Any]]
+    days: NDArray[np.int32]
+    returns: NDArray[np.float64]
+
+
+def _read_member(folder: Path) -> _Member | None:
+    """Read a run; None when it is not there or broken, which is told where runs are published."""
+    if not artifacts.is_run(folder):
+        return None
+    try:
+        table = artifacts.read_parquet(folder / artifacts.RETURNS, ["date", "r_net", "is_test_day"])
         table = table.filter(pc.and_(table["is_test_day"], pc.is_valid(table["r_net"])))
-        days = table["date"].cast("int32").to_numpy()
-        series.append((days, table["r_net"].to_numpy()))
+        edges = _json(folder / artifacts.REGIME_EVALUATION)["edges"]
+        return _Member(
+            folder.name,
+            _json(folder / artifacts.CATALOG_ENTRY)["net_sharpe"],
+            # edge_best and edge_worst repeat a state's test
+            [
+                edge
+                for edge in edges
+                if edge["p_value"] is not None and edge["edge"] not in ("edge_best", "edge_worst")
+            ],
+            table["date"].cast("int32").to_numpy(),
+            table["r_net"].to_numpy(),
+        )
+    except artifacts.BROKEN:
+        return None
+
+
+def _common_returns(read: Sequence[_Member]) -> tuple[int, NDArray[np.float64]]:
+    """Return how many test days all runs share, and net returns on them, shape (runs, days)."""
+    series = [(member.days, member.returns) for member in read]
     if not series:
         return 0, np.empty((0, 0))
     common = series[0][0]
@@ -352,17 +382,9 @@ def _p_against_leader(
     return p
 
 
-def _adjusted_edges(runs: Path, present: Sequence[str]) -> list[dict[str, Any]]:
+def _adjusted_edges(read: Sequence[_Member]) -> list[dict[str, Any]]:
     """Return the tested edges of states and spreads with p-values adjusted over all of them."""
-    rows: list[dict[str, Any]] = []
-    for run_id in present:
-        edges = _json(runs / run_id / artifacts.REGIME_EVALUATION)["edges"]
-        rows.extend(
-            {"run_id": run_id, **edge}
-            for edge in edges
-            # edge_best and edge_worst repeat a state's test
-            if edge["p_value"] is not None and edge["edge"] not in ("edge_best", "edge_worst")
-        )
+    rows = [{"run_id": member.run_id, **edge} for member in read for edge in member.edges]
     p = np.array([row["p_value"] for row in rows], dtype=np.float64)
     adjusted = zip(rows, benjamini_hochberg(p), holm(p), strict=True)
     return [

@@ -1,4 +1,4 @@
 -- One row per complete run in the runs folder, as published in the warehouse.
 select *  -- noqa: AM04
-from read_parquet('{{ warehouse_folder() }}/catalog.parquet')
+from read_parquet({{ published_file('catalog.parquet') }}, hive_partitioning = false)
 -- depends_on: {{ ref('warehouse') }}

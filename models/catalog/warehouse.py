@@ -1,4 +1,7 @@
 import pyarrow as pa
+from dbt_common.events.base_types import EventLevel
+from dbt_common.events.functions import fire_event
+from dbt_common.events.types import Note
 
 from msm_py import artifacts, warehouse
 
@@ -6,5 +9,9 @@ from msm_py import artifacts, warehouse
 def model(dbt, session):
     dbt.config(materialized="table")
     dbt.ref("run_artifacts")  # this invocation's runs are in the runs folder now
-    counts = warehouse.publish(artifacts.runs_dir(), warehouse.warehouse_path())
+    folder, file = artifacts.runs_dir(), warehouse.warehouse_path()
+    disturbance = warehouse.disturbance(file)
+    counts = warehouse.publish(folder, file)
+    for sentence in (*([disturbance] if disturbance else []), *warehouse.alarms(folder, file)):
+        fire_event(Note(msg=sentence), EventLevel.WARN)
     return pa.table({"table_name": list(counts), "n_rows": list(counts.values())})

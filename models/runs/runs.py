@@ -3,6 +3,7 @@ from pathlib import Path
 
 from msm_py import artifacts, looks, runs, warehouse
 from msm_py.code_fingerprint import code_fingerprint
+from msm_py.written_places import check_outside_lake, dbt_places, written_places
 
 
 def model(dbt, session):
@@ -11,8 +12,9 @@ def model(dbt, session):
     lake = dbt.ref("lake").select("fingerprint").fetchall()
     # better known now than after everything is computed
     folder, file = artifacts.runs_dir(), warehouse.warehouse_path()
-    artifacts.check_outside_lake(
-        Path(os.environ.get("MSM_LAKE", "lake")), runs_folder=folder, warehouse=file
+    check_outside_lake(
+        Path(os.environ.get("MSM_LAKE", "lake")),
+        written_places(folder, file) | dbt_places(_database_files(session)),
     )
     artifacts.check_runs_dir(folder)
     warehouse.check_warehouse(file)
@@ -22,3 +24,8 @@ def model(dbt, session):
         code_fingerprint=code_fingerprint(),
         recorded_looks={look.run_id for look in looks.read(folder).looks},
     )
+
+
+def _database_files(session):
+    found = session.execute("select database_name, path from duckdb_databases()").fetchall()
+    return {name: Path(path) for name, path in found if path}

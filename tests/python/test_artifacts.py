@@ -9,9 +9,6 @@ import json
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -23,10 +20,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from lakes import tiny_lake, tiny_spec
-from pipeline import ROOT, run_experiments
+from pipeline import ROOT, msm, run_experiments
 from test_oracle import spec_of
 
-from msm_py import artifacts, hidden_records, robustness, robustness_record, sweep_record, warehouse
+from msm_py import (
+    artifacts,
+    hidden_records,
+    robustness,
+    robustness_record,
+    scratch,
+    sweep_record,
+    warehouse,
+)
 from msm_py.artifacts import PanelFiles, RowsByKey
 from msm_py.code_fingerprint import NUMERIC_MODULES, SQL_FOLDERS, code_fingerprint
 from msm_py.errors import MsmError
@@ -70,7 +75,9 @@ def panel_files(scratch: Path, *, weight: float = 1.0) -> dict[str, tuple[PanelF
     }
 
 
-def run_files(panels: dict[str, tuple[PanelFiles, str]], sharpe: float = 1.0) -> dict[str, Any]:
+def run_files(
+    run_id: str, panels: dict[str, tuple[PanelFiles, str]], sharpe: float = 1.0
+) -> dict[str, Any]:
     """Return what stands in the other files of a small run."""
     timeseries = {
         "date": DAYS,
@@ -87,6 +94,7 @@ def run_files(panels: dict[str, tuple[PanelFiles, str]], sharpe: float = 1.0) ->
     shares = {"regime": "BALANCED", "n_days": 4, "n_spells": 1, "pct": 100.0}
     return {
         artifacts.MANIFEST: {
+            "run_id": run_id,
             "spec": tiny_spec(),
             "finished_at": "2024-05-01T12:00:00.000+00:00",
             "git_commit": None,
@@ -121,13 +129,17 @@ def run_files(panels: dict[str, tuple[PanelFiles, str]], sharpe: float = 1.0) ->
     }
 
 
-def write_made_up_run(runs: Path, run_id: str, *, sharpe: float = 1.0, weight: float = 1.0) -> bool:
-    scratch = runs.parent / "scratch" / run_id
-    panels = panel_files(scratch, weight=weight)
+def write_made_up_run(
+    runs: Path, run_id: str, *, sharpe: float = 1.0, weight: float = 1.0, replace: bool = False
+) -> bool:
+    panels = panel_files(runs.parent / "scratch" / run_id, weight=weight)
     runs.mkdir(parents=True, exist_ok=True)
-    return artifacts.write_run(run_id, runs, run_files(panels, sharpe), panels)
+    with scratch.folder(runs) as own:
+        files = run_files(run_id, panels, sharpe)
+        return artifacts.write_run(run_id, own, files, panels, replace=replace)
 
 
+OWN_FILES = ("msm.duckdb", "msm.duckdb.lock", "msm.duckdb.stamp")
 ALL_FILES = sorted(
     (
         artifacts.MANIFEST,
@@ -157,10 +169,10 @@ def full_disk(*_: object, **__: object) -> NoReturn:
 
 def test_a_run_has_all_files_and_can_be_read_by_others(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    assert write_made_up_run(runs, "x-1")
-    assert names(runs) == ["x-1"]
-    assert names(runs / "x-1") == ALL_FILES
-    assert (runs / "x-1").stat().st_mode & 0o777 == 0o755
+    assert write_made_up_run(runs, "x-0000000001")
+    assert names(runs) == ["x-0000000001"]
+    assert names(runs / "x-0000000001") == ALL_FILES
+    assert (runs / "x-0000000001").stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize("name", [*ALL_FILES, "the rename"])
@@ -172,7 +184,7 @@ def test_full_disk_at_any_file_leaves_nothing(
     def fails_at(real: Callable[..., Any], position: int) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             path = Path(args[position])
-            if path.name == name and path.parent.parent.name == "runs":
+            if path.name == name and path.parent.name == "x-0000000001":
                 write_bytes(path, b"the first bytes")
                 full_disk()
             return real(*args, **kwargs)
@@ -185,9 +197,9 @@ def test_full_disk_at_any_file_leaves_nothing(
     if name == "the rename":
         monkeypatch.setattr(Path, "rename", full_disk)
     with pytest.raises(MsmError, match="No space left on device") as caught:
-        write_made_up_run(tmp_path / "runs", "x-1")
+        write_made_up_run(tmp_path / "runs", "x-0000000001")
     assert "nothing of it was kept" in str(caught.value)
-    assert str(tmp_path / "runs" / "x-1") in str(caught.value)
+    assert str(tmp_path / "runs" / "x-0000000001") in str(caught.value)
     assert names(tmp_path / "runs") == []
 
 
@@ -197,49 +209,47 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(artifacts, "write_json", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_made_up_run(tmp_path / "runs", "x-1")
+        write_made_up_run(tmp_path / "runs", "x-0000000001")
     assert names(tmp_path / "runs") == []
 
 
 def test_nan_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Out of range float"):
-        write_made_up_run(tmp_path / "runs", "x-1", sharpe=float("nan"))
+        write_made_up_run(tmp_path / "runs", "x-0000000001", sharpe=float("nan"))
     assert names(tmp_path / "runs") == []
 
 
 def test_a_run_that_is_there_wins(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    assert write_made_up_run(runs, "x-1", sharpe=1.0)
-    before = (runs / "x-1" / artifacts.CATALOG_ENTRY).read_bytes()
-    assert not write_made_up_run(runs, "x-1", sharpe=2.0)
-    assert (runs / "x-1" / artifacts.CATALOG_ENTRY).read_bytes() == before
-    assert names(runs) == ["x-1"]
+    assert write_made_up_run(runs, "x-0000000001", sharpe=1.0)
+    before = (runs / "x-0000000001" / artifacts.CATALOG_ENTRY).read_bytes()
+    assert not write_made_up_run(runs, "x-0000000001", sharpe=2.0)
+    assert (runs / "x-0000000001" / artifacts.CATALOG_ENTRY).read_bytes() == before
+    assert names(runs) == ["x-0000000001"]
 
 
 def test_a_run_is_replaced_when_the_new_one_is_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = tmp_path / "runs"
-    assert write_made_up_run(runs, "x-1", sharpe=1.0)
-    before = (runs / "x-1" / artifacts.CATALOG_ENTRY).read_bytes()
-    panels = panel_files(tmp_path / "scratch")
-    files = run_files(panels, 2.0)
+    assert write_made_up_run(runs, "x-0000000001", sharpe=1.0)
+    before = (runs / "x-0000000001" / artifacts.CATALOG_ENTRY).read_bytes()
     real = Path.rename
 
     def interrupted(self: Path, target: Path) -> Path:
-        if target.name == "x-1" and not self.name.endswith(artifacts.ASIDE):
+        if target.parent == runs and self.parent.name != scratch.ASIDE:
             raise KeyboardInterrupt
         return real(self, target)
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            artifacts.write_run("x-1", runs, files, panels, replace=True)
-    assert (runs / "x-1" / artifacts.CATALOG_ENTRY).read_bytes() == before
-    assert names(runs) == ["x-1"]
-    assert artifacts.write_run("x-1", runs, files, panels, replace=True)
-    assert (runs / "x-1" / artifacts.CATALOG_ENTRY).read_bytes() != before
-    assert names(runs) == ["x-1"]
+            write_made_up_run(runs, "x-0000000001", sharpe=2.0, replace=True)
+    assert (runs / "x-0000000001" / artifacts.CATALOG_ENTRY).read_bytes() == before
+    assert names(runs) == ["x-0000000001"]
+    assert write_made_up_run(runs, "x-0000000001", sharpe=2.0, replace=True)
+    assert (runs / "x-0000000001" / artifacts.CATALOG_ENTRY).read_bytes() != before
+    assert names(runs) == ["x-0000000001"]
 
 
 def test_another_process_that_finishes_first_wins(
@@ -249,15 +259,15 @@ def test_another_process_that_finishes_first_wins(
     real = Path.rename
 
     def late(self: Path, target: Path) -> Path:
-        if target.name == "x-1":  # between our check and our rename
+        if target.name == "x-0000000001":  # between our check and our rename
             target.mkdir()
             (target / "theirs").write_text("")
         return real(self, target)
 
     monkeypatch.setattr(Path, "rename", late)
-    assert not write_made_up_run(runs, "x-1")
-    assert names(runs) == ["x-1"]
-    assert names(runs / "x-1") == ["theirs"]
+    assert not write_made_up_run(runs, "x-0000000001")
+    assert names(runs) == ["x-0000000001"]
+    assert names(runs / "x-0000000001") == ["theirs"]
 
 
 def test_of_many_that_write_the_same_run_one_does(tmp_path: Path) -> None:
@@ -268,9 +278,10 @@ def test_of_many_that_write_the_same_run_one_does(tmp_path: Path) -> None:
     start = threading.Barrier(8)
 
     def write(own: dict[str, tuple[PanelFiles, str]]) -> None:
-        files = run_files(own)
-        start.wait()
-        written.append(artifacts.write_run("x-1", runs, files, own))
+        files = run_files("x-0000000001", own)
+        with scratch.folder(runs) as unfinished:
+            start.wait()
+            written.append(artifacts.write_run("x-0000000001", unfinished, files, own))
 
     threads = [threading.Thread(target=write, args=(own,)) for own in panels]
     for thread in threads:
@@ -278,8 +289,8 @@ def test_of_many_that_write_the_same_run_one_does(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(written) == [False] * 7 + [True]
-    assert names(runs) == ["x-1"]
-    assert names(runs / "x-1") == ALL_FILES
+    assert names(runs) == ["x-0000000001"]
+    assert names(runs / "x-0000000001") == ALL_FILES
 
 
 # --- Shared panels -------------------------------------------------------------------------------
@@ -324,39 +335,64 @@ def test_content_id_is_that_of_the_bytes(tmp_path: Path) -> None:
 # --- Finding runs --------------------------------------------------------------------------------
 
 
+BASE_1, BASE_2, WEEKLY = "base-1a00000000", "base-1b00000000", "weekly-2c00000000"
+
+
 @pytest.fixture
 def three_runs(tmp_path: Path) -> Path:
-    for name in ("base-1a", "base-1b", "weekly-2c", ".weekly-unfinished", ".panels-x"):
+    for name, made in ((BASE_1, "2026-02-01"), (BASE_2, "2026-01-01"), (WEEKLY, "2026-01-01")):
         (tmp_path / name).mkdir()
+        manifest = {"run_id": name, "finished_at": f"{made}T00:00:00"}
+        (tmp_path / name / artifacts.MANIFEST).write_text(json.dumps(manifest))
+    for name in (".weekly-unfinished", "lost+found", "broken-0000000001"):
+        (tmp_path / name).mkdir()
+    shutil.copytree(tmp_path / WEEKLY, tmp_path / f"{WEEKLY} (copy)")
     (tmp_path / "notes.txt").write_text("a file is no run")
     return tmp_path
 
 
-def test_existing_runs_are_the_visible_folders(three_runs: Path) -> None:
-    assert artifacts.existing_runs(three_runs) == ["base-1a", "base-1b", "weekly-2c"]
+def test_existing_runs_are_called_as_the_run_that_they_hold(three_runs: Path) -> None:
+    assert artifacts.existing_runs(three_runs) == [BASE_1, BASE_2, WEEKLY]
     assert artifacts.existing_runs(three_runs / "nowhere") == []
+    assert artifacts.list_runs(three_runs).skipped == {
+        "lost+found": artifacts.NO_RUN,
+        "notes.txt": artifacts.NO_RUN,
+        f"{WEEKLY} (copy)": (f"it holds the run {WEEKLY}", False),
+        "broken-0000000001": ("manifest.json: No such file or directory", True),
+    }
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '"x"', "[" * 100_000, "\x00", '{"a": 1}'])
+def test_a_damaged_manifest_is_a_broken_run(content: str, three_runs: Path) -> None:
+    (three_runs / WEEKLY / artifacts.MANIFEST).write_text(content)
+    assert artifacts.list_runs(three_runs).skipped[WEEKLY].is_broken
+    assert not artifacts.is_run(three_runs / WEEKLY)
+
+
+def test_a_pipe_for_a_manifest_is_not_waited_for(three_runs: Path) -> None:
+    (three_runs / WEEKLY / artifacts.MANIFEST).unlink()
+    os.mkfifo(three_runs / WEEKLY / artifacts.MANIFEST)
+    assert artifacts.list_runs(three_runs).skipped[WEEKLY] == ("manifest.json: no plain file", True)
 
 
 def test_find_run(three_runs: Path) -> None:
-    assert artifacts.find_run(three_runs, "base-1a") == three_runs / "base-1a"
-    assert artifacts.find_run(three_runs, "week") == three_runs / "weekly-2c"
-    (three_runs / "base-1").mkdir()  # a whole id wins over those that begin with it
-    assert artifacts.find_run(three_runs, "base-1") == three_runs / "base-1"
+    assert artifacts.find_run(three_runs, BASE_1) == three_runs / BASE_1
+    assert artifacts.find_run(three_runs, "week") == three_runs / WEEKLY
 
 
 def test_an_experiment_stands_for_its_newest_run(three_runs: Path) -> None:
-    for name, made in (("base-1a", "2026-02-01T00:00:00"), ("base-1b", "2026-01-01T00:00:00")):
-        (three_runs / name / artifacts.MANIFEST).write_text(json.dumps({"finished_at": made}))
-    assert artifacts.find_run(three_runs, "base") == three_runs / "base-1a"
+    assert artifacts.find_run(three_runs, "base") == three_runs / BASE_1
 
 
 @pytest.mark.parametrize(
     ("given", "parts"),
     [
-        ("bas", ("several runs begin with this id", "bas", "base-1a, base-1b")),
-        ("weekyl-2c", ("there is no such run", "did you mean weekly-2c?")),
+        ("bas", ("several runs begin with this id", "bas", f"{BASE_1}, {BASE_2}")),
+        ("weekyl-2c00000000", ("there is no such run", f"did you mean {WEEKLY}?")),
         (".weekly", ("there is no such run",)),
         ("zzz", ("there is no such run", "zzz", "`msm list` shows what is there")),
+        ("brok", ("no run that can be shown", "No such file", "with --force, or move")),
+        (f"{WEEKLY} (", ("no run that can be shown", f"it holds the run {WEEKLY}")),
     ],
 )
 def test_find_run_says_what_there_is(given: str, parts: tuple[str, ...], three_runs: Path) -> None:
@@ -449,6 +485,8 @@ def test_line_ends_do_not_count_but_names_and_versions_do(
 # modules that models import and that decide no number of a run, each with the reason why
 NOT_NUMERIC = {
     "__init__": "holds the version",
+    "scratch": "where a run lies until it is complete",
+    "written_places": "which places a run may be written to",
     "code_fingerprint": "works the fingerprint out",
     "errors": "messages",
     "experiment_errors": "messages",
@@ -554,7 +592,7 @@ def catalog(file: Path) -> list[tuple[Any, ...]]:
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A runs folder with two runs of the same panels, and its warehouse."""
-    for run_id, sharpe in (("a-1", 1.0), ("b-2", 2.0)):
+    for run_id, sharpe in (("a-0000000001", 1.0), ("b-0000000002", 2.0)):
         assert write_made_up_run(tmp_path / "runs", run_id, sharpe=sharpe)
     warehouse.publish(tmp_path / "runs", tmp_path / "wh" / "msm.duckdb")
     return tmp_path
@@ -573,7 +611,10 @@ def assert_sound(place: Path, expected: list[tuple[Any, ...]]) -> None:
     assert catalog(file) == expected
     assert storage_version(file) == V1_STORAGE
     assert names(place / "wh") == sorted(
-        [*(f"{table}.parquet" for table in warehouse.ALL_TABLES), "msm.duckdb", "msm.duckdb.lock"]
+        [
+            *(f"{table}.parquet" for table in warehouse.ALL_TABLES),
+            *OWN_FILES,
+        ]
     )
     for table in warehouse.ALL_TABLES:
         beside = pq.read_table(place / "wh" / f"{table}.parquet")
@@ -583,25 +624,25 @@ def assert_sound(place: Path, expected: list[tuple[Any, ...]]) -> None:
 
 def test_publish_adds_what_is_new_and_drops_what_is_gone(place: Path) -> None:
     file = place / "wh" / "msm.duckdb"
-    assert_sound(place, [("a-1", 1.0), ("b-2", 2.0)])
+    assert_sound(place, [("a-0000000001", 1.0), ("b-0000000002", 2.0)])
     counts = publish(place)
     assert counts["daily"] == 8
     assert counts["baskets"] == counts["features"] == 4, "a panel that runs share is there once"
 
-    assert write_made_up_run(place / "runs", "c-3", sharpe=3.0, weight=0.25)
+    assert write_made_up_run(place / "runs", "c-0000000003", sharpe=3.0, weight=0.25)
     counts = publish(place)
-    assert_sound(place, [("a-1", 1.0), ("b-2", 2.0), ("c-3", 3.0)])
+    assert_sound(place, [("a-0000000001", 1.0), ("b-0000000002", 2.0), ("c-0000000003", 3.0)])
     assert (counts["daily"], counts["baskets"], counts["features"]) == (12, 8, 8)
     assert [row[1:3] for row in published(file, "select * from v_leaderboard order by 1")] == [
-        ("c-3", "Made up"),
-        ("b-2", "Made up"),
-        ("a-1", "Made up"),
+        ("c-0000000003", "Made up"),
+        ("b-0000000002", "Made up"),
+        ("a-0000000001", "Made up"),
     ]
 
-    shutil.rmtree(place / "runs" / "c-3")
-    shutil.rmtree(place / "runs" / "a-1")
+    shutil.rmtree(place / "runs" / "c-0000000003")
+    shutil.rmtree(place / "runs" / "a-0000000001")
     counts = publish(place)
-    assert_sound(place, [("b-2", 2.0)])
+    assert_sound(place, [("b-0000000002", 2.0)])
     assert (counts["daily"], counts["baskets"], counts["features"]) == (4, 4, 4)
     assert published(file, "select distinct weight from baskets") == [(1.0,)]
 
@@ -614,10 +655,10 @@ def test_publish_without_news_leaves_the_file_alone(place: Path) -> None:
 
 def test_a_run_that_was_replaced_is_published_anew(place: Path) -> None:
     file = place / "wh" / "msm.duckdb"
-    shutil.rmtree(place / "runs" / "a-1")
-    assert write_made_up_run(place / "runs", "a-1", sharpe=7.0)
+    shutil.rmtree(place / "runs" / "a-0000000001")
+    assert write_made_up_run(place / "runs", "a-0000000001", sharpe=7.0)
     counts = publish(place)
-    assert_sound(place, [("a-1", 7.0), ("b-2", 2.0)])
+    assert_sound(place, [("a-0000000001", 7.0), ("b-0000000002", 2.0)])
     assert (counts["daily"], counts["run_warnings"], counts["baskets"]) == (8, 2, 4)
     assert published(file, "select count(distinct manifest_mtime_ns) from run_panels") == [(2,)]
 
@@ -631,7 +672,7 @@ def test_publish_of_no_runs_is_an_empty_warehouse(tmp_path: Path) -> None:
 def test_hidden_folders_are_not_published(place: Path) -> None:
     (place / "runs" / ".c-3-unfinished").mkdir()
     publish(place)
-    assert_sound(place, [("a-1", 1.0), ("b-2", 2.0)])
+    assert_sound(place, [("a-0000000001", 1.0), ("b-0000000002", 2.0)])
 
 
 def _earlier_version(file: Path) -> None:
@@ -663,7 +704,7 @@ def recorded(place: Path) -> Path:
     for sweep_id in ("s-0123456789", "s-abcdefabcd"):
         file = runs / sweep_record.FOLDER / f"{sweep_id}.json"
         hidden_records.replace(file, {**sweep, "sweep_id": sweep_id, "overall": {"n_runs": 0}})
-    for run_id in ("a-1", "b-2"):
+    for run_id in ("a-0000000001", "b-0000000002"):
         panel = {"run_id": run_id, "title": "x", "rows": [], "summary": {"n_flips": 1}}
         hidden_records.replace(runs / robustness_record.FOLDER / f"{run_id}.json", panel)
     counts = publish(place)
@@ -682,18 +723,18 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "binary": (lambda file: file.write_bytes(b"\xff\xfe\x00"), "no JSON"),
     "a list": (lambda file: file.write_text("[]"), "a list where a map belongs"),
     "a key missing": (lambda file: file.write_text("{}"), "is missing"),
-    "a folder": (lambda file: [file.unlink(), file.mkdir()], "Is a directory"),
+    "a folder": (lambda file: [file.unlink(), file.mkdir()], "no plain file"),
 }
 
 
 @pytest.mark.parametrize("what", DAMAGE)
 def test_a_damaged_record_is_left_out_and_named(what: str, recorded: Path) -> None:
     runs = recorded / "runs"
-    broken = (runs / ".sweeps" / "s-0123456789.json", runs / ".robustness" / "a-1.json")
+    broken = (runs / ".sweeps" / "s-0123456789.json", runs / ".robustness" / "a-0000000001.json")
     damage, fault = DAMAGE[what]
     for file in broken:
         damage(file)
-    assert write_made_up_run(runs, "c-3", sharpe=3.0)
+    assert write_made_up_run(runs, "c-0000000003", sharpe=3.0)
     counts = publish(recorded)
     assert (counts["catalog"], counts["sweeps"], counts["robustness_summary"]) == (3, 1, 1)
     told = warehouse.alarms(runs)
@@ -703,11 +744,11 @@ def test_a_damaged_record_is_left_out_and_named(what: str, recorded: Path) -> No
         assert fault in sentence
     for ask in (
         lambda: sweep_record.find_record(runs, "s-01"),
-        lambda: robustness_record.read_record(runs, "a-1"),
+        lambda: robustness_record.read_record(runs, "a-0000000001"),
     ):
         with pytest.raises(MsmError, match="a record is damaged") as caught:
             ask()
-        for part in (fault, "where:", "remedy:   delete it; "):
+        for part in (fault, "where:", "remedy:   move it elsewhere; "):
             assert part in str(caught.value)
     assert sweep_record.find_record(runs, "s-ab")["n_trials"] == 2
 
@@ -773,7 +814,7 @@ UNUSABLE: dict[str, Callable[[Path], Any]] = {
 def test_a_warehouse_that_cannot_be_built_on_is_made_again(what: str, place: Path) -> None:
     UNUSABLE[what](place / "wh" / "msm.duckdb")
     publish(place)
-    assert_sound(place, [("a-1", 1.0), ("b-2", 2.0)])
+    assert_sound(place, [("a-0000000001", 1.0), ("b-0000000002", 2.0)])
 
 
 def _json_edit(name: str, edit: Callable[[Any], Any]) -> Callable[[Path], Any]:
@@ -816,28 +857,63 @@ BROKEN: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_run_folder_is_named_and_the_warehouse_stays(what: str, place: Path) -> None:
-    broken = place / "runs" / "c-3"
-    assert write_made_up_run(place / "runs", "c-3", weight=0.25)
-    assert write_made_up_run(place / "runs", "d-4")
+def test_a_broken_run_folder_is_left_out_and_named(what: str, place: Path) -> None:
+    runs, broken = place / "runs", place / "runs" / "c-0000000003"
+    assert write_made_up_run(runs, "c-0000000003", weight=0.25)
+    assert write_made_up_run(runs, "d-0000000004")
     BROKEN[what](broken)
-    before = everything(place / "wh")
-    with pytest.raises(MsmError) as caught:
-        publish(place)
-    assert str(broken) in str(caught.value)
-    assert "delete this folder" in str(caught.value)
-    assert everything(place / "wh") == before
-    assert names(place / "wh") == sorted(before), "scratch is left"
-    shutil.rmtree(broken)
+    sound = [("a-0000000001", 1.0), ("b-0000000002", 2.0), ("d-0000000004", 1.0)]
+    for _ in range(2):
+        assert publish(place)["baskets"] == len(DAYS)
+        assert_sound(place, sound)
+        (told,) = warehouse.alarms(runs, place / "wh" / "msm.duckdb")
+        assert told.count("c-0000000003: ") == 1
+        assert re.search(r"c-0000000003: [a-z_]+\.(json|csv|parquet)( or \S+)?: \S", told), told
+        assert "run the experiment again with --force, or move this folder elsewhere" in told
+        assert "delete" not in told
+    assert everything_published(place) == contents_as_rebuilt(place)
+    assert write_made_up_run(runs, "c-0000000003", weight=0.25, replace=True)
     publish(place)
-    assert_sound(place, [("a-1", 1.0), ("b-2", 2.0), ("d-4", 1.0)])
+    assert_sound(place, sorted([*sound, ("c-0000000003", 1.0)]))
+    assert warehouse.alarms(runs, place / "wh" / "msm.duckdb") == []
+
+
+def test_of_many_new_runs_only_the_broken_ones_are_left_out(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for i in range(13):
+        assert write_made_up_run(runs, f"x-{i:010}")
+    for i, what in ((3, "text for a number"), (7, "half a JSON file"), (11, "a column of text")):
+        BROKEN[what](runs / f"x-{i:010}")
+    assert publish(tmp_path)["catalog"] == 10
+    (told,) = warehouse.alarms(runs, tmp_path / "wh" / "msm.duckdb")
+    assert told.count(" 0x") == 0
+    assert [f"x-{i:010}: " in told for i in (2, 3, 7, 11)] == [False, True, True, True]
+
+
+def everything_published(place: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Return all rows of a warehouse, sorted, and those of the Parquet beside it."""
+    found = {}
+    for table in warehouse.ALL_TABLES:
+        rows = published(place / "wh" / "msm.duckdb", f"select * from {table}")
+        beside = pq.read_table(place / "wh" / f"{table}.parquet").to_pylist()
+        assert sorted(map(repr, rows)) == sorted(repr(tuple(x.values())) for x in beside)
+        found[table] = sorted(rows, key=repr)
+    return found
+
+
+def contents_as_rebuilt(place: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Return what `everything_published` would after making the warehouse anew, elsewhere."""
+    again = place / "again"
+    shutil.rmtree(again, ignore_errors=True)
+    warehouse.publish(place / "runs", again / "wh" / "msm.duckdb", anew=True)
+    return everything_published(again)
 
 
 @pytest.mark.parametrize("step", ["copy", "replace"])
 def test_a_full_disk_while_publishing_is_told_and_the_warehouse_stays(
     step: str, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert write_made_up_run(place / "runs", "c-3")
+    assert write_made_up_run(place / "runs", "c-0000000003")
     before = everything(place / "wh")
     with monkeypatch.context() as patched:
         if step == "copy":
@@ -848,39 +924,72 @@ def test_a_full_disk_while_publishing_is_told_and_the_warehouse_stays(
             publish(place)
     assert everything(place / "wh") == before
     publish(place)
-    assert [run_id for run_id, _ in catalog(place / "wh" / "msm.duckdb")] == ["a-1", "b-2", "c-3"]
+    assert [run_id for run_id, _ in catalog(place / "wh" / "msm.duckdb")] == [
+        "a-0000000001",
+        "b-0000000002",
+        "c-0000000003",
+    ]
 
 
-def test_msm_run_says_so_when_it_cannot_publish(tmp_path: Path) -> None:
-    """The new run is complete, but a user must not believe that the warehouse holds it."""
+def test_bad_folders_stop_nobody(tmp_path: Path) -> None:
+    """The new run is complete, shown and published; what was left out is told."""
     lake = tiny_lake(tmp_path / "lake", seed=12)
-    assert write_made_up_run(tmp_path / "runs", "broken-1")
-    (tmp_path / "runs" / "broken-1" / artifacts.METRICS).write_text("{")
+    runs = tmp_path / "runs"
+    assert write_made_up_run(runs, "broken-0000000001")
+    (runs / "broken-0000000001" / artifacts.METRICS).write_text("{")
+    for name in ("lost+found", "@eaDir", "my notes", "empty"):
+        (runs / name).mkdir()
+    (runs / "my notes" / "todo.txt").write_text("sell everything")
     done = run_experiments([spec_of("new", {})], lake, tmp_path)
-    assert done.code != 0
-    assert done.err.count("error:") == 1
-    assert "a run folder is broken" in done.err
-    assert "broken-1" in done.err
-    assert "Traceback" not in done.err
+    assert done.code == 0, done.err
+    assert "Strategy" in done.out
+    told = re.sub(r"\s+", " ", done.err)
+    for part in ("broken-0000000001: metrics.json: no JSON", "lost+found: no run folder", "@eaDir"):
+        assert part in told
+    assert "delete" not in told
+    assert "Traceback" not in told
     assert names(done.folder("new")) == ALL_FILES
+    assert (runs / "my notes" / "todo.txt").read_text() == "sell everything"
+    listed = msm("list", place=tmp_path)
+    assert listed.code == 0
+    assert "1 run" in listed.out
+    assert "lost+found" in listed.err
+
+    folder = done.folder("new")
+    shutil.copytree(folder, folder.with_name(f"{folder.name} (copy)"))
+    shutil.rmtree(runs / "broken-0000000001")
+    again = msm("list", place=tmp_path)
+    assert "(copy): it holds the run new-" in again.err
+    assert "broken-0000000001" not in again.err
+    assert "1 run" in again.out
 
 
-def test_leftovers_of_dead_processes_go_at_once(tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    own = artifacts.scratch_prefix("x-1")
-    gone = own.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
-    elsewhere = gone.replace(socket.gethostname(), "another-machine")
-    for name in (own, gone, elsewhere, f"{gone}0{artifacts.ASIDE}"):
-        (tmp_path / f"{name}{'' if name.endswith(artifacts.ASIDE) else 'a'}").mkdir()
-    artifacts.remove_leftovers(tmp_path)
-    assert names(tmp_path) == sorted([f"{own}a", f"{elsewhere}a", "x-1"])
+def test_a_broken_run_is_shown_as_such_and_force_mends_it(tmp_path: Path) -> None:
+    lake = tiny_lake(tmp_path / "lake", seed=12)
+    done = run_experiments([spec_of("new", {})], lake, tmp_path)
+    folder = done.folder("new")
+    (folder / artifacts.METRICS).write_text("{")
+    (folder / "my notes.txt").write_text("keep me")
+    for ask in (["show", "new"], ["run", str(tmp_path / "new.yaml"), "--lake", str(lake)]):
+        shown = msm(*ask, place=tmp_path)
+        assert shown.code == 1
+        assert "a run folder is broken" in shown.err
+        assert "with --force, or move this folder elsewhere" in re.sub(r"\s+", " ", shown.err)
+    forced = msm("run", str(tmp_path / "new.yaml"), "--lake", str(lake), "--force", place=tmp_path)
+    assert forced.code == 0, forced.err
+    assert names(folder) == sorted([*ALL_FILES, "my notes.txt"])
+    assert catalog(done.warehouse) != []
 
 
-def test_leftovers_of_killed_processes_go_after_a_day(tmp_path: Path) -> None:
-    for name in (".a-1-old", ".b-2-new", ".sweeps", "c-3"):
-        (tmp_path / name).mkdir()
-    for name in (".a-1-old", ".sweeps", "c-3"):
-        os.utime(tmp_path / name, (0.0, 0.0))
-    artifacts.remove_leftovers(tmp_path)
-    assert names(tmp_path) == [".b-2-new", ".sweeps", "c-3"]
+def test_force_deletes_no_other_run(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for name in ("a-0000000001", "b-0000000002"):
+        assert write_made_up_run(runs, name)
+    (runs / "a-0000000001").rename(runs / "c-0000000003")
+    (runs / "b-0000000002").rename(runs / "a-0000000001")
+    before = everything(runs / "a-0000000001")
+    with pytest.raises(MsmError, match="another run lies in the place of this one") as caught:
+        write_made_up_run(runs, "a-0000000001", replace=True)
+    assert "it holds the run b-0000000002" in str(caught.value)
+    assert everything(runs / "a-0000000001") == before
+    assert names(runs) == ["a-0000000001", "c-0000000003"]

@@ -492,6 +492,8 @@ def test_runs_of_the_family_that_saw_the_days_without_a_look_are_told(tmp_path: 
         (tmp_path / name).mkdir()
         entry = {"last_date": last, "is_look": False}
         (tmp_path / name / "catalog_entry.json").write_text(json.dumps(entry))
+        (tmp_path / name / "manifest.json").write_text(json.dumps({"run_id": name}))
+    shutil.copytree(tmp_path / "a-0000000001", tmp_path / "a-0000000003")  # that is no other run
     spec = look_spec("a")
     spec["evaluation"]["look"] = False
     (note,) = [x for x in told(tmp_path, spec, "2024-12-31").notes if "without a look" in x]

@@ -111,7 +111,10 @@ def test_two_runs_at_once_are_both_in_the_catalog_once(two: Done) -> None:
             assert rows == dates == len(pq.read_table(two.runs / run_id / "returns.parquet"))
     beside = sorted(entry.name for entry in two.warehouse.parent.iterdir())
     assert beside == sorted(
-        [*(f"{table}.parquet" for table in warehouse.ALL_TABLES), "msm.duckdb", "msm.duckdb.lock"]
+        [
+            *(f"{table}.parquet" for table in warehouse.ALL_TABLES),
+            *("msm.duckdb", "msm.duckdb.lock", "msm.duckdb.stamp"),
+        ]
     )
 
 
@@ -410,7 +413,7 @@ def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str]) -> No
 
 def writing(place: Path) -> list[Path]:
     """Return the files of a run folder that is being written."""
-    return list((place / "runs").glob(".plain-*/*"))
+    return list((place / "runs").glob(".msm-scratch-*/plain-*/*"))
 
 
 def test_a_killed_run_leaves_nothing_that_looks_like_a_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -19,7 +20,7 @@ from lakes import tiny_lake
 from pipeline import ROOT, Done, environment, msm
 from test_sweep import folders, grid_file, no_overlap_file, sweep
 
-from msm_py import artifacts
+from msm_py import scratch
 from msm_py.errors import MsmError
 from msm_py.invocation import Outcome, Places
 from msm_py.ray_executor import RayExecutor, check_node, check_reachable, pack, unpack
@@ -101,39 +102,43 @@ def test_processes_of_this_machine_likewise(tmp_path: Path) -> None:
     assert [trial.run_id for trial in trials if trial.status != "complete"] == ["r4"]
 
 
+ONE, TWO = "a-0000000001", "b-0000000002"
+
+
 def run_folders(place: Path, *names: str) -> Path:
     place.mkdir()
     shared = place / ".shared"
     shared.write_text("panel")
     for name in names:
         (place / name).mkdir()
+        (place / name / "manifest.json").write_text(json.dumps({"run_id": name}))
         (place / name / "metrics.json").write_text(name)
         os.link(shared, place / name / "features.parquet")
     return place
 
 
 def test_run_folders_travel_with_their_links(tmp_path: Path) -> None:
-    content = pack(run_folders(tmp_path / "there", "a", "b"))
+    content = pack(run_folders(tmp_path / "there", ONE, TWO))
     assert content.count(b"panel") == 1, "what runs share travels once"
-    here = run_folders(tmp_path / "here", "b")
-    (here / "b" / "metrics.json").write_text("was here first")
+    here = run_folders(tmp_path / "here", TWO)
+    (here / TWO / "metrics.json").write_text("was here first")
     unpack(content, here)
-    assert sorted(entry.name for entry in here.iterdir()) == [".shared", "a", "b"]
-    assert (here / "a" / "metrics.json").read_text() == "a"
-    assert (here / "b" / "metrics.json").read_text() == "was here first"
+    assert sorted(entry.name for entry in here.iterdir()) == [".shared", ONE, TWO]
+    assert (here / ONE / "metrics.json").read_text() == ONE
+    assert (here / TWO / "metrics.json").read_text() == "was here first"
     unpack(content, run_folders(tmp_path / "third"))
-    inodes = {(tmp_path / "third" / x / "features.parquet").stat().st_ino for x in "ab"}
+    inodes = {(tmp_path / "third" / x / "features.parquet").stat().st_ino for x in (ONE, TWO)}
     assert len(inodes) == 1
 
 
 def test_a_run_that_cannot_be_placed_leaves_nothing_half(tmp_path: Path) -> None:
-    content = pack(run_folders(tmp_path / "there", "a", "b"))
+    content = pack(run_folders(tmp_path / "there", ONE, TWO))
     here = run_folders(tmp_path / "here")
-    (here / "b").write_text("in the way")
+    (here / TWO).write_text("in the way")
     with pytest.raises(MsmError, match="a run could not be written"):
         unpack(content, here)
-    assert sorted(entry.name for entry in here.iterdir()) == [".shared", "a", "b"]
-    assert (here / "b").read_text() == "in the way"
+    assert sorted(entry.name for entry in here.iterdir()) == [".shared", ONE, TWO]
+    assert (here / TWO).read_text() == "in the way"
 
 
 def test_a_node_that_cannot_compute_says_why(tmp_path: Path) -> None:
@@ -188,7 +193,7 @@ def test_workers_end_with_their_parent(number: signal.Signals, tmp_path: Path) -
         process.kill()
         process.wait()
     deadline = time.monotonic() + 20
-    while any(artifacts._is_alive(pid) for pid in pids):
+    while any(scratch.is_alive(pid) for pid in pids):
         assert time.monotonic() < deadline, "workers outlive their parent"
         time.sleep(0.1)
     assert len(list(tmp_path.glob("cleaned*"))) == 2
