@@ -22,6 +22,10 @@ from msm_py.lake_files import path_list, read_parquet, table_files
 from msm_py.lake_yaml import LAKE_YAML, LakeSettings, read_settings
 from msm_py.lake_yaml import FundingUnit as FundingUnit
 
+FIRST_DAY: Final = "1970-01-01"
+LAST_DAY: Final = "2199-12-31"
+"""No market has days before the one or after the other: such a date is a vendor's error."""
+
 Kind = Literal["text", "number", "date", "flag"]
 
 
@@ -486,7 +490,9 @@ def _check_midnight(con: duckdb.DuckDBPyConnection, name: str, files: Sequence[P
 
 def _check_btc(con: duckdb.DuckDBPyConnection, lake: Path, price: TableFiles) -> None:
     """Raise when no usable price of BTC exists, whose first and last close span the grid."""
-    usable = "close > 0 and isfinite(close) and date is not null"
+    usable = (
+        f"close > 0 and isfinite(close) and date between date '{FIRST_DAY}' and date '{LAST_DAY}'"
+    )
     query = f"select 1 from {price.sql} where asset_id = 'BTC' and {usable} limit 1"
     if _first_row(con, query, price.files):
         return

@@ -40,30 +40,26 @@ def set_strays_aside(check: Tables) -> None:
     )
     for name in FACTS:
         if name in check.lake.tables:
-            _set_aside(check, name, "date is not null")
+            _set_aside(
+                check, name, "date is not null and reason is distinct from 'impossible date'"
+            )
     _set_aside(check, "fact_price", "asset_id = 'BTC' and reason is null")
 
 
 def _set_aside(check: Tables, name: str, where: str) -> None:
-    # What Python has no date for is far from everything: DuckDB calls the largest one infinity.
     check.con.execute(
         f"""
         create or replace temp table far as
-        with known as (
-            select distinct date, isfinite(date) and year(date) between 1 and 9999 as is_known
-            from {name} where {where}
-        ),
-        islands as (
+        with islands as (
             select date, count(*) filter (gap > {_FAR}) over (
                 order by date rows unbounded preceding
             ) as island
             from (
-                select date, date - lag(date) over (order by date) as gap from known where is_known
+                select date, date - lag(date) over (order by date) as gap
+                from (select distinct date from {name} where {where})
             )
         ),
         sizes as (select island, count(*) as n from islands group by island)
-        select date from known where not is_known
-        union all
         select date from islands inner join sizes using (island)
         where n < {_FAR_SHARE} * (select count(*) from islands)
         """

@@ -12,14 +12,11 @@ from typing import Final
 import duckdb
 
 from msm_py.errors import MsmError
-from msm_py.lake import TABLES, Lake, TableSpec, empty_table
+from msm_py.lake import FIRST_DAY, LAST_DAY, TABLES, Lake, TableSpec, empty_table
 from msm_py.lake_files import read_parquet
 
 SCHEMA: Final = "lake"
 """The schema of the tables, which dbt knows as the source of this name."""
-
-FIRST_DAY: Final = "1970-01-01"
-LAST_DAY: Final = "2199-12-31"
 
 
 def load(con: duckdb.DuckDBPyConnection, lake: Lake | None) -> None:
@@ -54,6 +51,8 @@ def load(con: duckdb.DuckDBPyConnection, lake: Lake | None) -> None:
                 f"create or replace table {SCHEMA}.{name}_rows as "
                 f"select * from {empty_table(name) if table is None else table.sql}"
             )
+        except duckdb.OutOfMemoryException:
+            raise  # no fault of the file
         except duckdb.Error as error:
             raise _damaged(con, name, () if table is None else table.files, error) from error
         con.execute(

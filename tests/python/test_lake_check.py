@@ -395,11 +395,11 @@ def test_a_btc_row_far_in_the_future(maker: Maker) -> None:
 
 @pytest.mark.parametrize("table", list(VALUES))
 def test_rows_of_others_far_away(maker: Maker, table: str) -> None:
-    maker.rows[table]["A1", -20_000] = maker.rows[table]["A1", 0]
+    maker.rows[table]["A1", -19_000] = maker.rows[table]["A1", 0]
     item = maker.check()[table, "stray dates"]
     assert item.verdict == "warn"
     assert "more than a year away from the other rows (2024-01-01 to 2024-04-29): " in item.detail
-    assert "1 of A1 (1969-03-30)" in item.detail
+    assert f"1 of A1 ({START - timedelta(19_000)})" in item.detail
 
 
 def test_a_year_long_hole_in_the_midst_is_no_stray(maker: Maker) -> None:
@@ -421,10 +421,9 @@ def test_dates_at_the_end_of_the_calendar(maker: Maker, table: str, n_days: int)
         dates[rows["asset_id"].to_pylist().index(asset)] = n_days
     changed = pa.array(dates, pa.int32()).cast(pa.date32())
     pq.write_table(rows.set_column(1, "date", changed), file)
-    item = by_check(check_lake(open_lake(maker.folder)))[table, "stray dates"]
-    assert item.verdict == ("fail" if table == "fact_price" else "warn")
-    assert "1 of BTC (" in item.detail
-    assert "1 of A1 (" in item.detail
+    item = by_check(check_lake(open_lake(maker.folder)))[table, "impossible values"]
+    assert item.verdict == "warn"
+    assert item.detail.startswith("2 impossible date (first: ")
 
 
 def test_btc_beyond_the_calendar_alone(maker: Maker) -> None:
@@ -433,19 +432,19 @@ def test_btc_beyond_the_calendar_alone(maker: Maker) -> None:
     rows = pq.read_table(file)
     ends = pa.array([2**31 - 1] * len(rows), pa.int32()).cast(pa.date32())
     pq.write_table(rows.set_column(1, "date", ends), file)
-    (item,) = check_lake(open_lake(maker.folder)).items
-    assert (item.check, item.verdict) == ("stray dates", "fail")
+    with pytest.raises(MsmError, match="no usable price of BTC"):
+        open_lake(maker.folder)
 
 
 @pytest.mark.parametrize("table", list(VALUES))
 def test_values_that_alternate_between_extremes(maker: Maker, table: str) -> None:
     for day in range(N_DAYS):
-        maker.rows[table]["A1", day] = [1e15 if day % 2 else 1e-12]
+        maker.rows[table]["A1", day] = [9e14 if day % 2 else 1e-12]
     items = maker.check()
     if table == "fact_price":
         assert items[table, "jumps"].verdict == "warn"
         assert "119 one-day moves" in items[table, "jumps"].detail
-        assert "A1 2024-01-03 1e-27x" in items[table, "jumps"].detail
+        assert "A1 2024-01-03 1.11e-27x" in items[table, "jumps"].detail
 
 
 @pytest.mark.parametrize("peg", ["USD", "BTC", "ETH"])
@@ -477,7 +476,7 @@ def test_data_that_cannot_be_read_is_one_clear_error(maker: Maker) -> None:
     maker.check()
     lake = open_lake(maker.folder)
     (maker.folder / "fact_volume.parquet").unlink()
-    with pytest.raises(MsmError, match="the lake cannot be checked"):
+    with pytest.raises(MsmError, match="a file of fact_volume cannot be read"):
         check_lake(lake)
 
 
