@@ -344,7 +344,8 @@ class Sample:
             gap=gap,
             best=n_regimes - 1 - np.argmax(present[:, ::-1], axis=-1),
             worst=np.argmax(present, axis=-1),
-            noise=_ZERO_SE * np.abs(y).max(axis=-1, keepdims=True),
+            # Y is a difference of growths around 1
+            noise=_ZERO_SE * np.maximum(np.abs(y).max(axis=-1, keepdims=True), 1.0),
         )
 
     @property

@@ -37,6 +37,7 @@ NUMERIC_MODULES: Final = (
     "statistics",
     "strategy_returns",
     "walk_forward",
+    "yaml_file",
 )
 SUFFIXES: Final = (".sql", ".py", ".csv")
 

@@ -69,7 +69,7 @@ def write_run_folders(
     folder = artifacts.runs_dir()
     replace = bool(os.environ.get("MSM_FORCE"))
     artifacts.check_runs_dir(folder)
-    errors = {row["run_id"]: row["error"] for row in models["run_windows"].to_pylist()}
+    errors = {row["run_id"]: row["error"] for row in models["run_errors"].to_pylist()}
     strategies = {row["strategy_id"]: row for row in models["strategies"].to_pylist()}
     tables = run_tables(models)
     outcomes = []

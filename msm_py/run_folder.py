@@ -202,13 +202,32 @@ def run_metrics(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
             ],
         },
         "coverage": coverage,
-        "warnings": warnings_of(run, strategy, coverage),
+        "warnings": warnings_of(run, strategy, coverage, own.get("net")),
     }
 
 
-def warnings_of(run: Row, strategy: Row, coverage: Row) -> list[str]:
-    """Return what a reader of the numbers must know, a sentence each."""
+FEWEST_TEST_DAYS: Final = 60
+FEWEST_INVESTED_DAYS: Final = 30
+
+
+def warnings_of(run: Row, strategy: Row, coverage: Row, net: Row | None) -> list[str]:
+    """Return what a reader of the numbers must know, a sentence each.
+
+    Parameters
+    ----------
+    run, strategy, coverage
+        The run's rows of the models `runs`, `strategies` and `coverage`.
+    net
+        Its metrics of net returns; None when it has no test days.
+    """
     found = []
+    n_test_days, n_invested_days = (net["n_days"], net["n_invested_days"]) if net else (0, 0)
+    if n_test_days < FEWEST_TEST_DAYS or n_invested_days < FEWEST_INVESTED_DAYS:
+        found.append(
+            f"Only {n_test_days} test days, {n_invested_days} of them invested, stand behind the "
+            f"annualised figures: with less than {FEWEST_TEST_DAYS} and {FEWEST_INVESTED_DAYS} "
+            "they say next to nothing."
+        )
     first, last = strategy["first_date"], strategy["last_date"]
     if run["window_start"] is not None and run["window_start"] < first:
         found.append(

@@ -35,6 +35,31 @@ def student_p_value(t: ArrayLike, degrees: ArrayLike) -> NDArray[np.float64]:
     return np.where(usable, 2.0 * stdtr(np.where(usable, degrees, 1.0), -t), np.nan)
 
 
+def resolved_std(returns: NDArray[np.float64], *, ddof: int) -> NDArray[np.float64]:
+    """Return the standard deviation of daily returns by row, NaN where it is only rounding.
+
+    Parameters
+    ----------
+    returns
+        Shape (series, days), no NaN.
+    ddof
+        0 for the deviation of a population, 1 for that of a sample.
+
+    Returns
+    -------
+    Shape (series,). NaN where it is at most 1e-10 of the largest absolute return: a return is a
+    ratio minus 1 and resolves 2e-16, so returns of 1e-5 and more that never change end there.
+
+    Examples
+    --------
+    >>> resolved_std(np.array([[0.01, -0.01], [0.01, 0.01 + 1e-16]]), ddof=0)
+    array([0.01,  nan])
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        std = returns.std(axis=1, ddof=ddof)
+        return np.where(std > 1e-10 * np.abs(returns).max(axis=1), std, np.nan)
+
+
 def probabilistic_sharpe_ratio(
     sharpe: ArrayLike,
     n: ArrayLike,

@@ -26,6 +26,7 @@ from msm_py.deflated_sharpe import deflated_sharpe_ratio
 from msm_py.errors import MsmError
 from msm_py.newey_west import fixed_b_p_value, newey_west_variance, truncation_days
 from msm_py.overfitting import probability_of_backtest_overfitting
+from msm_py.statistics import resolved_std
 from msm_py.superior_ability import hansen_spa, romano_wolf_stepm
 from msm_py.sweep import Spec, Trial
 
@@ -352,9 +353,7 @@ def _moments(
         missing = np.full(n_runs, np.nan)
         return missing, missing, missing
     mean = returns.mean(axis=1, keepdims=True)
-    # equal returns have no deviation, whatever is left of their mean's rounding
-    varies = np.where(np.ptp(returns, axis=1) > 0, 1.0, np.nan)
-    deviation = varies * returns.std(axis=1)
+    deviation = resolved_std(returns, ddof=0)
     sharpe = mean[:, 0] / (deviation * np.sqrt(n_days / (n_days - 1)))
     z = (returns - mean) / deviation[:, None]
     return sharpe, (z**3).mean(axis=1), (z**4).mean(axis=1)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from msm_py.bootstrap import Sample
 from msm_py.inference import FEWEST_SPELLS, count_spells
 from msm_py.states import CUTS
+from msm_py.statistics import resolved_std
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -157,11 +158,8 @@ def net_sharpe(r_net: Floats) -> Floats:
     r_net
         Shape (candidates, days), no NaN.
     """
-    std = r_net.std(axis=1, ddof=1)
-    mean = r_net.mean(axis=1)
-    constant = r_net.max(axis=1) == r_net.min(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(constant, np.nan, mean / std * np.sqrt(ANNUALIZATION_DAYS))
+    std = resolved_std(r_net, ddof=1)
+    return np.asarray(r_net.mean(axis=1) / std * np.sqrt(ANNUALIZATION_DAYS))
 
 
 def majors_edge(y: Floats, regime: Ints, spell: Ints, *, n_regimes: int) -> Floats:

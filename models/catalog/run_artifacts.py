@@ -8,7 +8,7 @@ def model(dbt, session):
     return run_batch.write_run_folders(
         {
             "runs": dbt.ref("runs").to_arrow_table(),
-            "run_windows": dbt.ref("run_windows").to_arrow_table(),
+            "run_errors": dbt.ref("run_errors").to_arrow_table(),
             "strategies": dbt.ref("strategies").filter("is_run").to_arrow_table(),
             "states": dbt.ref("states").to_arrow_table(),
             "daily_returns": dbt.ref("daily_returns").filter("is_run").to_arrow_table(),

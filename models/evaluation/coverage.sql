@@ -21,7 +21,7 @@ runs as (
 feature_days as (
     select
         run_id,
-        {{ exact_sum('feature_coverage') }} / count(*) as feature_coverage,
+        {{ weighted_mean('feature_coverage') }} as feature_coverage,
         min(feature_coverage) as min_feature_coverage,
         count(case when score is null then 1 end) as n_uncovered_days
     from states
@@ -47,16 +47,12 @@ fallbacks as (
                 or (funding_weightings.weighting = 'mcap' and funding_groups.is_mcap_fallback)
                 then funding_groups.date
         end) as n_fallback_days,
-        {{ exact_sum(
+        {{ weighted_mean(
             "case when funding_groups.asset_group = 'alts' then funding_groups.oi_coverage end"
-        ) }}
-        / nullif(count(case when funding_groups.asset_group = 'alts' then 1 end), 0)
-            as alts_oi_coverage,
-        {{ exact_sum(
+        ) }} as alts_oi_coverage,
+        {{ weighted_mean(
             "case when funding_groups.asset_group = 'majors' then funding_groups.oi_coverage end"
-        ) }}
-        / nullif(count(case when funding_groups.asset_group = 'majors' then 1 end), 0)
-            as majors_oi_coverage
+        ) }} as majors_oi_coverage
     from funding_weightings
     inner join strategies on funding_weightings.run_id = strategies.strategy_id
     inner join {{ ref('funding_groups') }} as funding_groups

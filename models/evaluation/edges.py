@@ -5,11 +5,14 @@ def model(dbt, session):
     dbt.config(materialized="table")
     horizons = dbt.ref("run_horizons")
     strategies = dbt.ref("strategies").filter("is_run")
+    sound = dbt.ref("run_errors").filter("error is null").project("run_id")
     return edge_model.edge_rows(
         runs=dbt.ref("runs").to_arrow_table(),
         run_targets=horizons.join(
             strategies.project("strategy_id as run_id, short_leg_id"), "run_id"
-        ).to_arrow_table(),
+        )
+        .join(sound, "run_id")
+        .to_arrow_table(),
         states=dbt.ref("evaluated_states").to_arrow_table(),
         forward_returns=dbt.ref("forward_returns").to_arrow_table(),
     )

@@ -37,16 +37,35 @@ held as (
         on states.run_id = daily_returns.run_id and states.date = daily_returns.date
 ),
 
+-- sums are taken of returns near 1, whatever the scale of the strategy
+scales as (
+    select
+        run_id,
+        regime,
+        {{ power_of_two('greatest(max(abs(r_gross)), max(abs(r_net)))') }} as scale
+    from held
+    group by run_id, regime
+),
+
+scaled as (
+    select
+        held.*,
+        scales.scale
+    from held
+    inner join scales on held.run_id = scales.run_id and held.regime = scales.regime
+),
+
 moments as (
     select
         run_id,
         regime,
         count(*) as n_days,
-        {{ exact_sum('r_gross') }} as sum_gross,
-        {{ exact_sum('r_net') }} as sum_net,
+        {{ scaled_sum('r_gross', 'scale') }} as sum_gross,
+        {{ scaled_sum('r_net', 'scale') }} as sum_net,
+        any_value(scale) as scale,
         count(case when gross_exposure > 0 then 1 end) as n_invested_days,
         count(case when gross_exposure > 0 and r_net > 0 then 1 end) as n_positive
-    from held
+    from scaled
     group by run_id, regime
 ),
 
@@ -54,7 +73,8 @@ deviations as (
     select
         moments.run_id,
         moments.regime,
-        {{ exact_sum('pow(held.r_net - moments.sum_net / moments.n_days, 2)') }} as sum_of_squares
+        {{ exact_sum('pow((held.r_net - moments.sum_net / moments.n_days) / moments.scale, 2)') }}
+            as sum_of_squares
     from held
     inner join moments on held.run_id = moments.run_id and held.regime = moments.regime
     group by moments.run_id, moments.regime
@@ -72,7 +92,9 @@ final as (
         moments.sum_net / moments.n_days * 365 as mean_net_annualised,
         case
             when moments.n_days > 1
-                then sqrt(deviations.sum_of_squares / (moments.n_days - 1)) * sqrt(365)
+                then
+                    moments.scale * sqrt(deviations.sum_of_squares / (moments.n_days - 1))
+                    * sqrt(365)
         end as volatility_net,
         moments.n_positive / nullif(moments.n_invested_days, 0) as hit_rate_net
     from run_regimes

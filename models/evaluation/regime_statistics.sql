@@ -52,6 +52,8 @@ moments as (
         count(*) as n,
         count(distinct spell) as n_spells,
         {{ exact_sum('y') }} / count(*) as mean,
+        max(abs(y)) as largest,
+        {{ power_of_two('largest') }} as scale,
         median(y) as median,
         count(case when y > 0 then 1 end) / count(*) as hit_rate
     from pairs
@@ -63,7 +65,7 @@ deviations as (
         moments.run_id,
         moments.horizon_days,
         moments.regime,
-        {{ exact_sum('(pairs.y - moments.mean) * (pairs.y - moments.mean)') }} as sum_of_squares
+        {{ exact_sum('pow((pairs.y - moments.mean) / moments.scale, 2)') }} as sum_of_squares
     from pairs
     inner join moments
         on
@@ -76,7 +78,10 @@ deviations as (
 with_std as (
     select
         moments.*,
-        case when moments.n > 1 then sqrt(deviations.sum_of_squares / (moments.n - 1)) end as std
+        case
+            when moments.n > 1
+                then moments.scale * sqrt(deviations.sum_of_squares / (moments.n - 1))
+        end as std
     from moments
     inner join deviations
         on
@@ -88,7 +93,8 @@ with_std as (
 with_t as (
     select
         *,
-        mean / (nullif(std, 0) / sqrt(n)) as t_stat
+        -- a forward return is a difference of growths around 1
+        mean / ({{ resolved('std', 'greatest(1, largest)') }} / sqrt(n)) as t_stat
     from with_std
 ),
 

@@ -50,13 +50,31 @@ with_equity as (
     from series
 ),
 
+-- moments are taken of returns near 1, so that ratios do not depend on the scale of a strategy
+scales as (
+    select
+        strategy_id,
+        series,
+        greatest(max(abs(r)), max(gross_exposure)) as magnitude,
+        {{ power_of_two('max(abs(r))') }} as scale
+    from series
+    group by strategy_id, series
+),
+
 with_peak as (
     select
-        *,
-        greatest(1, max(equity) over (
-            {{ by_day }} rows between unbounded preceding and current row
+        with_equity.*,
+        scales.scale,
+        scales.magnitude / scales.scale as magnitude,
+        with_equity.r / scales.scale as x,
+        greatest(1, max(with_equity.equity) over (
+            partition by with_equity.strategy_id, with_equity.series
+            order by with_equity.date
+            rows between unbounded preceding and current row
         )) as peak
     from with_equity
+    inner join scales
+        on with_equity.strategy_id = scales.strategy_id and with_equity.series = scales.series
 ),
 
 -- a drawdown is the stretch of days below the last day at the peak
@@ -75,17 +93,19 @@ sums as (
         series,
         count(*) as n_days,
         arg_max(equity, date) as final_equity,
-        {{ exact_sum('r') }} / count(*) as mean,
-        {{ exact_sum('case when r < 0 then r * r else 0 end') }} / count(*) as downside_square,
+        any_value(scale) as scale,
+        any_value(magnitude) as magnitude,
+        {{ exact_sum('x') }} / count(*) as mean,
+        sqrt({{ exact_sum('case when x < 0 then x * x else 0 end') }} / count(*)) as downside,
         min(equity / peak - 1) as max_drawdown,
         arg_min(drawdown_number, (equity / peak - 1, date)) as worst_drawdown,
         count(case when gross_exposure > 0 and r > 0 then 1 end)
         / nullif(count(case when gross_exposure > 0 then 1 end), 0) as hit_rate,
         count(case when gross_exposure > 0 then 1 end) as n_invested_days,
-        {{ exact_sum('gross_exposure') }} / count(*) as avg_gross_exposure,
-        {{ exact_sum('turnover') }} / count(*) as avg_turnover,
-        {{ exact_sum('cost') }} / count(*) * 365 as cost_drag,
-        {{ exact_sum('funding') }} / count(*) * 365 as funding_drag
+        {{ scaled_sum('gross_exposure', 'scale') }} / count(*) as avg_gross_exposure,
+        {{ scaled_sum('turnover', 'scale') }} / count(*) as avg_turnover,
+        {{ scaled_sum('cost', 'scale') }} / count(*) * 365 as cost_drag,
+        {{ scaled_sum('funding', 'scale') }} / count(*) * 365 as funding_drag
     from with_drawdown
     group by strategy_id, series
 ),
@@ -113,22 +133,38 @@ drawdowns as (
     group by sums.strategy_id, sums.series
 ),
 
-deviations as (
+sums_of_squares as (
     select
         with_peak.strategy_id,
         with_peak.series,
-        {{ exact_sum('(with_peak.r - sums.mean) * (with_peak.r - sums.mean)') }} as sum_of_squares
+        {{ exact_sum('(with_peak.x - sums.mean) * (with_peak.x - sums.mean)') }} as sum_of_squares
     from with_peak
     inner join sums
         on with_peak.strategy_id = sums.strategy_id and with_peak.series = sums.series
     group by with_peak.strategy_id, with_peak.series
 ),
 
+-- of the sample, and of the population for the shapes
+deviations as (
+    select
+        sums.strategy_id,
+        sums.series,
+        sqrt(sums_of_squares.sum_of_squares / nullif(sums.n_days - 1, 0)) as sample_std,
+        {{ resolved('sample_std', 'sums.magnitude') }} as std,
+        case when std is not null then sqrt(sums_of_squares.sum_of_squares / sums.n_days) end
+            as population_std
+    from sums
+    inner join sums_of_squares
+        on
+            sums.strategy_id = sums_of_squares.strategy_id
+            and sums.series = sums_of_squares.series
+),
+
 standardised as (
     select
         with_peak.strategy_id,
         with_peak.series,
-        (with_peak.r - sums.mean) / sqrt(nullif(deviations.sum_of_squares, 0) / sums.n_days) as z
+        (with_peak.x - sums.mean) / deviations.population_std as z
     from with_peak
     inner join sums
         on with_peak.strategy_id = sums.strategy_id and with_peak.series = sums.series
@@ -154,8 +190,9 @@ ratios as (
         drawdowns.max_drawdown_days,
         shapes.skewness,
         shapes.kurtosis,
-        sqrt(nullif(deviations.sum_of_squares, 0) / nullif(sums.n_days - 1, 0)) as daily_std,
-        pow(sums.final_equity, 365.0 / sums.n_days) - 1 as cagr
+        deviations.std as daily_std,
+        pow(sums.final_equity, 365.0 / sums.n_days) - 1 as growth_per_year,
+        case when isfinite(growth_per_year) then growth_per_year end as cagr
     from sums
     inner join deviations
         on sums.strategy_id = deviations.strategy_id and sums.series = deviations.series
@@ -173,12 +210,12 @@ final as (
         n_invested_days,
         final_equity - 1 as total_return,
         cagr,
-        coalesce(daily_std, case when n_days > 1 then 0 end) * sqrt(365) as volatility,
+        coalesce(scale * daily_std, case when n_days > 1 then 0 end) * sqrt(365) as volatility,
         mean / daily_std * sqrt(365) as sharpe,
-        mean / nullif(sqrt(downside_square), 0) * sqrt(365) as sortino,
+        mean / {{ resolved('downside', 'magnitude') }} * sqrt(365) as sortino,
         max_drawdown,
         coalesce(max_drawdown_days, 0) as max_drawdown_days,
-        cagr / nullif(-max_drawdown, 0) as calmar,
+        cagr / {{ resolved('-max_drawdown', '1') }} as calmar,
         hit_rate,
         skewness,
         kurtosis,

@@ -45,15 +45,24 @@ with_slopes as (
     select
         *,
         {{ trailing_slope('alt_breadth', 5, by_day) }} as alt_breadth_slope_5d,
-        {{ trailing_slope('alt_breadth', 20, by_day) }} as alt_breadth_slope_20d
+        {{ trailing_slope('alt_breadth', 20, by_day) }} as alt_breadth_slope_20d,
+        {{ trailing('max', 'alt_breadth', 5, by_day) }} as highest_5d,
+        {{ trailing('max', 'alt_breadth', 20, by_day) }} as highest_20d
     from dense
 ),
 
 final as (
-    {{ long_features('with_slopes', [
-        'alt_breadth', 'alt_breadth_median_return', 'alt_breadth_iqr', 'alt_breadth_slope_5d',
-        'alt_breadth_slope_20d'
-    ]) }}
+    {{ long_features(
+        'with_slopes',
+        ['alt_breadth', 'alt_breadth_median_return', 'alt_breadth_iqr', 'alt_breadth_slope_5d',
+         'alt_breadth_slope_20d'],
+        magnitudes={
+            'alt_breadth_median_return': 'greatest(1, abs(alt_breadth_median_return))',
+            'alt_breadth_iqr': 'greatest(1, alt_breadth_iqr)',
+            'alt_breadth_slope_5d': 'highest_5d',
+            'alt_breadth_slope_20d': 'highest_20d',
+        }
+    ) }}
 )
 
 select * from final

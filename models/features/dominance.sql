@@ -12,16 +12,23 @@ universe_days as (
 with_changes as (
     select
         *,
-        btc_dominance - lag(btc_dominance, 1) over by_day as btc_dominance_change_1d,
-        btc_dominance - lag(btc_dominance, 5) over by_day as btc_dominance_change_5d
+        lag(btc_dominance, 1) over by_day as dominance_1d_before,
+        lag(btc_dominance, 5) over by_day as dominance_5d_before,
+        btc_dominance - dominance_1d_before as btc_dominance_change_1d,
+        btc_dominance - dominance_5d_before as btc_dominance_change_5d
     from universe_days
     window by_day as (partition by universe_id order by date)
 ),
 
 final as (
-    {{ long_features('with_changes', [
-        'btc_dominance', 'btc_dominance_change_1d', 'btc_dominance_change_5d'
-    ]) }}
+    {{ long_features(
+        'with_changes',
+        ['btc_dominance', 'btc_dominance_change_1d', 'btc_dominance_change_5d'],
+        magnitudes={
+            'btc_dominance_change_1d': 'greatest(btc_dominance, dominance_1d_before)',
+            'btc_dominance_change_5d': 'greatest(btc_dominance, dominance_5d_before)',
+        }
+    ) }}
 )
 
 select * from final

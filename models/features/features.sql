@@ -16,7 +16,8 @@ final as (
         universe_id,
         feature_key,
         date,
-        raw_value
+        raw_value,
+        magnitude
     from {{ ref(family) }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}

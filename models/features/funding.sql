@@ -31,6 +31,7 @@ rates as (
         variants.feature_id,
         funding_groups.date,
         funding_groups.asset_group,
+        funding_groups.largest_rate,
         case
             when funding_groups.oi_coverage < variants.min_oi_coverage then null
             when variants.weighting = 'oi' then funding_groups.funding_oi
@@ -48,7 +49,8 @@ skew as (
         variants.feature_key,
         variants.feature_id,
         universe_days.date,
-        alts.rate - majors.rate as funding_skew
+        alts.rate - majors.rate as funding_skew,
+        greatest(alts.largest_rate, majors.largest_rate) as largest_rate
     from variants
     inner join universe_days on variants.universe_id = universe_days.universe_id
     left join rates as alts
@@ -77,7 +79,11 @@ final as (
                 then
                     {{ trailing('avg', 'funding_skew', 10, by_day) }}
                     - {{ trailing('avg', 'funding_skew', 20, by_day) }}
-        end as raw_value
+        end as raw_value,
+        case feature_id
+            when 'funding_skew' then largest_rate
+            when 'funding_heating' then {{ trailing('max', 'largest_rate', 20, by_day) }}
+        end as magnitude
     from skew
 )
 

@@ -24,7 +24,7 @@ members as (
     where funding_rate is not null
 ),
 
-sums as (
+means as (
     select
         universe_id,
         date,
@@ -32,12 +32,11 @@ sums as (
         count(*) as n_with_funding,
         count(case when open_interest_usd > 0 then 1 end) as n_with_open_interest,
         count(marketcap_usd) as n_with_marketcap,
-        {{ exact_sum('open_interest_usd') }} as open_interest_usd,
-        {{ exact_sum('funding_rate * open_interest_usd') }} as funding_times_open_interest,
-        {{ exact_sum('marketcap_usd') }} as marketcap_usd,
-        {{ exact_sum('funding_rate * marketcap_usd') }} as funding_times_marketcap,
-        {{ exact_sum('funding_rate') }} as funding_sum,
-        median(funding_rate) as funding_median
+        {{ weighted_mean('funding_rate', 'open_interest_usd') }} as by_open_interest,
+        {{ weighted_mean('funding_rate', 'marketcap_usd') }} as by_marketcap,
+        {{ weighted_mean('funding_rate') }} as funding_equal,
+        median(funding_rate) as funding_median,
+        max(abs(funding_rate)) as largest_rate
     from members
     group by universe_id, date, asset_group
 ),
@@ -52,17 +51,13 @@ final as (
         n_with_open_interest / n_with_funding as oi_coverage,
         n_with_open_interest = 0 as is_oi_fallback,
         n_with_marketcap = 0 as is_mcap_fallback,
-        case
-            when n_with_open_interest > 0 then funding_times_open_interest / open_interest_usd
-            else funding_sum / n_with_funding
-        end as funding_oi,
-        case
-            when n_with_marketcap > 0 then funding_times_marketcap / marketcap_usd
-            else funding_sum / n_with_funding
-        end as funding_mcap,
-        funding_sum / n_with_funding as funding_equal,
-        funding_median
-    from sums
+        case when n_with_open_interest > 0 then by_open_interest else funding_equal end
+            as funding_oi,
+        case when n_with_marketcap > 0 then by_marketcap else funding_equal end as funding_mcap,
+        funding_equal,
+        funding_median,
+        largest_rate
+    from means
 )
 
 select * from final

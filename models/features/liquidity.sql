@@ -29,14 +29,27 @@ medians as (
     from universe_days
 ),
 
+windows as (
+    select
+        universe_id,
+        date,
+        liquidity,
+        {{ trailing('avg', 'liquidity', 60, by_day) }} as liquidity_mean,
+        {{ trailing('stddev_samp', 'liquidity', 60, by_day) }} as liquidity_std,
+        {{ trailing('max', 'liquidity', 60, by_day) }} as liquidity_max
+    from medians
+),
+
+-- rounding of a z-score is that of the values that it came from, over their deviation
 standardised as (
     select
         universe_id,
         date,
         liquidity,
-        (liquidity - {{ trailing('avg', 'liquidity', 60, by_day) }})
-        / nullif({{ trailing('stddev_samp', 'liquidity', 60, by_day) }}, 0) as liquidity_z
-    from medians
+        {{ resolved('liquidity_std', 'liquidity_max') }} as resolved_std,
+        (liquidity - liquidity_mean) / resolved_std as liquidity_z,
+        liquidity_max / resolved_std as z_magnitude
+    from windows
 ),
 
 with_secondary as (
@@ -44,19 +57,22 @@ with_secondary as (
         standardised.universe_id,
         standardised.date,
         standardised.liquidity,
-        standardised.liquidity_z - lag(standardised.liquidity_z) over (
-            partition by standardised.universe_id order by standardised.date
-        ) as liquidity_z_delta,
+        standardised.liquidity_z - lag(standardised.liquidity_z) over by_day as liquidity_z_delta,
+        greatest(standardised.z_magnitude, lag(standardised.z_magnitude) over by_day)
+            as z_magnitude,
         alts.liquidity_pct_at_30d_high
     from standardised
     left join alts
         on standardised.universe_id = alts.universe_id and standardised.date = alts.date
+    window by_day as (partition by standardised.universe_id order by standardised.date)
 ),
 
 final as (
-    {{ long_features('with_secondary', [
-        'liquidity', 'liquidity_z_delta', 'liquidity_pct_at_30d_high'
-    ]) }}
+    {{ long_features(
+        'with_secondary',
+        ['liquidity', 'liquidity_z_delta', 'liquidity_pct_at_30d_high'],
+        magnitudes={'liquidity_z_delta': 'z_magnitude'}
+    ) }}
 )
 
 select * from final

@@ -22,8 +22,8 @@ majors as (
     select
         universe_id,
         date,
-        {{ exact_sum('mean_return_7d') }} / nullif(count(mean_return_7d), 0) as momentum_majors_7d,
-        {{ exact_sum('mean_return_3d') }} / nullif(count(mean_return_3d), 0) as momentum_majors_3d
+        {{ weighted_mean('mean_return_7d') }} as momentum_majors_7d,
+        {{ weighted_mean('mean_return_3d') }} as momentum_majors_3d
     from {{ ref('majors') }}
     group by universe_id, date
 ),
@@ -35,7 +35,9 @@ spreads as (
         alts.momentum_alt_7d - majors.momentum_majors_7d as momentum,
         alts.momentum_alt_7d,
         alts.momentum_alt_3d,
-        alts.momentum_alt_3d - majors.momentum_majors_3d as momentum_spread_3d
+        alts.momentum_alt_3d - majors.momentum_majors_3d as momentum_spread_3d,
+        greatest(1, abs(alts.momentum_alt_7d), abs(majors.momentum_majors_7d)) as magnitude_7d,
+        greatest(1, abs(alts.momentum_alt_3d), abs(majors.momentum_majors_3d)) as magnitude_3d
     from universe_days
     left join alts
         on universe_days.universe_id = alts.universe_id and universe_days.date = alts.date
@@ -44,9 +46,16 @@ spreads as (
 ),
 
 final as (
-    {{ long_features('spreads', [
-        'momentum', 'momentum_alt_7d', 'momentum_alt_3d', 'momentum_spread_3d'
-    ]) }}
+    {{ long_features(
+        'spreads',
+        ['momentum', 'momentum_alt_7d', 'momentum_alt_3d', 'momentum_spread_3d'],
+        magnitudes={
+            'momentum': 'magnitude_7d',
+            'momentum_alt_7d': 'magnitude_7d',
+            'momentum_alt_3d': 'magnitude_3d',
+            'momentum_spread_3d': 'magnitude_3d',
+        }
+    ) }}
 )
 
 select * from final

@@ -32,7 +32,8 @@ scaled as (
 ),
 
 final as (
-    {{ long_features('scaled', ['oi_risk']) }}
+    -- growth is a ratio minus 1, times 100 / 50
+    {{ long_features('scaled', ['oi_risk'], magnitudes={'oi_risk': '2'}) }}
 )
 
 select * from final

@@ -32,8 +32,8 @@ alt_index as (
     select
         alts.universe_id,
         alts.date,
-        {{ exact_sum('alts.marketcap_usd_before * asset_days.return_1d') }}
-        / {{ exact_sum('alts.marketcap_usd_before') }} as alt_index_return_1d
+        {{ weighted_mean('asset_days.return_1d', 'alts.marketcap_usd_before') }}
+            as alt_index_return_1d
     from alts
     inner join asset_days on alts.asset_id = asset_days.asset_id and alts.date = asset_days.date
     group by alts.universe_id, alts.date
@@ -55,13 +55,18 @@ spreads as (
     select
         universe_id,
         date,
-        {{ trailing('stddev_samp', 'alt_index_return_1d', 7, by_day) }}
-        - {{ trailing('stddev_samp', 'btc_return_1d', 7, by_day) }} as volatility_spread
+        {{ trailing('stddev_samp', 'alt_index_return_1d', 7, by_day) }} as alts_volatility,
+        {{ trailing('stddev_samp', 'btc_return_1d', 7, by_day) }} as btc_volatility,
+        alts_volatility - btc_volatility as volatility_spread
     from dense
 ),
 
 final as (
-    {{ long_features('spreads', ['volatility_spread']) }}
+    {{ long_features(
+        'spreads',
+        ['volatility_spread'],
+        magnitudes={'volatility_spread': 'greatest(1, alts_volatility, btc_volatility)'}
+    ) }}
 )
 
 select * from final

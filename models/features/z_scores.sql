@@ -1,5 +1,6 @@
 -- One row per universe, feature that a run uses, window length and day: (x - mean) / std over the
--- trailing window including t. Missing unless the whole window is present, and when std is 0.
+-- trailing window including t. Missing unless the whole window is present, and when std is no more
+-- than the rounding of the values that entered.
 with
 definitions as (
     select distinct
@@ -22,6 +23,7 @@ windows as (
         features.date,
         features.raw_value,
         list(features.raw_value) over trailing_window as trailing_values,
+        max(features.magnitude) over trailing_window as largest_magnitude,
         count(features.raw_value) over trailing_window as n_values
     from definitions
     inner join features
@@ -36,6 +38,13 @@ windows as (
     )
 ),
 
+with_deviation as (
+    select
+        *,
+        list_stddev_samp(trailing_values) as deviation
+    from windows
+),
+
 final as (
     select
         universe_id,
@@ -47,9 +56,9 @@ final as (
             when n_values = zscore_window_days
                 then
                     (raw_value - list_avg(trailing_values))
-                    / nullif(list_stddev_samp(trailing_values), 0)
+                    / {{ resolved('deviation', 'largest_magnitude') }}
         end as z_score
-    from windows
+    from with_deviation
 )
 
 select * from final

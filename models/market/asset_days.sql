@@ -131,9 +131,18 @@ with_returns as (
             case when close is not null then funding_rate end as funding_rate,
             case when close is not null then funding_rate_1d end as funding_rate_1d
         ),
-        close / lag(close) over (partition by asset_id order by date) - 1 as return_1d
+        close / lag(close) over (partition by asset_id order by date) as growth_1d
     from carried
     where date >= first_date
+),
+
+-- no price multiplies by a million in a day: such a jump is a broken row, not a return
+judged as (
+    select
+        * exclude (growth_1d),
+        coalesce(growth_1d >= 1e6, false) as is_price_jump,
+        case when growth_1d < 1e6 then growth_1d - 1 end as return_1d
+    from with_returns
 ),
 
 final as (
@@ -146,7 +155,7 @@ final as (
         case
             when count(volume_usd) over last_30_days = 30 then max(volume_usd) over last_30_days
         end as volume_30d_high_usd
-    from with_returns
+    from judged
     window last_30_days as (
         partition by asset_id order by date rows between 29 preceding and current row
     )

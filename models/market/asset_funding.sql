@@ -26,19 +26,15 @@ instruments as (
             and funding.exchange is not distinct from open_interest.exchange
 ),
 
-totals as (
+means as (
     select
         asset_id,
         date,
-        count(*) as n_instruments,
-        count(open_interest_usd) as n_with_open_interest,
-        {{ exact_sum('open_interest_usd') }} as open_interest_usd,
-        n_instruments = n_with_open_interest and {{ exact_sum('open_interest_usd') }} > 0
-            as is_weighted,
-        {{ exact_sum('funding_rate_interval * open_interest_usd') }} as weighted_interval,
-        {{ exact_sum('funding_rate_1d * open_interest_usd') }} as weighted_1d,
-        {{ exact_sum('funding_rate_interval') }} as plain_interval,
-        {{ exact_sum('funding_rate_1d') }} as plain_1d
+        count(*) = count(open_interest_usd) and max(open_interest_usd) > 0 as is_weighted,
+        {{ weighted_mean('funding_rate_interval', 'open_interest_usd') }} as weighted_interval,
+        {{ weighted_mean('funding_rate_1d', 'open_interest_usd') }} as weighted_1d,
+        {{ weighted_mean('funding_rate_interval') }} as plain_interval,
+        {{ weighted_mean('funding_rate_1d') }} as plain_1d
     from instruments
     group by asset_id, date
 ),
@@ -47,15 +43,9 @@ final as (
     select
         asset_id,
         date,
-        case
-            when is_weighted then weighted_interval / open_interest_usd
-            else plain_interval / n_instruments
-        end as funding_rate,
-        case
-            when is_weighted then weighted_1d / open_interest_usd
-            else plain_1d / n_instruments
-        end as funding_rate_1d
-    from totals
+        case when is_weighted then weighted_interval else plain_interval end as funding_rate,
+        case when is_weighted then weighted_1d else plain_1d end as funding_rate_1d
+    from means
 )
 
 select * from final

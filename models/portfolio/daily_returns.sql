@@ -1,6 +1,7 @@
 -- One row per strategy and decision day: what its position earned from t-1 to t, what the trades at
 -- the close of t cost (charged to t), and the net of both and funding. Decimal fractions of net
--- asset value. The first day holds nothing: only its trades and their cost are there.
+-- asset value. The first day holds nothing: only its trades and their cost are there. A strategy of
+-- which any number is not below 1e40 has none of them, but the day on which it overflows.
 with
 strategies as (
     select * from {{ ref('strategies') }}
@@ -110,12 +111,44 @@ with_net as (
     from joined
 ),
 
+{% set returns = ['r_alts', 'r_majors', 'r_btc', 'r_gross', 'r_net'] -%}
+{% set amounts = ['gross_exposure', 'funded_exposure', 'turnover', 'turnover_with_impact', 'cost',
+    'funding'] -%}
+{% set equities = ['equity_gross', 'equity_net'] -%}
+
+{% set by_day = 'partition by strategy_id order by date' -%}
 with_equity as (
     select
         *,
-        {{ compounded('r_gross', 'partition by strategy_id order by date') }} as equity_gross,
-        {{ compounded('r_net', 'partition by strategy_id order by date') }} as equity_net
+        {% for name in returns + amounts -%}
+        {{ 'or ' if not loop.first }}not coalesce(abs({{ name }}) < 1e40, true)
+        {% endfor %} as is_overflow,
+        {{ compounded('case when abs(r_gross) < 1e40 then r_gross else 0 end', by_day) }}
+            as equity_gross,
+        {{ compounded('case when abs(r_net) < 1e40 then r_net else 0 end', by_day) }}
+            as equity_net
     from with_net
+),
+
+-- the first day of a strategy on which something is too large to compute with
+with_overflow as (
+    select
+        *,
+        min(case
+            when is_overflow or not (equity_gross < 1e40 and equity_net < 1e40) then date
+        end) over (partition by strategy_id) as overflows_on
+    from with_equity
+),
+
+sound as (
+    select
+        * replace (
+            {%- for name in returns + amounts + equities %}
+            case when overflows_on is null then {{ name }} end as {{ name }}
+            {{- ',' if not loop.last }}
+            {%- endfor %}
+        )
+    from with_overflow
 ),
 
 final as (
@@ -138,9 +171,13 @@ final as (
         r_net,
         equity_gross,
         equity_net,
-        equity_net / greatest(1, max(equity_net) over by_day) - 1 as drawdown_net,
-        is_test_day
-    from with_equity
+        case
+            when overflows_on is null
+                then equity_net / greatest(1, max(equity_net) over by_day) - 1
+        end as drawdown_net,
+        is_test_day,
+        overflows_on
+    from sound
     window by_day as (
         partition by strategy_id order by date
         rows between unbounded preceding and current row

@@ -53,17 +53,24 @@ exposures as (
     where both_legs.exposure_before <> 0 or both_legs.exposure_after <> 0
 ),
 
+scaled as (
+    select
+        *,
+        {{ power_of_two('greatest(abs(exposure_before), abs(exposure_after))') }} as scale
+    from exposures
+),
+
 asset_trades as (
     select
-        exposures.*,
+        scaled.*,
         leg_weights.asset_id,
         abs(
-            exposures.exposure_after * leg_weights.weight_after
-            - exposures.exposure_before * leg_weights.weight_before
+            scaled.exposure_after * leg_weights.weight_after
+            - scaled.exposure_before * leg_weights.weight_before
         ) as trade
-    from exposures
+    from scaled
     inner join leg_weights
-        on exposures.leg_id = leg_weights.leg_id and exposures.date = leg_weights.date
+        on scaled.leg_id = leg_weights.leg_id and scaled.date = leg_weights.date
 ),
 
 with_impact as (
@@ -88,9 +95,9 @@ final as (
         exposure_after,
         capital_usd,
         impact_coefficient,
-        {{ exact_sum('trade') }} as turnover,
-        coalesce({{ exact_sum('trade * impact') }}, 0) as impact_cost,
-        coalesce({{ exact_sum('case when impact is not null then trade end') }}, 0)
+        {{ scaled_sum('trade', 'scale') }} as turnover,
+        coalesce({{ scaled_sum('trade * impact', 'scale') }}, 0) as impact_cost,
+        coalesce({{ scaled_sum('case when impact is not null then trade end', 'scale') }}, 0)
             as turnover_with_impact
     from with_impact
     group by

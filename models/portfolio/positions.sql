@@ -1,7 +1,7 @@
 -- One row per strategy and day: the position after the day's trades. The scale follows the state
 -- decided execution_lag_days before; it is 0 while there is no basket. Exposures are the legs'
 -- gross weights relative to net asset value, drifted to the day's close (before) and after its
--- trades.
+-- trades. The return is no ratio minus 1, which would lose digits where gross weights are small.
 with
 strategies as (
     select * from {{ ref('strategies') }}
@@ -149,7 +149,13 @@ final as (
         scale_before,
         scale,
         case
-            when scale_before > 0 then nav_growth / nav_growth_yesterday - 1 else 0
+            when scale_before > 0
+                then
+                    scale_before * (
+                        gross_long * (long_growth - long_growth_yesterday)
+                        - gross_short * (short_growth - short_growth_yesterday)
+                    ) / nav_growth_yesterday
+            else 0
         end as r_gross,
         long_exposure_before,
         short_exposure_before,

@@ -98,6 +98,41 @@ covered as (
     group by scores.run_id
 ),
 
+-- weights so large that a score is no number
+overflowing_scores as (
+    select
+        scores.run_id,
+        min(scores.date) as date
+    from scores
+    where not (isfinite(scores.raw_score) and isfinite(scores.feature_coverage))
+    group by scores.run_id
+),
+
+-- price jumps of assets that a universe has held by then
+jumps as (
+    select
+        asset_id,
+        date
+    from {{ ref('asset_days') }}
+    where is_price_jump
+),
+
+jumping_members as (
+    select
+        majors.universe_id,
+        majors.asset_id,
+        majors.date
+    from {{ ref('majors') }} as majors
+    semi join jumps on majors.asset_id = jumps.asset_id
+    union all
+    select
+        alts.universe_id,
+        alts.asset_id,
+        alts.date
+    from {{ ref('alts') }} as alts
+    semi join jumps on alts.asset_id = jumps.asset_id
+),
+
 decision_days as (
     select
         covered.run_id,
@@ -113,6 +148,24 @@ decision_days as (
     inner join runs on covered.run_id = runs.run_id
     inner join scores on covered.run_id = scores.run_id and covered.first_date <= scores.date
     group by covered.run_id, covered.first_date
+),
+
+price_jumps as (
+    select
+        decision_days.run_id,
+        arg_min(jumps.asset_id || ' on ' || jumps.date, (jumps.date, jumps.asset_id)) as first_jump,
+        count(distinct jumps.asset_id || ' ' || jumps.date) as n_jumps
+    from decision_days
+    inner join runs on decision_days.run_id = runs.run_id
+    inner join jumping_members
+        on
+            runs.universe_id = jumping_members.universe_id
+            and decision_days.last_date >= jumping_members.date
+    inner join jumps
+        on
+            jumping_members.asset_id = jumps.asset_id
+            and decision_days.last_date >= jumps.date
+    group by decision_days.run_id
 ),
 
 final as (
@@ -166,6 +219,25 @@ final as (
                     || coalesce(btc.first_date || ' and ' || btc.last_date, 'none of them shown')
                     || coalesce(', before the hold-out from ' || runs.hidden_from, '')
                 )
+            when price_jumps.run_id is not null
+                then concat_ws(
+                    chr(10),
+                    'A price of this experiment''s universe rises a million times in a day',
+                    '  where:    fact_price, ' || price_jumps.first_jump || coalesce(
+                        ' and ' || nullif(price_jumps.n_jumps - 1, 0) || ' more', ''
+                    ) || '; universe of ' || runs.experiment_id,
+                    '  received: close over the close of the day before of 1e6 or more',
+                    '  remedy:   mend the prices, or name the asset in universe.exclude_assets'
+                )
+            when overflowing_scores.run_id is not null
+                then concat_ws(
+                    chr(10),
+                    'The score of this experiment is too large to compute with',
+                    '  where:    features of ' || runs.experiment_id || ', on '
+                    || overflowing_scores.date,
+                    '  received: weights up to ' || list_max(runs.feature_abs_weights),
+                    '  remedy:   give weights around 1: only their ratios to the thresholds count'
+                )
             when decision_days.run_id is null
                 then concat_ws(
                     chr(10),
@@ -197,6 +269,8 @@ final as (
     left join absent_majors on runs.run_id = absent_majors.run_id
     left join absent_tables on runs.run_id = absent_tables.run_id
     left join decision_days on runs.run_id = decision_days.run_id
+    left join price_jumps on runs.run_id = price_jumps.run_id
+    left join overflowing_scores on runs.run_id = overflowing_scores.run_id
 )
 
 select * from final

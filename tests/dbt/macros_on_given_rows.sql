@@ -62,6 +62,49 @@ checks as (
         {{ exact_sum('tenth') }} = 1 as is_right
     from (select cast(0.1 as double) as tenth from range(10)) as tenths
     union all
+    -- 1e36 + 2e36, and no number is no reason to fail
+    select
+        'exact_sum of much' as macro_name,
+        {{ exact_sum('case when x < 3 then x * 1e36 end') }} = 3e36
+        and {{ exact_sum('case when x < 3 then 0.5 - x * 1e13 end') }} = 1 - 3e13
+        and {{ exact_sum("case when x = 2 then cast('nan' as double) else x end") }} = 'infinity'
+        and {{ exact_sum('case when x > 9 then x end') }} is null as is_right
+    from days
+    union all
+    -- (1 x 50 + 2 x 100 + 4 x 100 + 5 x 100) / 350; the third has no value
+    select
+        'weighted_mean' as macro_name,
+        abs({{ weighted_mean('x', 'y') }} - 1150 / 350) < 1e-15
+        and {{ weighted_mean('x') }} = 3
+        and {{ weighted_mean('x', '0 * y') }} is null as is_right
+    from days
+    union all
+    -- 0.1 x (50 + 100 + 0 + 100 + 100) / 350 in doubles is off by a bit, and so is the plain mean
+    select
+        'weighted_mean of equals' as macro_name,
+        {{ weighted_mean('cast(0.1 as double)', 'y / 7') }} = cast(0.1 as double)
+        and {{ weighted_mean('1e-4 / 3') }} = 1e-4 / 3 as is_right
+    from days
+    union all
+    -- dividing by it changes no digit
+    select
+        'power_of_two' as macro_name,
+        {{ power_of_two('0') }} = 1
+        and {{ power_of_two('1') }} = 1
+        and {{ power_of_two('0.3') }} = 0.25
+        and {{ power_of_two('5e-9') }} = pow(2.0, -28) as is_right
+    union all
+    -- at the scale of 1e-17 the fixed point's decimals still count
+    select
+        'scaled_sum' as macro_name,
+        abs({{ scaled_sum('x * 1e-17', 'pow(2.0, -56)') }} / 1.2e-16 - 1) < 1e-15 as is_right
+    from days
+    union all
+    select
+        'resolved' as macro_name,
+        {{ resolved('1e-13', '1') }} is null and {{ resolved('1e-13', '1e-3') }} = 1e-13
+        and {{ resolved('0', '0') }} is null as is_right
+    union all
     -- lookback 0 to 2, windows 3 to 5 and 6 to 8, a tail of one day that is too short
     select
         'is_test_day' as macro_name,
