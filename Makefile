@@ -69,7 +69,7 @@ lock: setup  ## Resolve the pinned dependencies again, for all platforms
 		--custom-compile-command "make lock" --output-file requirements-ray.lock pyproject.toml
 
 schema: setup  ## Write the JSON Schema that completes experiment files in editors
-	$(BIN)/python -m msm_py.experiment_schema > experiments/experiment.schema.json
+	$(BIN)/python -m msm_py.experiment.json_schema > experiments/experiment.schema.json
 
 clean:  ## Remove what runs and tests made, but not the environment
 	rm -rf target logs warehouse runs $(SAMPLE) .pytest_cache .mypy_cache .ruff_cache .hypothesis

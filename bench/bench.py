@@ -35,10 +35,12 @@ import yaml
 from arch.bootstrap import CircularBlockBootstrap
 from big_lake import START, write_big_lake
 
-from msm_py.bootstrap import BlockPlan, BootstrapSettings, Sample, bootstrap_test, replicates
-from msm_py.code_fingerprint import code_fingerprint
-from msm_py.inference import edges
-from msm_py.sample_lake import write_sample_lake
+from msm_py.lake.sample import write_sample_lake
+from msm_py.stats.blocks import BlockPlan
+from msm_py.stats.bootstrap import BootstrapSettings, bootstrap_test, replicates
+from msm_py.stats.inference import edges
+from msm_py.stats.sample import Sample
+from msm_py.store.origin import code_fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]
 BASELINE = ROOT / "experiments" / "msm" / "msm_v1_baseline.yaml"
@@ -96,7 +98,7 @@ class Bench:
     def msm(self, name: str, words: Sequence[str], *, again: bool = False) -> Cost:
         """Return what an `msm` command takes, in the folder ``name``."""
         if name not in self.costs or again:
-            self.costs[name] = self.measure(name, ["-m", "msm_py.cli", *words])
+            self.costs[name] = self.measure(name, ["-m", "msm_py.cli.app", *words])
         return self.costs[name]
 
     def measure(self, name: str, words: Sequence[str]) -> Cost:
@@ -248,7 +250,7 @@ def nodes(bench: Bench) -> Iterator[str]:
     ):
         given = bench.place / f"{name}.json"
         subprocess.run(
-            [sys.executable, "-m", "msm_py.cli", "vars", *words, "--out", str(given)],
+            [sys.executable, "-m", "msm_py.cli.app", "vars", *words, "--out", str(given)],
             check=True,
             capture_output=True,
         )
@@ -399,7 +401,7 @@ def _name(bench: Bench) -> str:
     """Return what to call the lake of the sections on variants."""
     if bench.given is None:
         return "the sample lake"
-    from msm_py.lake import open_lake
+    from msm_py.lake.opening import open_lake
 
     lake = open_lake(bench.given)
     rows = sum(given.n_rows for given in lake.tables.values())

@@ -32,11 +32,15 @@ from numpy.typing import NDArray
 from sample_null import STYLE
 from scipy import signal, stats
 
-from msm_py import bootstrap, inference, newey_west, shift_test, states
-from msm_py.bootstrap import BlockPlan, Sample, bootstrap_test, replicates
-from msm_py.inference import EVIDENCE, BootstrapSettings, Edges, edges
-from msm_py.project import project_dir
-from msm_py.states import REGIMES_OF, StateRules, run_state_machine
+from msm_py.engine import state_machine
+from msm_py.engine.state_machine import StateRules, run_state_machine
+from msm_py.regimes import REGIMES_OF
+from msm_py.settings import project_dir
+from msm_py.stats import bootstrap, inference, newey_west, rotation
+from msm_py.stats.blocks import BlockPlan
+from msm_py.stats.bootstrap import BootstrapSettings, bootstrap_test, replicates
+from msm_py.stats.inference import EVIDENCE, Edges, edges
+from msm_py.stats.sample import Sample
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -482,7 +486,7 @@ Results = dict[Cell, dict[Key, Tally]]
 
 def code() -> str:
     """Return what results depend on beside cell, simulations and seed."""
-    used = (bootstrap, inference, newey_west, shift_test, states)
+    used = (bootstrap, inference, newey_west, rotation, state_machine)
     text = Path(__file__).read_text().partition("\n# --- simulators")[2]
     text = text.partition("\n# --- the study")[0]
     text += "".join(inspect.getsource(module) for module in used)

@@ -13,7 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from msm_py.invocation import Places, build
+from msm_py.runner.invocation import build
+from msm_py.settings import Places
 
 
 def main(experiments: str, lake: str) -> None:

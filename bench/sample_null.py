@@ -28,11 +28,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from msm_py import experiment, invocation, sample_lake
-from msm_py.code_fingerprint import code_fingerprint
-from msm_py.invocation import Places
-from msm_py.lake import fingerprint, open_lake
-from msm_py.project import project_dir
+from msm_py.experiment import ids, load
+from msm_py.lake import sample
+from msm_py.lake.opening import fingerprint, open_lake
+from msm_py.runner import invocation
+from msm_py.settings import Places, project_dir
+from msm_py.store.origin import code_fingerprint
 
 Record = dict[str, Any]
 Row = dict[str, str]
@@ -73,15 +74,15 @@ def evaluate(seed: int, *, planted: bool) -> Record:
     specs = _specs()
     with tempfile.TemporaryDirectory(prefix="sample-null-") as folder:
         here = Path(folder)
-        lake = sample_lake.write_sample_lake(here / "lake", seed=seed, planted_edge=planted)
+        lake = sample.write_sample_lake(here / "lake", seed=seed, planted_edge=planted)
         data, code = fingerprint(open_lake(lake)), code_fingerprint()
         invocation.build(
-            [{"run_id": experiment.run_id(spec, data, code), **spec} for spec in specs],
+            [{"run_id": ids.run_id(spec, data, code), **spec} for spec in specs],
             Places(lake=lake, runs=here / "runs", warehouse=here / "warehouse.duckdb"),
         )
         found = {}
         for spec in specs:
-            run = here / "runs" / experiment.run_id(spec, data, code)
+            run = here / "runs" / ids.run_id(spec, data, code)
             evaluation = json.loads((run / "regime_evaluation.json").read_text())
             found[spec["experiment_id"]] = {
                 "edges": [[row[key] for key in EDGE_KEYS] for row in evaluation["edges"]],
@@ -94,12 +95,12 @@ def evaluate(seed: int, *, planted: bool) -> Record:
 
 def _specs() -> list[dict[str, Any]]:
     files = [project_dir() / "experiments" / "msm" / f"{name}.yaml" for name in EXPERIMENTS]
-    return [experiment.resolve(x) for x in experiment.load_experiments(files)]
+    return [load.resolve(x) for x in load.load_experiments(files)]
 
 
 def _code() -> str:
     """Return what results depend on beside the seed: code, sample lake, experiments."""
-    source = Path(sample_lake.__file__).read_text()
+    source = Path(sample.__file__).read_text()
     text = code_fingerprint() + source + json.dumps(_specs(), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -358,7 +359,7 @@ class Figure:
 
     file: str
     what: str
-    experiment: str
+    load: str
     kind: str
 
 

@@ -1,11 +1,11 @@
 import os
 
-from msm_py import dbt_plugin, run_batch
+from msm_py.dbt_models import plugin, run_artifacts
 
 
 def model(dbt, session):
     dbt.config(materialized="table")
-    return run_batch.write_run_folders(
+    return run_artifacts.write_run_folders(
         {
             "runs": dbt.ref("runs").to_arrow_table(),
             "run_errors": dbt.ref("run_errors").to_arrow_table(),
@@ -28,5 +28,5 @@ def model(dbt, session):
             "dropped_rows": dbt.ref("dropped_rows").to_arrow_table(),
         },
         lake_path=os.environ.get("MSM_LAKE", "lake"),
-        started_at=dbt_plugin.invocation_started_at(),
+        started_at=plugin.invocation_started_at(),
     )

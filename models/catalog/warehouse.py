@@ -3,13 +3,14 @@ from dbt_common.events.base_types import EventLevel
 from dbt_common.events.functions import fire_event
 from dbt_common.events.types import Note
 
-from msm_py import artifacts, warehouse
+from msm_py import settings
+from msm_py.store import warehouse
 
 
 def model(dbt, session):
     dbt.config(materialized="table")
     dbt.ref("run_artifacts")  # this invocation's runs are in the runs folder now
-    folder, file = artifacts.runs_dir(), warehouse.warehouse_path()
+    folder, file = settings.runs_dir(), settings.warehouse_path()
     disturbance = warehouse.disturbance(file)
     counts = warehouse.publish(folder, file)
     for sentence in (*([disturbance] if disturbance else []), *warehouse.alarms(folder, file)):

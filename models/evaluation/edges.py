@@ -1,4 +1,4 @@
-from msm_py import edge_model
+from msm_py.dbt_models import edges
 
 
 def model(dbt, session):
@@ -6,7 +6,7 @@ def model(dbt, session):
     horizons = dbt.ref("run_horizons")
     strategies = dbt.ref("strategies").filter("is_run")
     sound = dbt.ref("run_errors").filter("error is null").project("run_id")
-    return edge_model.edge_rows(
+    return edges.edge_rows(
         runs=dbt.ref("runs").to_arrow_table(),
         run_targets=horizons.join(
             strategies.project("strategy_id as run_id, short_leg_id"), "run_id"

@@ -1,9 +1,11 @@
 import os
 from pathlib import Path
 
-from msm_py import artifacts, looks, runs, warehouse
-from msm_py.code_fingerprint import code_fingerprint
-from msm_py.written_places import check_outside_lake, dbt_places, written_places
+from msm_py import settings
+from msm_py.dbt_models import runs
+from msm_py.store import looks, run_folder, warehouse
+from msm_py.store.origin import code_fingerprint
+from msm_py.store.written_places import check_outside_lake, dbt_places, written_places
 
 
 def model(dbt, session):
@@ -11,12 +13,12 @@ def model(dbt, session):
     experiments = dbt.ref("experiments").fetchall()[0]
     lake = dbt.ref("lake").select("fingerprint").fetchall()
     # better known now than after everything is computed
-    folder, file = artifacts.runs_dir(), warehouse.warehouse_path()
+    folder, file = settings.runs_dir(), settings.warehouse_path()
     check_outside_lake(
         Path(os.environ.get("MSM_LAKE", "lake")),
         written_places(folder, file) | dbt_places(_database_files(session)),
     )
-    artifacts.check_runs_dir(folder)
+    run_folder.check_runs_dir(folder)
     warehouse.check_warehouse(file)
     return runs.runs_table(
         runs.given_experiments(*experiments),

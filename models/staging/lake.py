@@ -1,7 +1,8 @@
 import os
 from pathlib import Path
 
-from msm_py import lake, lake_load, runs
+from msm_py.dbt_models import runs
+from msm_py.lake import loading, opening
 
 
 def model(dbt, session):
@@ -9,6 +10,6 @@ def model(dbt, session):
     experiments = dbt.ref("experiments").fetchall()[0]
     opened = None  # nothing asks for a lake: refreshing the catalog needs none
     if runs.given_experiments(*experiments).resolved:
-        opened = lake.open_lake(Path(os.environ.get("MSM_LAKE", "lake")).absolute())
-    lake_load.load(session, opened)  # the source `lake`, which staging reads
+        opened = opening.open_lake(Path(os.environ.get("MSM_LAKE", "lake")).absolute())
+    loading.load(session, opened)  # the source `lake`, which staging reads
     return runs.lake_table(opened)

@@ -1,4 +1,4 @@
-from msm_py import search_model
+from msm_py.dbt_models import search_windows
 
 
 def model(dbt, session):
@@ -15,7 +15,7 @@ def model(dbt, session):
     def of(relation, searched, key):
         return relation.join(searched.project(key), key, how="semi").to_arrow_table()
 
-    return search_model.search_windows(
+    return search_windows.search_windows(
         {
             "runs": runs.to_arrow_table(),
             "strategies": strategies.to_arrow_table(),

@@ -1,9 +1,9 @@
-from msm_py import state_model
+from msm_py.dbt_models import states
 
 
 def model(dbt, session):
     dbt.config(materialized="table")
-    return state_model.states(
+    return states.states(
         runs=dbt.ref("runs").to_arrow_table(),
         run_windows=dbt.ref("run_windows").to_arrow_table(),
         scores=dbt.ref("scores").to_arrow_table(),

@@ -23,18 +23,28 @@ from lakes import tiny_lake, tiny_spec
 from pipeline import ROOT, msm, run_experiments
 from test_oracle import spec_of
 
-from msm_py import (
-    artifacts,
-    hidden_records,
-    robustness,
-    robustness_record,
-    scratch,
-    sweep_record,
-    warehouse,
-)
-from msm_py.artifacts import PanelFiles, RowsByKey
-from msm_py.code_fingerprint import NUMERIC_MODULES, SQL_FOLDERS, code_fingerprint
 from msm_py.errors import MsmError
+from msm_py.runner import robustness_panel
+from msm_py.store import (
+    formats,
+    layout,
+    record_files,
+    robustness_records,
+    run_folder,
+    run_list,
+    scratch,
+    sweep_records,
+    warehouse,
+    warehouse_tables,
+)
+from msm_py.store.origin import (
+    NOT_NUMERIC,
+    NUMERIC_FILES,
+    NUMERIC_FOLDERS,
+    SQL_FOLDERS,
+    code_fingerprint,
+)
+from msm_py.store.shared_files import PanelFiles, RowsByKey
 
 DAYS = [date(2024, 1, 1) + timedelta(days=i) for i in range(4)]
 
@@ -70,8 +80,8 @@ def panel_files(scratch: Path, *, weight: float = 1.0) -> dict[str, tuple[PanelF
     scratch.mkdir(parents=True, exist_ok=True)
     baskets, features = panel_rows(weight=weight)
     return {
-        artifacts.BASKET: (PanelFiles("b", baskets, artifacts.BASKET_COLUMNS, scratch), "p"),
-        artifacts.FEATURES: (PanelFiles("f", features, artifacts.FEATURES_COLUMNS, scratch), "p"),
+        layout.BASKET: (PanelFiles("b", baskets, layout.BASKET_COLUMNS, scratch), "p"),
+        layout.FEATURES: (PanelFiles("f", features, layout.FEATURES_COLUMNS, scratch), "p"),
     }
 
 
@@ -87,13 +97,13 @@ def run_files(
     }
     returns = {
         "date": DAYS,
-        **doubles(artifacts.RETURNS_COLUMNS[1:-1]),
+        **doubles(layout.RETURNS_COLUMNS[1:-1]),
         "is_test_day": [True] * len(DAYS),
     }
     stability = {"n_days": 4, "n_spells": 1, "total_switches": 0, "switches_per_year": 0.0}
     shares = {"regime": "BALANCED", "n_days": 4, "n_spells": 1, "pct": 100.0}
     return {
-        artifacts.MANIFEST: {
+        layout.MANIFEST: {
             "run_id": run_id,
             "spec": tiny_spec(),
             "finished_at": "2024-05-01T12:00:00.000+00:00",
@@ -101,7 +111,7 @@ def run_files(
             "git_dirty": None,
             "duration_seconds": 1.5,
         },
-        artifacts.METRICS: {
+        layout.METRICS: {
             "stability": {
                 **stability,
                 "avg_regime_duration_days": 4.0,
@@ -110,21 +120,21 @@ def run_files(
             },
             "warnings": ["Made up."],
         },
-        artifacts.REGIME_EVALUATION: {
+        layout.REGIME_EVALUATION: {
             "regime_statistics": [{"horizon_days": 1, "regime": "BALANCED", "n": 4}],
             "edges": [{"horizon_days": 1, "edge": "spread", "estimate": None}],
         },
-        artifacts.REGIME_METRICS: "regime,position_scale,n_days,total_net\nBALANCED,0.0,4,\n",
-        artifacts.REGIME_TIMESERIES: pa.table(timeseries),
-        artifacts.RETURNS: pa.table(returns),
-        artifacts.CATALOG_ENTRY: {
+        layout.REGIME_METRICS: "regime,position_scale,n_days,total_net\nBALANCED,0.0,4,\n",
+        layout.REGIME_TIMESERIES: pa.table(timeseries),
+        layout.RETURNS: pa.table(returns),
+        layout.CATALOG_ENTRY: {
             "title": "Made up",
             "net_sharpe": sharpe,
             "n_days": 4,
             "first_date": DAYS[0],
             "last_date": DAYS[-1],
-            "basket_panel": panels[artifacts.BASKET][0].content_id("p"),
-            "feature_panel": panels[artifacts.FEATURES][0].content_id("p"),
+            "basket_panel": panels[layout.BASKET][0].content_id("p"),
+            "feature_panel": panels[layout.FEATURES][0].content_id("p"),
         },
     }
 
@@ -136,21 +146,21 @@ def write_made_up_run(
     runs.mkdir(parents=True, exist_ok=True)
     with scratch.folder(runs) as own:
         files = run_files(run_id, panels, sharpe)
-        return artifacts.write_run(run_id, own, files, panels, replace=replace)
+        return run_folder.write_run(run_id, own, files, panels, replace=replace)
 
 
 OWN_FILES = ("msm.duckdb", "msm.duckdb.lock", "msm.duckdb.stamp")
 ALL_FILES = sorted(
     (
-        artifacts.MANIFEST,
-        artifacts.METRICS,
-        artifacts.REGIME_EVALUATION,
-        artifacts.REGIME_METRICS,
-        artifacts.REGIME_TIMESERIES,
-        artifacts.RETURNS,
-        artifacts.BASKET,
-        artifacts.FEATURES,
-        artifacts.CATALOG_ENTRY,
+        layout.MANIFEST,
+        layout.METRICS,
+        layout.REGIME_EVALUATION,
+        layout.REGIME_METRICS,
+        layout.REGIME_TIMESERIES,
+        layout.RETURNS,
+        layout.BASKET,
+        layout.FEATURES,
+        layout.CATALOG_ENTRY,
     )
 )
 
@@ -207,7 +217,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def interrupted(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(artifacts, "write_json", interrupted)
+    monkeypatch.setattr(formats, "write_json", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_made_up_run(tmp_path / "runs", "x-0000000001")
     assert names(tmp_path / "runs") == []
@@ -222,9 +232,9 @@ def test_nan_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
 def test_a_run_that_is_there_wins(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     assert write_made_up_run(runs, "x-0000000001", sharpe=1.0)
-    before = (runs / "x-0000000001" / artifacts.CATALOG_ENTRY).read_bytes()
+    before = (runs / "x-0000000001" / layout.CATALOG_ENTRY).read_bytes()
     assert not write_made_up_run(runs, "x-0000000001", sharpe=2.0)
-    assert (runs / "x-0000000001" / artifacts.CATALOG_ENTRY).read_bytes() == before
+    assert (runs / "x-0000000001" / layout.CATALOG_ENTRY).read_bytes() == before
     assert names(runs) == ["x-0000000001"]
 
 
@@ -233,7 +243,7 @@ def test_a_run_is_replaced_when_the_new_one_is_complete(
 ) -> None:
     runs = tmp_path / "runs"
     assert write_made_up_run(runs, "x-0000000001", sharpe=1.0)
-    before = (runs / "x-0000000001" / artifacts.CATALOG_ENTRY).read_bytes()
+    before = (runs / "x-0000000001" / layout.CATALOG_ENTRY).read_bytes()
     real = Path.rename
 
     def interrupted(self: Path, target: Path) -> Path:
@@ -245,10 +255,10 @@ def test_a_run_is_replaced_when_the_new_one_is_complete(
         patched.setattr(Path, "rename", interrupted)
         with pytest.raises(KeyboardInterrupt):
             write_made_up_run(runs, "x-0000000001", sharpe=2.0, replace=True)
-    assert (runs / "x-0000000001" / artifacts.CATALOG_ENTRY).read_bytes() == before
+    assert (runs / "x-0000000001" / layout.CATALOG_ENTRY).read_bytes() == before
     assert names(runs) == ["x-0000000001"]
     assert write_made_up_run(runs, "x-0000000001", sharpe=2.0, replace=True)
-    assert (runs / "x-0000000001" / artifacts.CATALOG_ENTRY).read_bytes() != before
+    assert (runs / "x-0000000001" / layout.CATALOG_ENTRY).read_bytes() != before
     assert names(runs) == ["x-0000000001"]
 
 
@@ -281,7 +291,7 @@ def test_of_many_that_write_the_same_run_one_does(tmp_path: Path) -> None:
         files = run_files("x-0000000001", own)
         with scratch.folder(runs) as unfinished:
             start.wait()
-            written.append(artifacts.write_run("x-0000000001", unfinished, files, own))
+            written.append(run_folder.write_run("x-0000000001", unfinished, files, own))
 
     threads = [threading.Thread(target=write, args=(own,)) for own in panels]
     for thread in threads:
@@ -297,12 +307,12 @@ def test_of_many_that_write_the_same_run_one_does(tmp_path: Path) -> None:
 
 
 def test_runs_share_a_panel_by_hard_link(tmp_path: Path) -> None:
-    files, panel = panel_files(tmp_path)[artifacts.BASKET]
+    files, panel = panel_files(tmp_path)[layout.BASKET]
     for name in ("one", "two"):
         files.put(panel, tmp_path / name)
     assert (tmp_path / "one").samefile(tmp_path / "two")
     columns = pq.read_schema(tmp_path / "one").names
-    assert columns == list(artifacts.BASKET_COLUMNS)
+    assert columns == list(layout.BASKET_COLUMNS)
 
 
 @pytest.mark.parametrize("code", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP])
@@ -312,7 +322,7 @@ def test_where_links_cannot_be_a_panel_is_copied(
     def no_link(*_: object) -> NoReturn:
         raise OSError(code, os.strerror(code))
 
-    files, panel = panel_files(tmp_path)[artifacts.BASKET]
+    files, panel = panel_files(tmp_path)[layout.BASKET]
     files.put(panel, tmp_path / "linked")
     monkeypatch.setattr(os, "link", no_link)
     files.put(panel, tmp_path / "copied")
@@ -322,13 +332,13 @@ def test_where_links_cannot_be_a_panel_is_copied(
 
 def test_content_id_is_that_of_the_bytes(tmp_path: Path) -> None:
     same, other = tmp_path / "same", tmp_path / "other"
-    files, panel = panel_files(tmp_path)[artifacts.BASKET]
+    files, panel = panel_files(tmp_path)[layout.BASKET]
     files.put(panel, tmp_path / "file")
     digest = hashlib.sha256((tmp_path / "file").read_bytes()).hexdigest()
     assert digest.startswith(files.content_id(panel))
     assert len(files.content_id(panel)) == 16
-    assert panel_files(same)[artifacts.BASKET][0].content_id(panel) == files.content_id(panel)
-    changed = panel_files(other, weight=0.5)[artifacts.BASKET][0]
+    assert panel_files(same)[layout.BASKET][0].content_id(panel) == files.content_id(panel)
+    changed = panel_files(other, weight=0.5)[layout.BASKET][0]
     assert changed.content_id(panel) != files.content_id(panel)
 
 
@@ -343,7 +353,7 @@ def three_runs(tmp_path: Path) -> Path:
     for name, made in ((BASE_1, "2026-02-01"), (BASE_2, "2026-01-01"), (WEEKLY, "2026-01-01")):
         (tmp_path / name).mkdir()
         manifest = {"run_id": name, "finished_at": f"{made}T00:00:00"}
-        (tmp_path / name / artifacts.MANIFEST).write_text(json.dumps(manifest))
+        (tmp_path / name / layout.MANIFEST).write_text(json.dumps(manifest))
     for name in (".weekly-unfinished", "lost+found", "broken-0000000001"):
         (tmp_path / name).mkdir()
     shutil.copytree(tmp_path / WEEKLY, tmp_path / f"{WEEKLY} (copy)")
@@ -352,11 +362,11 @@ def three_runs(tmp_path: Path) -> Path:
 
 
 def test_existing_runs_are_called_as_the_run_that_they_hold(three_runs: Path) -> None:
-    assert artifacts.existing_runs(three_runs) == [BASE_1, BASE_2, WEEKLY]
-    assert artifacts.existing_runs(three_runs / "nowhere") == []
-    assert artifacts.list_runs(three_runs).skipped == {
-        "lost+found": artifacts.NO_RUN,
-        "notes.txt": artifacts.NO_RUN,
+    assert run_list.existing_runs(three_runs) == [BASE_1, BASE_2, WEEKLY]
+    assert run_list.existing_runs(three_runs / "nowhere") == []
+    assert run_list.list_runs(three_runs).skipped == {
+        "lost+found": run_list.NO_RUN,
+        "notes.txt": run_list.NO_RUN,
         f"{WEEKLY} (copy)": (f"it holds the run {WEEKLY}", False),
         "broken-0000000001": ("manifest.json: No such file or directory", True),
     }
@@ -364,24 +374,24 @@ def test_existing_runs_are_called_as_the_run_that_they_hold(three_runs: Path) ->
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '"x"', "[" * 100_000, "\x00", '{"a": 1}'])
 def test_a_damaged_manifest_is_a_broken_run(content: str, three_runs: Path) -> None:
-    (three_runs / WEEKLY / artifacts.MANIFEST).write_text(content)
-    assert artifacts.list_runs(three_runs).skipped[WEEKLY].is_broken
-    assert not artifacts.is_run(three_runs / WEEKLY)
+    (three_runs / WEEKLY / layout.MANIFEST).write_text(content)
+    assert run_list.list_runs(three_runs).skipped[WEEKLY].is_broken
+    assert not run_list.is_run(three_runs / WEEKLY)
 
 
 def test_a_pipe_for_a_manifest_is_not_waited_for(three_runs: Path) -> None:
-    (three_runs / WEEKLY / artifacts.MANIFEST).unlink()
-    os.mkfifo(three_runs / WEEKLY / artifacts.MANIFEST)
-    assert artifacts.list_runs(three_runs).skipped[WEEKLY] == ("manifest.json: no plain file", True)
+    (three_runs / WEEKLY / layout.MANIFEST).unlink()
+    os.mkfifo(three_runs / WEEKLY / layout.MANIFEST)
+    assert run_list.list_runs(three_runs).skipped[WEEKLY] == ("manifest.json: no plain file", True)
 
 
 def test_find_run(three_runs: Path) -> None:
-    assert artifacts.find_run(three_runs, BASE_1) == three_runs / BASE_1
-    assert artifacts.find_run(three_runs, "week") == three_runs / WEEKLY
+    assert run_list.find_run(three_runs, BASE_1) == three_runs / BASE_1
+    assert run_list.find_run(three_runs, "week") == three_runs / WEEKLY
 
 
 def test_an_experiment_stands_for_its_newest_run(three_runs: Path) -> None:
-    assert artifacts.find_run(three_runs, "base") == three_runs / BASE_1
+    assert run_list.find_run(three_runs, "base") == three_runs / BASE_1
 
 
 @pytest.mark.parametrize(
@@ -397,7 +407,7 @@ def test_an_experiment_stands_for_its_newest_run(three_runs: Path) -> None:
 )
 def test_find_run_says_what_there_is(given: str, parts: tuple[str, ...], three_runs: Path) -> None:
     with pytest.raises(MsmError) as caught:
-        artifacts.find_run(three_runs, given)
+        run_list.find_run(three_runs, given)
     for part in (*parts, str(three_runs)):
         assert part in str(caught.value)
 
@@ -438,7 +448,9 @@ def append(file: Path, text: str) -> None:
         "models/new.sql",
         "macros/exact_sum.sql",
         "seeds/excluded_assets.csv",
-        *(f"msm_py/{name}.py" for name in NUMERIC_MODULES),
+        *(f"msm_py/{name}" for name in NUMERIC_FILES),
+        *(f"msm_py/{name}/new.py" for name in NUMERIC_FOLDERS),
+        "msm_py/stats/bootstrap.py",
     ],
 )
 def test_what_computes_is_in_the_fingerprint(file: str, project: Path) -> None:
@@ -455,10 +467,10 @@ def test_what_computes_is_in_the_fingerprint(file: str, project: Path) -> None:
         "experiments/msm/msm_v1_baseline.yaml",
         "models/features/breadth.yml",
         "models/states/__pycache__/states.cpython-311.pyc",
-        "msm_py/cli.py",
-        "msm_py/report.py",
-        "msm_py/lake_check.py",
-        "msm_py/sample_lake.py",
+        "msm_py/cli/run.py",
+        "msm_py/report/run_report.py",
+        "msm_py/store/warehouse.py",
+        *(f"msm_py/{name}" for name in NOT_NUMERIC),
     ],
 )
 def test_what_does_not_compute_is_not(file: str, project: Path) -> None:
@@ -482,57 +494,50 @@ def test_line_ends_do_not_count_but_names_and_versions_do(
     assert fingerprint_now() != renamed
 
 
-# modules that models import and that decide no number of a run, each with the reason why
-NOT_NUMERIC = {
+# what models import and what decides no number of a run, each with the reason why
+NO_NUMBER = {
     "__init__": "holds the version",
-    "scratch": "where a run lies until it is complete",
-    "written_places": "which places a run may be written to",
-    "code_fingerprint": "works the fingerprint out",
+    "_typing": "names of types",
     "errors": "messages",
-    "experiment_errors": "messages",
-    "experiment_values": "reads a file into the resolved experiment, which the run id hashes",
-    "experiment_yaml": "reads a file into the resolved experiment, which the run id hashes",
-    "looks": "which runs may see their hold-out; those that may not fail",
-    "project": "where the project lies",
-    "registry": "reads a seed, which is in the fingerprint",
-    "run_batch": "which folders are written, not what stands in them",
-    "warehouse": "made from run folders; made again when its version changes",
+    "settings": "where things are",
+    "text": "messages",
+    "store.looks": "which runs may see their hold-out; those that may not fail",
+    "store.origin": "works the fingerprint out",
+    "store.run_list": "which folders are runs",
+    "store.scratch": "where a run lies until it is complete",
+    "store.warehouse": "made from run folders; made again when its version changes",
+    "store.written_places": "which places a run may be written to",
 }
 
 
 def imported_modules(file: Path) -> set[str]:
-    """Return the modules of msm_py that a file imports, anywhere in it."""
-    package = {path.stem for path in (ROOT / "msm_py").glob("*.py")}
+    """Return the modules of msm_py that a file imports, anywhere in it, by their dotted names."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "msm_py":
-            found |= {name.name if name.name in package else "__init__" for name in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("msm_py."):
-            found.add(str(node.module).split(".")[1])
-        elif isinstance(node, ast.Import):
-            found |= {
-                name.name.split(".")[1] for name in node.names if name.name.startswith("msm_py.")
-            }
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "msm_py":
+            package = str(node.module).split(".")[1:]
+            for name in node.names:
+                inner = [*package, name.name]
+                is_module = (ROOT / "msm_py" / ("/".join(inner) + ".py")).is_file()
+                found.add(".".join(inner if is_module else package) or "__init__")
     return found
 
 
-def test_listed_modules_exist() -> None:
-    """A name that is misspelt would be passed over in silence."""
-    assert [name for name in NUMERIC_MODULES if not (ROOT / f"msm_py/{name}.py").is_file()] == []
-
-
 def test_every_module_that_models_import_is_in_the_fingerprint_or_decides_no_number() -> None:
-    waiting = {"dbt_plugin"}  # profiles.yml names it
+    waiting = {"dbt_models.plugin"}  # profiles.yml names it
     for model in (ROOT / "models").rglob("*.py"):
         waiting |= imported_modules(model)
     seen: set[str] = set()
     while waiting:
         module = waiting.pop()
         seen.add(module)
-        if module != "warehouse":  # what it imports works on run folders that are complete
-            waiting |= imported_modules(ROOT / "msm_py" / f"{module}.py") - seen
-    assert {"states", "bootstrap", "inference", "lake"} <= seen, "the scan finds too little"
-    assert seen - set(NOT_NUMERIC) <= set(NUMERIC_MODULES)
+        if module != "store.warehouse":  # what it imports works on run folders that are complete
+            file = ROOT / "msm_py" / (module.replace(".", "/") + ".py")
+            waiting |= imported_modules(file) - seen
+    assert {"engine.state_machine", "stats.bootstrap", "lake.opening"} <= seen, "too few are found"
+    counted = {name.removesuffix(".py").replace("/", ".") for name in NUMERIC_FILES}
+    counted |= {module for module in seen if module.split(".")[0] in NUMERIC_FOLDERS}
+    assert seen - set(NO_NUMBER) - counted == set()
 
 
 # --- Parameters as rows --------------------------------------------------------------------------
@@ -612,14 +617,14 @@ def assert_sound(place: Path, expected: list[tuple[Any, ...]]) -> None:
     assert storage_version(file) == V1_STORAGE
     assert names(place / "wh") == sorted(
         [
-            *(f"{table}.parquet" for table in warehouse.ALL_TABLES),
+            *(f"{table}.parquet" for table in warehouse_tables.ALL_TABLES),
             *OWN_FILES,
         ]
     )
-    for table in warehouse.ALL_TABLES:
+    for table in warehouse_tables.ALL_TABLES:
         beside = pq.read_table(place / "wh" / f"{table}.parquet")
         assert published(file, f"select count(*) from {table}") == [(beside.num_rows,)]
-        assert beside.column_names == list(warehouse.ALL_TABLES[table])
+        assert beside.column_names == list(warehouse_tables.ALL_TABLES[table])
 
 
 def test_publish_adds_what_is_new_and_drops_what_is_gone(place: Path) -> None:
@@ -699,14 +704,14 @@ def recorded(place: Path) -> Path:
     """The same runs with two sweeps and the panel of each run."""
     runs = place / "runs"
     sweep = {"name": "s", "n_trials": 2, "members": [], "trials": [], "runs": [], "edges": []}
-    for name in (sweep_record.FOLDER, robustness_record.FOLDER):
+    for name in (sweep_records.FOLDER, robustness_records.FOLDER):
         (runs / name).mkdir()
     for sweep_id in ("s-0123456789", "s-abcdefabcd"):
-        file = runs / sweep_record.FOLDER / f"{sweep_id}.json"
-        hidden_records.replace(file, {**sweep, "sweep_id": sweep_id, "overall": {"n_runs": 0}})
+        file = runs / sweep_records.FOLDER / f"{sweep_id}.json"
+        record_files.replace(file, {**sweep, "sweep_id": sweep_id, "overall": {"n_runs": 0}})
     for run_id in ("a-0000000001", "b-0000000002"):
         panel = {"run_id": run_id, "title": "x", "rows": [], "summary": {"n_flips": 1}}
-        hidden_records.replace(runs / robustness_record.FOLDER / f"{run_id}.json", panel)
+        record_files.replace(runs / robustness_records.FOLDER / f"{run_id}.json", panel)
     counts = publish(place)
     assert (counts["sweeps"], counts["robustness_summary"]) == (2, 2)
     assert warehouse.alarms(runs) == []
@@ -743,33 +748,33 @@ def test_a_damaged_record_is_left_out_and_named(what: str, recorded: Path) -> No
         assert str(file) in sentence
         assert fault in sentence
     for ask in (
-        lambda: sweep_record.find_record(runs, "s-01"),
-        lambda: robustness_record.read_record(runs, "a-0000000001"),
+        lambda: sweep_records.find_record(runs, "s-01"),
+        lambda: robustness_records.read_record(runs, "a-0000000001"),
     ):
         with pytest.raises(MsmError, match="a record is damaged") as caught:
             ask()
         for part in (fault, "where:", "remedy:   move it elsewhere; "):
             assert part in str(caught.value)
-    assert sweep_record.find_record(runs, "s-ab")["n_trials"] == 2
+    assert sweep_records.find_record(runs, "s-ab")["n_trials"] == 2
 
 
 def test_a_record_is_replaced_wholly_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "x.json"
-    hidden_records.replace(file, {"n": 1})
+    record_files.replace(file, {"n": 1})
     assert file.stat().st_mode & 0o777 == 0o644
     monkeypatch.setattr(os, "replace", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        hidden_records.replace(file, {"n": 2})
+        record_files.replace(file, {"n": 2})
     assert names(tmp_path) == ["x.json"]
     assert json.loads(file.read_text()) == {"n": 1}
 
 
 def test_what_is_judged_of_a_panel_is_in_the_warehouse() -> None:
     neighbour = {"check_name": "costs", "setting": "x2", "status": "complete", "net_sharpe": None}
-    judged = robustness.judge({"net_sharpe": 1.0}, [neighbour | {"edge_sign_flips": None}])
-    assert judged.keys() <= warehouse.ALL_TABLES["robustness_summary"].keys()
+    judged = robustness_panel.judge({"net_sharpe": 1.0}, [neighbour | {"edge_sign_flips": None}])
+    assert judged.keys() <= warehouse_tables.ALL_TABLES["robustness_summary"].keys()
     assert (judged["worst_setting"], judged["worst_net_sharpe"]) == (None, None)
 
 
@@ -782,10 +787,10 @@ def test_every_table_and_column_is_described() -> None:
             table, _, columns = line.strip("| ").split(" | ")
             columns = re.sub(r" ?\([^)]*\)", "", columns)
             described[table.strip("`")] = columns.split(", ")
-    for table, columns in warehouse.ALL_TABLES.items():
+    for table, columns in warehouse_tables.ALL_TABLES.items():
         if table != "catalog":
             assert described[table] == list(columns), table
-    assert described["catalog"][0] == f"{len(warehouse.ALL_TABLES['catalog'])} columns"
+    assert described["catalog"][0] == f"{len(warehouse_tables.ALL_TABLES['catalog'])} columns"
     start = next(i for i, line in enumerate(lines) if line.startswith("| group | columns"))
     grouped = set()
     for line in lines[start + 2 :]:
@@ -794,7 +799,7 @@ def test_every_table_and_column_is_described() -> None:
         group, columns = line.strip("| ").split(" | ")
         kinds = ("net_", "gross_") if "gross_" in group else ("",)
         grouped |= {kind + column for kind in kinds for column in columns.split(", ")}
-    assert grouped == set(warehouse.ALL_TABLES["catalog"])
+    assert grouped == set(warehouse_tables.ALL_TABLES["catalog"])
 
 
 # --- A warehouse that cannot be built on ---------------------------------------------------------
@@ -836,22 +841,22 @@ def _text_edit(name: str, text: str) -> Callable[[Path], Any]:
 BROKEN: dict[str, Callable[[Path], Any]] = {
     **{f"no {name}": lambda folder, name=name: (folder / name).unlink() for name in ALL_FILES},
     "an empty folder": lambda folder: [file.unlink() for file in folder.iterdir()],
-    "half a JSON file": _text_edit(artifacts.METRICS, '{"stability": {'),
-    "a list for a map": _text_edit(artifacts.CATALOG_ENTRY, "[]"),
-    "a key missing": _json_edit(artifacts.MANIFEST, lambda x: {"spec": x["spec"]}),
-    "text for a number": _json_edit(artifacts.CATALOG_ENTRY, lambda x: {**x, "n_days": "many"}),
-    "a Parquet file cut short": lambda folder: os.truncate(folder / artifacts.RETURNS, 300),
-    "a column missing": _parquet_edit(artifacts.RETURNS, lambda x: x.drop_columns(["r_net"])),
+    "half a JSON file": _text_edit(layout.METRICS, '{"stability": {'),
+    "a list for a map": _text_edit(layout.CATALOG_ENTRY, "[]"),
+    "a key missing": _json_edit(layout.MANIFEST, lambda x: {"spec": x["spec"]}),
+    "text for a number": _json_edit(layout.CATALOG_ENTRY, lambda x: {**x, "n_days": "many"}),
+    "a Parquet file cut short": lambda folder: os.truncate(folder / layout.RETURNS, 300),
+    "a column missing": _parquet_edit(layout.RETURNS, lambda x: x.drop_columns(["r_net"])),
     "a column of text": _parquet_edit(
-        artifacts.RETURNS,
+        layout.RETURNS,
         lambda x: x.set_column(
             x.column_names.index("r_net"), "r_net", pa.array(["?"] * x.num_rows)
         ),
     ),
-    "days missing": _parquet_edit(artifacts.RETURNS, lambda x: x.slice(1)),
-    "a panel column missing": _parquet_edit(artifacts.BASKET, lambda x: x.drop_columns(["weight"])),
+    "days missing": _parquet_edit(layout.RETURNS, lambda x: x.slice(1)),
+    "a panel column missing": _parquet_edit(layout.BASKET, lambda x: x.drop_columns(["weight"])),
     "text in the CSV": _text_edit(
-        artifacts.REGIME_METRICS, "regime,position_scale,n_days\nBALANCED,none,4\n"
+        layout.REGIME_METRICS, "regime,position_scale,n_days\nBALANCED,none,4\n"
     ),
 }
 
@@ -893,7 +898,7 @@ def test_of_many_new_runs_only_the_broken_ones_are_left_out(tmp_path: Path) -> N
 def everything_published(place: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return all rows of a warehouse, sorted, and those of the Parquet beside it."""
     found = {}
-    for table in warehouse.ALL_TABLES:
+    for table in warehouse_tables.ALL_TABLES:
         rows = published(place / "wh" / "msm.duckdb", f"select * from {table}")
         beside = pq.read_table(place / "wh" / f"{table}.parquet").to_pylist()
         assert sorted(map(repr, rows)) == sorted(repr(tuple(x.values())) for x in beside)
@@ -936,7 +941,7 @@ def test_bad_folders_stop_nobody(tmp_path: Path) -> None:
     lake = tiny_lake(tmp_path / "lake", seed=12)
     runs = tmp_path / "runs"
     assert write_made_up_run(runs, "broken-0000000001")
-    (runs / "broken-0000000001" / artifacts.METRICS).write_text("{")
+    (runs / "broken-0000000001" / layout.METRICS).write_text("{")
     for name in ("lost+found", "@eaDir", "my notes", "empty"):
         (runs / name).mkdir()
     (runs / "my notes" / "todo.txt").write_text("sell everything")
@@ -968,7 +973,7 @@ def test_a_broken_run_is_shown_as_such_and_force_mends_it(tmp_path: Path) -> Non
     lake = tiny_lake(tmp_path / "lake", seed=12)
     done = run_experiments([spec_of("new", {})], lake, tmp_path)
     folder = done.folder("new")
-    (folder / artifacts.METRICS).write_text("{")
+    (folder / layout.METRICS).write_text("{")
     (folder / "my notes.txt").write_text("keep me")
     for ask in (["show", "new"], ["run", str(tmp_path / "new.yaml"), "--lake", str(lake)]):
         shown = msm(*ask, place=tmp_path)

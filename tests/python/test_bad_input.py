@@ -17,7 +17,7 @@ from lakes import tiny_lake
 from pipeline import Done, dbt, msm, run_experiments
 from test_oracle import spec_of
 
-from msm_py.artifacts import existing_runs
+from msm_py.store.run_list import existing_runs
 
 
 @pytest.fixture(scope="module")

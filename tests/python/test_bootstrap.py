@@ -2,15 +2,10 @@ import numpy as np
 import pytest
 from arch.bootstrap import CircularBlockBootstrap, MovingBlockBootstrap, StationaryBootstrap
 
-from msm_py.bootstrap import (
-    BlockPlan,
-    BootstrapSettings,
-    Sample,
-    bootstrap_test,
-    replicate_indices,
-    replicates,
-)
 from msm_py.errors import MsmError
+from msm_py.stats.blocks import BlockPlan, replicate_indices
+from msm_py.stats.bootstrap import BootstrapSettings, bootstrap_test, replicates
+from msm_py.stats.sample import Sample
 
 ARCH = {
     "circular": CircularBlockBootstrap,

@@ -10,7 +10,7 @@ import pytest
 from lakes import tiny_lake, tiny_spec
 from pipeline import ROOT, command, dbt, run_experiments
 
-from msm_py.dbt_plugin import check_scratch, scratch_path
+from msm_py.dbt_models.plugin import check_scratch, scratch_path
 from msm_py.errors import MsmError
 
 HOLD = """

@@ -12,7 +12,8 @@ import pytest
 from conftest import ROOT
 from scipy import stats
 
-from msm_py.inference import BootstrapSettings, edges
+from msm_py.stats.bootstrap import BootstrapSettings
+from msm_py.stats.inference import edges
 
 sys.path.insert(0, str(ROOT / "bench"))
 c = importlib.import_module("calibrate")

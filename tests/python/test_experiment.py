@@ -17,29 +17,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from msm_py.dbt_models.runs import given_experiments
 from msm_py.errors import MsmError
-from msm_py.experiment import (
-    STATES,
-    Experiment,
-    basket_id,
-    canonical_json,
+from msm_py.experiment.ids import basket_id, canonical_json, feature_key, run_id, universe_id
+from msm_py.experiment.json_schema import json_schema, json_schema_text
+from msm_py.experiment.load import (
     experiments_from_vars,
-    feature_key,
     from_resolved,
-    json_schema,
-    json_schema_text,
     load_experiment,
     load_experiments,
     read_experiments_file,
     resolve,
-    run_id,
-    universe_id,
     variables,
 )
-from msm_py.experiment_errors import _section_in
-from msm_py.project import project_dir
-from msm_py.registry import COLUMNS, feature_registry, read_registry
-from msm_py.runs import given_experiments
+from msm_py.experiment.messages import _section_in
+from msm_py.experiment.registry import COLUMNS, feature_registry, read_registry
+from msm_py.experiment.schema import Experiment
+from msm_py.regimes import STATES
+from msm_py.settings import project_dir
 from msm_py.yaml_file import parse_yaml, read_back
 
 ROOT = Path(__file__).parents[2]
@@ -1631,7 +1626,7 @@ def test_round_trip(document: dict[str, Any]) -> None:
 def test_the_schema_in_the_repository_is_current() -> None:
     shipped = (ROOT / "experiments" / "experiment.schema.json").read_text(encoding="utf-8")
     assert shipped == json_schema_text(), (
-        "run `python -m msm_py.experiment_schema > experiments/experiment.schema.json`"
+        "run `python -m msm_py.experiment.json_schema > experiments/experiment.schema.json`"
     )
 
 

@@ -21,9 +21,10 @@ from pipeline import Done, contents, contents_apart_from_ids, dbt, msm, run_expe
 from rich.console import Console
 from test_oracle import ODD_SPECS, every_feature_spec, spec_of
 
-from msm_py import looks, sweep_record
 from msm_py.errors import MsmError
-from msm_py.experiment_schema import last_day
+from msm_py.experiment.schema import last_day
+from msm_py.runner import sweep_statistics
+from msm_py.store import looks, sweep_records
 
 # In the tiny lake BTC has no prices on 8, 9 and 10 May, ETH none from 29 March to 3 April: what
 # comes behind such a gap decides whether its days are carried, or not there at all.
@@ -271,7 +272,7 @@ def damaged(looked: Done, tmp_path: Path) -> Done:
 
 
 def test_a_look_stays_a_trial_when_the_ledger_is_gone(damaged: Done) -> None:
-    sweep_record.count_looks(damaged.runs)
+    sweep_statistics.count_looks(damaged.runs)
     record = record_of(damaged)
     assert (record["n_trials"], record["n_looks"]) == (4, 1)
     again = {
@@ -285,15 +286,15 @@ def test_a_look_stays_a_trial_when_the_ledger_is_gone(damaged: Done) -> None:
     }
     (looking,) = looks.looked(damaged.runs)
     for _ in range(2):
-        anew = sweep_record.write_record(damaged.runs, **again)
+        anew = sweep_statistics.write_record(damaged.runs, **again)
         assert anew["n_looks"] == 1, "by the run's folder"
         (damaged.runs / ".sweeps" / f"{anew['sweep_id']}.json").unlink()
-    kept = sweep_record.write_record(damaged.runs, **again)
+    kept = sweep_statistics.write_record(damaged.runs, **again)
     shutil.rmtree(damaged.runs / looking)
     assert looks.looked(damaged.runs) == {}
-    sweep_record.count_looks(damaged.runs)
-    assert sweep_record.write_record(damaged.runs, **again)["n_looks"] == kept["n_looks"]
-    assert any("counted 1 look" in sentence for sentence in sweep_record.alarms(damaged.runs))
+    sweep_statistics.count_looks(damaged.runs)
+    assert sweep_statistics.write_record(damaged.runs, **again)["n_looks"] == kept["n_looks"]
+    assert any("counted 1 look" in sentence for sentence in sweep_records.alarms(damaged.runs))
 
 
 @pytest.mark.parametrize(
@@ -502,7 +503,7 @@ def test_runs_of_the_family_that_saw_the_days_without_a_look_are_told(tmp_path: 
 
 
 def test_a_damaged_ledger_is_told_loudly(looked: Done, tmp_path: Path) -> None:
-    from msm_py.report import run_report
+    from msm_py.report.run_report import run_report
 
     (entry,) = ledger_of(looked)
     run = tmp_path / entry["run_id"]

@@ -8,7 +8,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from msm_py.inference import BootstrapSettings, Edges, count_spells, edge_names, edges
+from msm_py.stats.bootstrap import BootstrapSettings
+from msm_py.stats.inference import Edges, count_spells, edge_names, edges
 
 FAST = BootstrapSettings(n_boot=99)
 P_VALUES = ("p_value", "p_shift", "p_nw", "p_max_t")
@@ -66,7 +67,8 @@ def test_a_run_has_the_same_bits_alone_and_in_a_batch(horizon_days, settings):
 
 def test_bits_do_not_depend_on_the_number_of_threads():
     code = (
-        "import numpy as np, hashlib; from msm_py.inference import *; r = np.random.default_rng(1);"
+        "import numpy as np, hashlib; from msm_py.stats.inference import *;"
+        "from msm_py.stats.bootstrap import BootstrapSettings; r = np.random.default_rng(1);"
         "g = r.integers(3, size=(5, 600)); s = np.cumsum(r.random((5, 600)) < 0.1, axis=1);"
         "e = edges(r.normal(size=(5, 600)), np.take_along_axis(g, s, 1), s, horizon_days=5,"
         " n_regimes=3, bootstrap=BootstrapSettings(n_boot=99));"

@@ -26,8 +26,8 @@ from lakes import tiny_lake
 from pipeline import ROOT, Done, command, contents, environment, msm, run_experiments
 from test_oracle import ODD_SPECS, spec_of
 
-from msm_py import warehouse
-from msm_py.artifacts import existing_runs
+from msm_py.store import warehouse_tables
+from msm_py.store.run_list import existing_runs
 
 DUCKDB_VERSIONS = ("1.1.3", "1.4.4", duckdb.__version__)
 N_FILES = 9
@@ -112,7 +112,7 @@ def test_two_runs_at_once_are_both_in_the_catalog_once(two: Done) -> None:
     beside = sorted(entry.name for entry in two.warehouse.parent.iterdir())
     assert beside == sorted(
         [
-            *(f"{table}.parquet" for table in warehouse.ALL_TABLES),
+            *(f"{table}.parquet" for table in warehouse_tables.ALL_TABLES),
             *("msm.duckdb", "msm.duckdb.lock", "msm.duckdb.stamp"),
         ]
     )
@@ -120,7 +120,7 @@ def test_two_runs_at_once_are_both_in_the_catalog_once(two: Done) -> None:
 
 def test_parquet_beside_the_warehouse_is_the_same_for_pandas_and_pyarrow(two: Done) -> None:
     with duckdb.connect(two.warehouse, read_only=True) as con:
-        for table, columns in warehouse.ALL_TABLES.items():
+        for table, columns in warehouse_tables.ALL_TABLES.items():
             file = two.warehouse.parent / f"{table}.parquet"
             rows = con.execute(f"select * from {table}").fetchall()
             assert pq.read_schema(file).names == list(columns)

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from msm_py.errors import MsmError
-from msm_py.lake import TABLES, fingerprint, open_lake
-from msm_py.lake_load import load
+from msm_py.lake.contract import TABLES
+from msm_py.lake.loading import load
+from msm_py.lake.opening import fingerprint, open_lake
 
 DAYS = [date(2024, 1, 1), date(2024, 1, 2)]
 

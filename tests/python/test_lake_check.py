@@ -15,10 +15,12 @@ import pytest
 from rich.console import Console
 
 from msm_py.errors import MsmError
-from msm_py.lake import TABLES, open_lake
-from msm_py.lake_check import LakeReport, check_lake, report_table
-from msm_py.lake_check_items import Item
-from msm_py.sample_lake import write_sample_lake
+from msm_py.lake.check import LakeReport, check_lake
+from msm_py.lake.check_items import Item
+from msm_py.lake.contract import TABLES
+from msm_py.lake.opening import open_lake
+from msm_py.lake.sample import write_sample_lake
+from msm_py.report.lake_report import report_table
 
 N_DAYS = 120
 START = date(2024, 1, 1)

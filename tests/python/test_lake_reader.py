@@ -18,9 +18,9 @@ from lakes import tiny_lake, tiny_spec
 from pipeline import contents_apart_from_ids, dbt, msm, run_experiments
 
 from msm_py.errors import MsmError
-from msm_py.lake import fingerprint, open_lake
-from msm_py.lake_check import check_lake
-from msm_py.lake_load import load
+from msm_py.lake.check import check_lake
+from msm_py.lake.loading import load
+from msm_py.lake.opening import fingerprint, open_lake
 
 HOSTILE = (
     "it's a lake",

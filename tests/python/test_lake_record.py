@@ -18,12 +18,14 @@ from lakes import merged, tiny_lake, tiny_spec
 from pipeline import Done, dbt, msm, run_experiments
 from rich.console import Console, Group
 
-from msm_py import lake_check, lake_record, report
 from msm_py.errors import Interrupted, MsmError
-from msm_py.lake import Lake, fingerprint, open_lake
-from msm_py.lake_check import LakeReport, check_lake
-from msm_py.lake_check_items import Item
-from msm_py.lake_record import Findings, kept, look_over
+from msm_py.lake import check as lake_check
+from msm_py.lake.check import LakeReport, check_lake
+from msm_py.lake.check_items import Item
+from msm_py.lake.opening import Lake, fingerprint, open_lake
+from msm_py.report import lake_report
+from msm_py.store import lake_records
+from msm_py.store.lake_records import Findings, kept, look_over
 
 FAILING = Item("fact_price", "asset ids", "fail", "btc [/red] beside BTC", "give it one id")
 WARNING = Item("fact_price", "jumps", "warn", "some")
@@ -43,15 +45,15 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         made.append(lake.path)
         return check_lake(lake)
 
-    monkeypatch.setattr(lake_record, "check_lake", counted)
+    monkeypatch.setattr(lake_records, "check_lake", counted)
     return made
 
 
 def shown(found: Findings) -> str:
     out = io.StringIO()
     console = Console(file=out, width=100)
-    console.print(Group(*report.lake_findings(found)))
-    console.print(Group(*report.lake_line(found)))
+    console.print(Group(*lake_report.lake_findings(found)))
+    console.print(Group(*lake_report.lake_line(found)))
     return out.getvalue()
 
 
@@ -73,7 +75,7 @@ def test_another_version_of_the_check_makes_it_anew(
 ) -> None:
     data = fingerprint(open_lake(lake))
     before = look_over(tmp_path, lake, data)
-    monkeypatch.setattr(lake_record, "check_version", lambda: "another")
+    monkeypatch.setattr(lake_records, "check_version", lambda: "another")
     assert look_over(tmp_path, lake, data).items == before.items
     assert kept(tmp_path, data).version == "another"
     assert len(checks) == 2
@@ -123,7 +125,7 @@ def test_a_lake_that_cannot_be_checked_is_told(
     def fails(lake: Lake) -> LakeReport:
         raise MsmError("the lake cannot be checked", received="a bad page", remedy="mend it")
 
-    monkeypatch.setattr(lake_record, "check_lake", fails)
+    monkeypatch.setattr(lake_records, "check_lake", fails)
     (item,) = look_over(tmp_path, lake, fingerprint(open_lake(lake))).items
     assert (item.verdict, item.detail, item.remedy) == (
         "fail",

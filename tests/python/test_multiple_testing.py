@@ -10,13 +10,18 @@ from rich.console import Console
 from scipy.stats import kurtosis, skew
 from statsmodels.stats.multitest import multipletests
 
-from msm_py import artifacts, sweep_cli, sweep_record
-from msm_py.adjusted_p_values import benjamini_hochberg, holm
-from msm_py.deflated_sharpe import deflated_sharpe_ratio, expected_maximum_sharpe
 from msm_py.errors import MsmError
-from msm_py.overfitting import probability_of_backtest_overfitting
-from msm_py.statistics import probabilistic_sharpe_ratio
-from msm_py.superior_ability import _standard_error, hansen_spa, romano_wolf_stepm
+from msm_py.report import sweep_report
+from msm_py.runner import sweep_statistics
+from msm_py.stats.adjusted_p_values import benjamini_hochberg, holm
+from msm_py.stats.overfitting import probability_of_backtest_overfitting
+from msm_py.stats.sharpe import (
+    deflated_sharpe_ratio,
+    expected_maximum_sharpe,
+    probabilistic_sharpe_ratio,
+)
+from msm_py.stats.superior_ability import _standard_error, hansen_spa, romano_wolf_stepm
+from msm_py.store import formats, layout
 
 
 def sharpe(returns):
@@ -108,7 +113,7 @@ def test_splits_equal_the_plain_loop(n_days, n_blocks):
 def test_many_chunks_equal_one(monkeypatch):
     returns = np.random.default_rng(2).standard_normal((50, 7))
     whole = probability_of_backtest_overfitting(returns, n_blocks=8)
-    monkeypatch.setattr("msm_py.overfitting._CHUNK", 30)
+    monkeypatch.setattr("msm_py.stats.overfitting._CHUNK", 30)
     chunked = probability_of_backtest_overfitting(returns, n_blocks=8)
     np.testing.assert_array_equal(whole.logit, chunked.logit)
     np.testing.assert_array_equal(whole.picked, chunked.picked)
@@ -407,14 +412,14 @@ def write_run(runs, name, first_day, returns, first_test_day=0):
     }
     days = pa.array(np.arange(first_day, first_day + len(returns)), pa.int32()).cast(pa.date32())
     table = pa.table({"date": days, "r_net": returns, "is_test_day": test})
-    artifacts.write_parquet(table, folder / artifacts.RETURNS)
-    artifacts.write_json(entry, folder / artifacts.CATALOG_ENTRY)
-    artifacts.write_json({"edges": []}, folder / artifacts.REGIME_EVALUATION)
+    formats.write_parquet(table, folder / layout.RETURNS)
+    formats.write_json(entry, folder / layout.CATALOG_ENTRY)
+    formats.write_json({"edges": []}, folder / layout.REGIME_EVALUATION)
     return entry
 
 
 def rows_of(runs, n_trials):
-    found = sweep_record.statistics(runs, [folder.name for folder in runs.iterdir()], n_trials)
+    found = sweep_statistics.statistics(runs, [folder.name for folder in runs.iterdir()], n_trials)
     return found["overall"], {row["run_id"]: row for row in found["runs"]}
 
 
@@ -472,7 +477,7 @@ def test_runs_are_compared_on_the_days_that_they_share(tmp_path):
 def shown(record):
     out = io.StringIO()
     record = {"sweep_id": "s", "n_trials": 2, "trials": [], **record}
-    Console(file=out, width=200).print(sweep_cli.leaderboard(record))
+    Console(file=out, width=200).print(sweep_report.leaderboard(record))
     return " ".join(out.getvalue().split())
 
 
@@ -481,7 +486,7 @@ def test_without_common_days_there_is_no_deflated_ratio(tmp_path, first, n_commo
     rng = np.random.default_rng(10)
     for name, day in (("a-0", 20_000), ("b-0", first)):
         write_run(tmp_path, name, day, rng.standard_normal(50))
-    found = sweep_record.statistics(tmp_path, ["a-0", "b-0"], 2)
+    found = sweep_statistics.statistics(tmp_path, ["a-0", "b-0"], 2)
     assert found["overall"]["n_common_days"] == n_common
     for row in found["runs"]:
         assert row["net_sharpe"] is not None
@@ -495,6 +500,6 @@ def test_the_leaderboard_says_when_days_differ(tmp_path):
     write_run(tmp_path, "a-0", 20_000, returns[0])
     write_run(tmp_path, "b-0", 20_000, returns[1])
     note = "Net Sharpe is over each run's own test days"
-    assert note not in shown(sweep_record.statistics(tmp_path, ["a-0", "b-0"], 2))
+    assert note not in shown(sweep_statistics.statistics(tmp_path, ["a-0", "b-0"], 2))
     write_run(tmp_path, "c-0", 20_010, returns[0])
-    assert note in shown(sweep_record.statistics(tmp_path, ["a-0", "b-0", "c-0"], 3))
+    assert note in shown(sweep_statistics.statistics(tmp_path, ["a-0", "b-0", "c-0"], 3))

@@ -4,13 +4,13 @@ import statsmodels.api as sm
 from scipy.linalg import eigvalsh
 from scipy.optimize import brentq
 
-from msm_py.bootstrap import Sample
-from msm_py.newey_west import (
+from msm_py.stats.newey_west import (
     fixed_b_p_value,
     newey_west_p_values,
     newey_west_variance,
     truncation_days,
 )
+from msm_py.stats.sample import Sample
 
 # Kiefer & Vogelsang (2005), Bartlett: one-sided level and cubic in b of its critical value.
 KIEFER_VOGELSANG = {

@@ -17,10 +17,10 @@ from lakes import tiny_lake, tiny_spec
 from numpy.typing import NDArray
 from pipeline import run_experiments
 
-from msm_py import experiment
-from msm_py.registry import feature_registry
-from msm_py.sweep_record import _moments
-from msm_py.walk_forward import net_sharpe
+from msm_py.experiment import load
+from msm_py.experiment.registry import feature_registry
+from msm_py.runner.sweep_statistics import _moments
+from msm_py.stats.sharpe import net_sharpe
 
 Floats = NDArray[np.float64]
 
@@ -94,7 +94,7 @@ def even_lake(
 def spec_of(name: str, changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     given = tiny_spec(changes, **more)
     given["experiment_id"] = name
-    return experiment.resolve(experiment.from_resolved(given))
+    return load.resolve(load.from_resolved(given))
 
 
 def specs_of_features(without: tuple[str, ...] = ()) -> list[dict[str, Any]]:
@@ -265,7 +265,7 @@ def test_a_strategy_that_earns_the_same_every_day_has_no_sharpe_ratio(tmp_path: 
 def test_few_days_behind_annualised_figures_are_a_warning(
     n_days: int, n_invested: int, warns: bool
 ) -> None:
-    from msm_py.run_folder import warnings_of
+    from msm_py.dbt_models.run_content import warnings_of
 
     run = {"window_start": None, "window_end": None, "hidden_from": None, "funding_enabled": True}
     strategy = {"first_date": FIRST_DAY, "last_date": FIRST_DAY}

@@ -14,7 +14,7 @@ import pytest
 from lakes import tiny_lake, tiny_spec
 from pipeline import EXCLUDED, ROOT, Done, run_experiments
 
-from msm_py import experiment
+from msm_py.experiment import load
 
 TOLERANCE = 1e-9
 
@@ -67,12 +67,12 @@ ODD_SPECS: dict[str, dict[str, Any]] = {
 def spec_of(name: str, changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     given = tiny_spec(changes, **more)
     given["experiment_id"] = name
-    return experiment.resolve(experiment.from_resolved(given))
+    return load.resolve(load.from_resolved(given))
 
 
 def every_feature_spec() -> dict[str, Any]:
     """Return a spec that uses all features of the registry, funding in other weightings."""
-    from msm_py.registry import feature_registry
+    from msm_py.experiment.registry import feature_registry
 
     weights = {name: 0.1 if i % 2 else -0.05 for i, name in enumerate(feature_registry())}
     spec = spec_of("every_feature", {}, weights=weights)
@@ -81,7 +81,7 @@ def every_feature_spec() -> dict[str, Any]:
             feature["params"] = {"weighting": "median", "min_oi_coverage": 0.2}
         if feature["id"] == "funding_heating":
             feature["params"] = {"weighting": "mcap", "min_oi_coverage": 0.0}
-    return experiment.resolve(experiment.from_resolved(spec))
+    return load.resolve(load.from_resolved(spec))
 
 
 def compare(name: str, expected: pd.DataFrame, actual: pd.DataFrame, key: list[str]) -> None:
@@ -197,11 +197,11 @@ def real_run(
     real_lake: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Done, dict[str, dict[str, Any]]]:
     files = [ROOT / "experiments" / "msm" / f"{name}.yaml" for name in REAL]
-    found = experiment.load_experiments(files, start="2023-07-01", end="2025-12-31")
-    specs = [experiment.resolve(x) for x in found]
+    found = load.load_experiments(files, start="2023-07-01", end="2025-12-31")
+    specs = [load.resolve(x) for x in found]
     specs.append(
-        experiment.resolve(
-            experiment.from_resolved(
+        load.resolve(
+            load.from_resolved(
                 {
                     **specs[2],
                     "experiment_id": "odd",

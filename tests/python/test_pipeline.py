@@ -15,8 +15,8 @@ from lakes import rewritten, tiny_lake
 from pipeline import ROOT, Done, contents, contents_apart_from_ids, dbt, msm, run_experiments
 from test_oracle import ODD_SPECS, every_feature_spec, spec_of
 
-from msm_py.artifacts import existing_runs
-from msm_py.sample_lake import write_sample_lake
+from msm_py.lake.sample import write_sample_lake
+from msm_py.store.run_list import existing_runs
 
 CUT = pd.Timestamp("2024-04-20")
 

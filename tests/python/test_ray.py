@@ -20,11 +20,14 @@ from lakes import tiny_lake
 from pipeline import ROOT, Done, environment, msm
 from test_sweep import folders, grid_file, no_overlap_file, sweep
 
-from msm_py import scratch
 from msm_py.errors import MsmError
-from msm_py.invocation import Outcome, Places
-from msm_py.ray_executor import RayExecutor, check_node, check_reachable, pack, unpack
-from msm_py.sweep import Spec, WorkerLost, run_sweep
+from msm_py.runner.batches import run_sweep
+from msm_py.runner.executors import WorkerLost
+from msm_py.runner.invocation import Outcome
+from msm_py.runner.ray_cluster import RayExecutor, check_node, check_reachable, pack, unpack
+from msm_py.settings import Places
+from msm_py.store import scratch
+from msm_py.store.trial import Spec
 
 # --- Without Ray: what dies, and what travels ----------------------------------------------------
 
@@ -287,7 +290,15 @@ def test_a_node_is_killed_in_the_middle(
     files = files_in(tmp_path)
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "msm_py.cli", "sweep", *map(str, files), "--lake", str(lake)),
+            *(
+                sys.executable,
+                "-m",
+                "msm_py.cli",
+                "sweep",
+                *map(str, files),
+                "--lake",
+                str(lake),
+            ),
             *(*ON_RAY, "--ray-address", cluster.address),
         ],
         cwd=ROOT,

@@ -17,20 +17,15 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from msm_py import artifacts, warehouse
 from msm_py.errors import MsmError
-from msm_py.report import (
-    MISSING,
-    Run,
-    comparison,
-    excludes_zero,
-    figure,
-    p_text,
-    run_report,
-    runs_table,
-    verdict,
-)
-from msm_py.states import REGIMES_OF
+from msm_py.regimes import REGIMES_OF
+from msm_py.report.comparison import comparison
+from msm_py.report.figures import MISSING, excludes_zero, figure, p_text
+from msm_py.report.run_report import run_report
+from msm_py.report.runs_table import runs_table
+from msm_py.report.verdict import verdict
+from msm_py.store import layout, warehouse_tables
+from msm_py.store.run import Run
 
 WIDTHS = (80, 100, 120)
 FIRST = date(2024, 1, 1)
@@ -202,7 +197,7 @@ def run_content(days: dict[str, int], n_regimes: int = 5) -> dict[str, Any]:
             "warnings": ["Something [to know] about the numbers."],
         },
         "evaluation": {
-            "sign": artifacts.SIGN_NOTE,
+            "sign": layout.SIGN_NOTE,
             "regime_statistics": [
                 statistic(regime, days.get(regime, 0), spells[regime]) for regime in regimes
             ],
@@ -218,15 +213,15 @@ THREE = {"RISK_ON_ALTS": 90, "BALANCED": 180, "RISK_ON_MAJORS": 95}
 def write(folder: Path, content: dict[str, Any], states: list[str] | None = None) -> Path:
     folder.mkdir(parents=True)
     for name, part in (
-        (artifacts.MANIFEST, "manifest"),
-        (artifacts.METRICS, "metrics"),
-        (artifacts.REGIME_EVALUATION, "evaluation"),
+        (layout.MANIFEST, "manifest"),
+        (layout.METRICS, "metrics"),
+        (layout.REGIME_EVALUATION, "evaluation"),
     ):
         (folder / name).write_text(json.dumps(content[part]))
     states = states or ["BALANCED"] * 4
     days = [FIRST + timedelta(days=day) for day in range(len(states))]
     table = pa.table({"date": days, "regime": states})
-    pq.write_table(table, folder / artifacts.REGIME_TIMESERIES)
+    pq.write_table(table, folder / layout.REGIME_TIMESERIES)
     return folder
 
 
@@ -499,7 +494,7 @@ def test_missing_and_broken_run_folders_are_told(content, run, tmp_path):
         run_report(tmp_path / "runs" / "nothing")
     assert "msm list" in str(missing.value)
     folder = run(content)
-    (folder / artifacts.METRICS).write_text("{")
+    (folder / layout.METRICS).write_text("{")
     with pytest.raises(MsmError, match="broken"):
         run_report(folder)
 
@@ -518,7 +513,7 @@ def test_figures():
 def make_warehouse(path: Path, runs: list[dict[str, Any]], edges: list[dict[str, Any]]) -> Path:
     with duckdb.connect(path) as con:
         for table, rows in (("catalog", runs), ("edges", edges)):
-            columns = warehouse.ALL_TABLES[table]
+            columns = warehouse_tables.ALL_TABLES[table]
             declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
             con.execute(f"create table {table} ({declared})")
             for row in rows:

@@ -23,14 +23,17 @@ from lakes import BASELINE, merged
 from pipeline import Done, msm
 from rich.console import Console
 
-from msm_py import report, robustness_cli, sweep, warehouse
+from msm_py.engine.state_machine import rotate
 from msm_py.errors import MsmError
-from msm_py.experiment import from_resolved, resolve
-from msm_py.invocation import Places
-from msm_py.robustness import Neighbour, judge, neighbours, placebo_offsets
-from msm_py.sample_lake import write_sample_lake
-from msm_py.states import rotate
-from msm_py.warehouse import flat_params
+from msm_py.experiment.load import from_resolved, resolve
+from msm_py.experiment.neighbours import Neighbour, neighbours, placebo_offsets
+from msm_py.lake.sample import write_sample_lake
+from msm_py.report import robustness_report, run_report
+from msm_py.runner import batches, robustness_panel
+from msm_py.runner.robustness_panel import judge
+from msm_py.settings import Places
+from msm_py.store import trial, warehouse, warehouse_tables
+from msm_py.store.warehouse import flat_params
 
 FIRST, N_DAYS = date(2024, 1, 1), 500
 # what each check may change
@@ -297,7 +300,7 @@ def said(own: float | None, rows: list[dict[str, Any]]) -> str:
     }
     full = [{**result, "net_sharpe_change": None, **x} for x in rows]
     summary = {**result, **judge(result, rows)}
-    panel = robustness_cli.panel({"run_id": "r", "title": "t", "rows": full, "summary": summary})
+    panel = robustness_report.panel({"run_id": "r", "title": "t", "rows": full, "summary": summary})
     console = Console(width=80)
     with console.capture() as capture:
         console.print(panel)
@@ -362,10 +365,10 @@ def test_neighbours_that_no_panel_names_are_dropped_after_a_day(tmp_path: Path) 
     damaged = hidden.parent / "there.json"
     text = damaged.read_text()
     damaged.write_text(text[:20])
-    robustness_cli.drop_leftovers(tmp_path, ["wanted", "not_there_yet"])
+    robustness_panel.drop_leftovers(tmp_path, ["wanted", "not_there_yet"])
     assert left() == ["named", "of_gone", "shared", "wanted", "young"]
     damaged.write_text(text)
-    robustness_cli.drop_leftovers(tmp_path, [])  # another process, while the first one computes
+    robustness_panel.drop_leftovers(tmp_path, [])  # another process, while the first one computes
     assert left() == ["named", "shared", "wanted", "young"]
     assert [x.name for x in hidden.parent.glob("*.json")] == ["there.json"]
 
@@ -436,13 +439,13 @@ def test_a_planted_edge_stands_above_its_placebos(robust: Done) -> None:
 
 def test_record_and_warehouse_agree(robust: Done) -> None:
     record = record_of(robust)
-    names = [name for name in warehouse.ALL_TABLES["robustness"] if name != "run_id"]
+    names = [name for name in warehouse_tables.ALL_TABLES["robustness"] if name != "run_id"]
     columns = ", ".join(names)
     rows = query(robust, f"select {columns} from robustness")
     assert sorted(map(repr, rows)) == sorted(
         repr(tuple(x[name] for name in names)) for x in record["rows"]
     )
-    names = list(warehouse.ALL_TABLES["robustness_summary"])[2:-1]
+    names = list(warehouse_tables.ALL_TABLES["robustness_summary"])[2:-1]
     (summary,) = query(robust, f"select {', '.join(names)} from robustness_summary")
     assert summary == tuple(record["summary"][name] for name in names)
     assert query(robust, "select distinct run_id from robustness") == [(record["run_id"],)]
@@ -484,7 +487,7 @@ def compute(done: Done, lake: Path) -> dict[str, Any]:
     """Make a panel as `msm run --robust` does, in this process."""
     places = Places(lake=lake, runs=done.runs, warehouse=done.warehouse)
     quiet = Console(file=io.StringIO())
-    return robustness_cli.compute(done.folder("planted").name, places, quiet, force=False)
+    return robustness_panel.compute(done.folder("planted").name, places, quiet, force=False)
 
 
 def a_neighbour(done: Done) -> Path:
@@ -500,21 +503,21 @@ def test_a_neighbour_that_fails_is_told_and_the_others_stand(
     record, doomed = record_of(done), a_neighbour(done)
     doomed.rename(tmp_path / "aside")
 
-    def failing(specs: list[dict[str, Any]], places: Places, **_: Any) -> Iterator[sweep.Trial]:
+    def failing(specs: list[dict[str, Any]], places: Places, **_: Any) -> Iterator[trial.Trial]:
         for x in specs:
             there = (places.runs / x["run_id"]).is_dir()
             status, error = ("existing", None) if there else ("failed", "no disk\nmore")
-            yield sweep.Trial(x["run_id"], x["experiment_id"], x["title"], status, error)
+            yield trial.Trial(x["run_id"], x["experiment_id"], x["title"], status, error)
 
     with monkeypatch.context() as patched:
-        patched.setattr(sweep, "run_sweep", failing)
+        patched.setattr(batches, "run_sweep", failing)
         found = compute(done, lake)
     assert found == record_of(done)
     failed = [x for x in found["rows"] if x["status"] == "failed"]
     assert [x["neighbour_run_id"] for x in failed] == [doomed.name]
     assert found["summary"]["n_failed"] == 1
     assert found["summary"]["n_neighbours"] == record["summary"]["n_neighbours"] - 1
-    error = robustness_cli.failure(found)
+    error = robustness_panel.failure(found)
     assert error is not None
     assert "1 of the neighbours failed" in str(error)
     assert str(error.received).endswith("no disk")
@@ -584,7 +587,7 @@ def test_a_placebo_is_the_run_rotated_and_is_no_result(
         assert paths[1]["regime_age_days"][i] == age
     console = Console(width=200)
     with console.capture() as shown:
-        console.print(report.run_report(made))
+        console.print(run_report.run_report(made))
     assert f"PLACEBO: its states are rotated by {days} days" in shown.get()
     warehouse.publish(done.runs, done.warehouse)
     assert query(done, "select run_id, is_placebo from catalog order by 2") == [

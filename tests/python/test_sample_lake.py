@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from msm_py.errors import MsmError
-from msm_py.lake import TABLES, fingerprint, open_lake
-from msm_py.sample_lake import sample_lake, write_sample_lake
+from msm_py.lake.contract import TABLES
+from msm_py.lake.opening import fingerprint, open_lake
+from msm_py.lake.sample import sample_lake, write_sample_lake
 
 SMALL = {"n_assets": 45, "n_days": 150}
 
@@ -158,7 +159,7 @@ def test_arguments_out_of_range(wrong: dict[str, int]) -> None:
 def test_shipped_experiments_see_the_edge_in_its_direction(tmp_path: Path) -> None:
     import oracle
 
-    from msm_py.experiment import load_experiment, resolve
+    from msm_py.experiment.load import load_experiment, resolve
 
     folder = Path(__file__).resolve().parents[2] / "experiments" / "msm"
     lake = write_sample_lake(tmp_path / "lake")

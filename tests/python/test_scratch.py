@@ -18,9 +18,9 @@ from test_artifacts import assert_sound, everything, names, publish, write_made_
 from test_isolation import facts
 from test_oracle import spec_of
 
-from msm_py import artifacts, scratch
 from msm_py.errors import MsmError
-from msm_py.written_places import check_outside_lake
+from msm_py.store import run_list, scratch
+from msm_py.store.written_places import check_outside_lake
 
 RUN = "a-0000000001"
 
@@ -134,7 +134,7 @@ def test_a_run_that_stepped_aside_comes_back(tmp_path: Path) -> None:
     assert write_made_up_run(runs, RUN)
     before = everything(runs / RUN)
     scratch.step_aside(runs / RUN, left(runs))
-    assert artifacts.existing_runs(runs) == []
+    assert run_list.existing_runs(runs) == []
     publish(tmp_path)
     assert everything(runs / RUN) == before
     assert names(runs) == [RUN]

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from msm_py.bootstrap import Sample
-from msm_py.shift_test import Target, rotated_t, shift_test
+from msm_py.stats.rotation import Target, rotated_t, shift_test
+from msm_py.stats.sample import Sample
 
 
 def pairs(seed, runs, n, n_regimes, stay=9):

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msm_py import search_model, state_model
-from msm_py.states import REGIMES_OF, StateRules, classify, gate, run_state_machine, smooth
+from msm_py.dbt_models import search_windows
+from msm_py.dbt_models import states as state_model
+from msm_py.engine.state_machine import StateRules, classify, gate, run_state_machine, smooth
+from msm_py.regimes import REGIMES_OF
 
 NAN = math.nan
 NAMES = {
@@ -314,7 +316,7 @@ def test_model_smooths_then_gates_and_leaves_uncovered_days_to_the_state() -> No
             "error": [None, None, "outside the lake"],
         }
     )
-    no_search = search_model.SCHEMA.empty_table()
+    no_search = search_windows.SCHEMA.empty_table()
     found = state_model.states(runs_, windows, scores, no_search, pa.table({})).to_pylist()
     rows = {
         run_id: [row for row in found if row["run_id"] == run_id] for run_id in ("wild", "calm")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from msm_py.statistics import probabilistic_sharpe_ratio, student_p_value
+from msm_py.stats.sharpe import probabilistic_sharpe_ratio, student_p_value
 
 
 def test_student_p_is_two_sided_and_broadcasts():

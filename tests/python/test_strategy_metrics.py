@@ -17,7 +17,7 @@ from pipeline import Done, run_experiments
 from scipy import stats
 from test_oracle import spec_of
 
-from msm_py.states import REGIMES_OF
+from msm_py.regimes import REGIMES_OF
 
 Floats = NDArray[np.float64]
 

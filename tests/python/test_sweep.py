@@ -268,7 +268,13 @@ def test_three_hundred_variants_killed_in_the_middle(lake: Path, tmp_path: Path)
     expected = sweep(*(calm / name for name in files), lake=lake, place=calm, options=options)
     assert len(folders(expected)) == 17 * 17
 
-    words = [sys.executable, "-m", "msm_py.cli", "sweep", *(str(rough / name) for name in files)]
+    words = [
+        sys.executable,
+        "-m",
+        "msm_py.cli",
+        "sweep",
+        *(str(rough / name) for name in files),
+    ]
     process = subprocess.Popen(
         [*words, "--lake", str(lake), *options],
         cwd=ROOT,

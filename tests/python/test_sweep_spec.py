@@ -16,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msm_py.errors import MsmError
-from msm_py.experiment import from_resolved, json_schema, load_experiment, resolve, run_id
-from msm_py.sweep_paths import value_at
-from msm_py.sweep_spec import Expansion, Rejected, collect, expand
+from msm_py.experiment.ids import run_id
+from msm_py.experiment.json_schema import json_schema
+from msm_py.experiment.load import from_resolved, load_experiment, resolve
+from msm_py.experiment.paths import value_at
+from msm_py.experiment.variants import Expansion, Rejected, collect, expand
 
 SHIPPED = Path(__file__).parents[2] / "experiments" / "msm"
 BASE: dict[str, Any] = {

@@ -22,13 +22,22 @@ from rich.progress import Progress, TextColumn
 from rich.text import Text as RichText
 from test_report import FIVE, catalog_row, make_warehouse, run_content, write
 
-from msm_py import cli, invocation, robustness, robustness_cli, sweep_cli
+from msm_py.cli import app
+from msm_py.cli import options as cli_options
+from msm_py.cli import run as cli_run
 from msm_py.errors import MsmError
-from msm_py.invocation import Outcome, Places
-from msm_py.lake_check import Item, LakeReport, report_table
-from msm_py.report import comparison, run_report, runs_table
-from msm_py.sweep import Trial
-from msm_py.terminal import REPLACEMENT, Table, Terminal, Text, encodable, visible
+from msm_py.lake.check import LakeReport
+from msm_py.lake.check_items import Item
+from msm_py.report import robustness_report, sweep_report
+from msm_py.report.comparison import comparison
+from msm_py.report.lake_report import report_table
+from msm_py.report.run_report import run_report
+from msm_py.report.runs_table import runs_table
+from msm_py.report.terminal import REPLACEMENT, Table, Terminal, Text, encodable, visible
+from msm_py.runner import invocation, robustness_panel
+from msm_py.runner.invocation import Outcome
+from msm_py.settings import Places
+from msm_py.store.trial import Trial
 
 # markup that closes nothing, an emoji code; escape sequences in C0 and C1, a bell, directions
 MARKUP = "Alts [/majors] [bold]v2[/] :smile:"
@@ -141,10 +150,10 @@ def test_the_display_of_a_run_shows_its_title(monkeypatch: pytest.MonkeyPatch) -
         progress("states", HOSTILE, 1.0)
         return []
 
-    monkeypatch.setattr(cli, "out", console)
+    monkeypatch.setattr(cli_options, "out", console)
     monkeypatch.setattr(invocation, "build", build)
     places = Places(Path("lake"), Path("runs"), Path("warehouse"), force=False)
-    cli._build([{"title": HOSTILE}], places, verbose=False)
+    cli_run._build([{"title": HOSTILE}], places, verbose=False)
     assert MARKUP in written()
     assert f"({SHOWN_IN['utf-8']}, 1 s)" in " ".join(written().split())
     assert STEERING[:5] not in written()
@@ -202,11 +211,11 @@ def sweep_record() -> dict[str, Any]:
 
 
 def test_sweeps_are_literal(tmp_path: Path) -> None:
-    assert shown(sweep_cli.leaderboard(sweep_record())).count(SHOWN_IN["utf-8"]) == 3
-    listed = shown(sweep_cli.listing([sweep_record()], tmp_path))
+    assert shown(sweep_report.leaderboard(sweep_record())).count(SHOWN_IN["utf-8"]) == 3
+    listed = shown(sweep_report.listing([sweep_record()], tmp_path))
     assert listed.count(SHOWN_IN["utf-8"]) == 2
     failed = Trial(None, HOSTILE, HOSTILE, "failed", error=HOSTILE)
-    line = shown(sweep_cli._line(failed, 1, 2, tmp_path))
+    line = shown(sweep_report._line(failed, 1, 2, tmp_path))
     assert line.startswith(f"[1/2] {SHOWN_IN['utf-8']}, {SHOWN_IN['utf-8']}, failed: ")
     assert line.endswith(SHOWN_IN["utf-8"])
 
@@ -216,12 +225,12 @@ def test_panels_are_literal() -> None:
     figures = ("net_sharpe", "net_cagr", "spread_trade_edge", "spread_p_value", "spread_evidence")
     summary = {
         **dict.fromkeys((*figures, "placebo_p")),
-        "verdict": robustness.NOTHING,
+        "verdict": robustness_panel.NOTHING,
         "n_placebos": 50,
         "n_failed": 1,
     }
     record = {"run_id": MARKUP, "title": HOSTILE, "rows": [row], "summary": summary}
-    panel = shown(robustness_cli.panel(record))
+    panel = shown(robustness_report.panel(record))
     assert panel.count(SHOWN_IN["utf-8"]) == 4
     assert panel.count(MARKUP) == 7
 
@@ -375,8 +384,8 @@ def test_an_error_shows_what_was_received(place: Path, encoding: str) -> None:
 def test_an_alarm_is_literal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli.warehouse, "alarms", lambda *_, **__: [HOSTILE])
-    cli._tell_alarms(Path("runs"))
+    monkeypatch.setattr(app.warehouse, "alarms", lambda *_, **__: [HOSTILE])
+    cli_options._tell_alarms(Path("runs"))
     assert capsys.readouterr().err == f"!! {SHOWN_IN['utf-8']}\n"
 
 

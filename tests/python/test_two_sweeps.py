@@ -15,7 +15,7 @@ from lakes import tiny_lake, tiny_spec
 from pipeline import Done, contents, msm
 from test_sweep import HIGH, LOW, catalog, folders, grid_file, sweep
 
-from msm_py.artifacts import existing_runs
+from msm_py.store.run_list import existing_runs
 
 
 @pytest.fixture(scope="module")

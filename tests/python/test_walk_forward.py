@@ -15,7 +15,9 @@ from lakes import merged, rewritten, tiny_lake
 from pipeline import EXCLUDED, Done, contents, run_experiments
 from test_oracle import ODD_SPECS, compare, spec_of
 
-from msm_py.walk_forward import CUTS, best_candidate, draw_candidates, net_sharpe, windows
+from msm_py.engine.walk_forward import best_candidate, draw_candidates, windows
+from msm_py.regimes import CUTS
+from msm_py.stats.sharpe import net_sharpe
 
 WEIGHTS = {"btc_dominance": [-1.0, 1.0], "momentum": [-1.0, 1.0], "alt_breadth": [0.0, 1.0]}
 

@@ -31,8 +31,9 @@ from test_artifacts import (
     write_made_up_run,
 )
 
-from msm_py import artifacts, hidden_records, sweep_record, warehouse
 from msm_py.errors import MsmError
+from msm_py.runner import sweep_statistics
+from msm_py.store import layout, record_files, sweep_records, warehouse, warehouse_tables
 
 A, B, C, D = "a-0000000001", "b-0000000002", "c-0000000003", "d-0000000004"
 
@@ -92,7 +93,7 @@ class Shuffled(RuleBasedStateMachine):
             weight = 1.0 if i < 2 else 0.25
             assert write_made_up_run(self.place / "runs", name, sharpe=i, weight=weight)
             if equal_times:
-                os.utime(self.place / "runs" / name / artifacts.MANIFEST, (1e9, 1e9))
+                os.utime(self.place / "runs" / name / layout.MANIFEST, (1e9, 1e9))
         publish(self.place)
 
     def _one_and_free(self, data: st.DataObject) -> tuple[str, str] | None:
@@ -135,7 +136,7 @@ class Shuffled(RuleBasedStateMachine):
         assert everything_published(self.place) == contents_as_rebuilt(self.place)
         runs = self.place / "runs"
         held = {
-            name: json.loads((runs / name / artifacts.MANIFEST).read_text())["run_id"]
+            name: json.loads((runs / name / layout.MANIFEST).read_text())["run_id"]
             for name in self.names
         }
         sound = sorted(name for name, run_id in held.items() if run_id == name)
@@ -156,16 +157,16 @@ def test_statistics_of_a_sweep_are_those_of_its_sound_runs(place: Path) -> None:
     for run_id, sharpe in ((C, 3.0), (D, 4.0)):
         assert write_made_up_run(runs, run_id, sharpe=sharpe)
     for run_id in (A, B, C, D):
-        file = runs / run_id / artifacts.REGIME_EVALUATION
+        file = runs / run_id / layout.REGIME_EVALUATION
         edges = [{"horizon_days": 1, "edge": "spread", "trade_edge": 0.1, "p_value": 0.5}]
         file.write_text(json.dumps({"regime_statistics": [], "edges": edges}))
     members = [A, B, C, D, "e-0000000005"]
-    sound = sweep_record.statistics(runs, members, 5)
+    sound = sweep_statistics.statistics(runs, members, 5)
     assert [row["run_id"] for row in sound["runs"]] == [A, B, C, D]
-    (runs / C / artifacts.RETURNS).write_bytes(b"PAR1")
-    (runs / D / artifacts.MANIFEST).write_text("{")
+    (runs / C / layout.RETURNS).write_bytes(b"PAR1")
+    (runs / D / layout.MANIFEST).write_text("{")
     copied(place, A, "e-0000000005", with_times=True)
-    found = sweep_record.statistics(runs, members, 5)
+    found = sweep_statistics.statistics(runs, members, 5)
     assert [row["run_id"] for row in found["runs"]] == [A, B]
     assert [row["run_id"] for row in found["edges"]] == [A, B]
     assert found["overall"]["n_runs"] == 2
@@ -174,12 +175,12 @@ def test_statistics_of_a_sweep_are_those_of_its_sound_runs(place: Path) -> None:
 def test_a_copied_record_is_no_second_sweep(place: Path) -> None:
     runs = place / "runs"
     sweep = {"name": "s", "n_trials": 2, "members": [], "trials": [], "runs": [], "edges": []}
-    (runs / sweep_record.FOLDER).mkdir()
+    (runs / sweep_records.FOLDER).mkdir()
     for name, overall in (("s-0123456789", 0), ("s-0123456789 (copy)", 1)):
         record = {**sweep, "sweep_id": "s-0123456789", "overall": {"n_runs": overall}}
-        hidden_records.replace(runs / sweep_record.FOLDER / f"{name}.json", record)
+        record_files.replace(runs / sweep_records.FOLDER / f"{name}.json", record)
     record = {**sweep, "sweep_id": "s-abcdefabcd", "overall": {}, "trials": [{"title": "x"}]}
-    hidden_records.replace(runs / sweep_record.FOLDER / "s-abcdefabcd.json", record)
+    record_files.replace(runs / sweep_records.FOLDER / "s-abcdefabcd.json", record)
     assert publish(place)["sweeps"] == 1
     told = " ".join(warehouse.alarms(runs, place / "wh" / "msm.duckdb"))
     assert "(copy).json: it is the record of s-0123456789. Remedy: move it elsewhere" in told
@@ -294,7 +295,7 @@ def test_a_warehouse_folder_may_have_any_name(
         with duckdb.connect() as con:
             found = con.execute(query)
             assert [column[0] for column in found.description] == list(
-                warehouse.ALL_TABLES["catalog"]
+                warehouse_tables.ALL_TABLES["catalog"]
             )
             assert len(found.fetchall()) == 2
 

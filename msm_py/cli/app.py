@@ -1,0 +1,44 @@
+"""The command ``msm``: its sub-commands, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+from msm_py.cli import run, show, sweep  # noqa: F401  (importing them adds their commands)
+from msm_py.cli.catalog import catalog_app
+from msm_py.cli.lake import lake_app
+from msm_py.cli.options import _tell_in_red, app, err
+from msm_py.errors import Interrupted, MsmError
+
+app.add_typer(lake_app, name="lake")
+app.add_typer(catalog_app, name="catalog")
+INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one paragraph and exit code 1."""
+    signal.signal(signal.SIGTERM, _like_ctrl_c)
+    try:
+        app()
+    except MsmError as error:
+        _tell_in_red("error:", str(error))
+        sys.exit(1)
+    except Interrupted:
+        _tell_interrupted()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # what typer makes of Ctrl-C outside of dbt
+            _tell_interrupted()
+        raise
+
+
+def _like_ctrl_c(number: int, frame: FrameType | None) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    # what a shell starts in the background ignores Ctrl-C, but not this
+    (handler if callable(handler) else signal.default_int_handler)(number, frame)
+
+
+def _tell_interrupted() -> None:
+    err.print("stopped; complete runs are kept, nothing half-written is left")
+    sys.exit(INTERRUPTED)

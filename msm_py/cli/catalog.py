@@ -1,0 +1,46 @@
+"""``msm catalog``: the warehouse, rebuilt."""
+
+from __future__ import annotations
+
+import time
+
+import typer
+
+from msm_py.cli.options import (
+    RUNS,
+    WAREHOUSE,
+    Runs,
+    Warehouse,
+    _lake_of_environment,
+    _tell_alarms,
+    out,
+)
+from msm_py.errors import MsmError
+from msm_py.store import warehouse
+from msm_py.store.written_places import check_outside_lake, written_places
+
+catalog_app = typer.Typer(help="The catalog and the warehouse around it.", no_args_is_help=True)
+
+
+@catalog_app.command(name="rebuild")
+def catalog_rebuild(runs: Runs = RUNS, warehouse_file: Warehouse = WAREHOUSE) -> None:
+    """Make catalog and warehouse again from the run folders, whatever stands there now.
+
+    Example: msm catalog rebuild --runs runs --warehouse warehouse/msm.duckdb
+    """
+    if not runs.is_dir():
+        raise MsmError(
+            "there is no such runs folder",
+            where="--runs",
+            received=str(runs),
+            remedy="give the folder that holds the run folders (or MSM_RUNS)",
+        )
+    check_outside_lake(_lake_of_environment(), written_places(runs, warehouse_file))
+    started = time.monotonic()
+    rows = warehouse.publish(runs, warehouse_file, anew=True)
+    out.print(
+        f"{rows['catalog']} runs and {rows['sweeps']} sweeps in {warehouse_file}, "
+        f"in {time.monotonic() - started:.1f} s.",
+        soft_wrap=True,
+    )
+    _tell_alarms(runs, warehouse_file)

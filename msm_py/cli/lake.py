@@ -1,0 +1,52 @@
+"""``msm lake``: a sample lake, and the check of one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from msm_py.cli.options import out
+from msm_py.lake.opening import open_lake
+
+lake_app = typer.Typer(help="Write a sample lake, or check your own.", no_args_is_help=True)
+
+
+@lake_app.command(name="sample")
+def lake_sample(
+    directory: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
+    seed: Annotated[int, typer.Option(help="Another seed, another lake.")] = 7,
+    planted_edge: Annotated[
+        bool, typer.Option(help="Whether the states of the sample carry an edge.")
+    ] = True,
+) -> None:
+    """Write a lake of made-up markets with the blemishes of real ones and a planted edge.
+
+    Example: msm lake sample lake
+    """
+    from msm_py.lake.sample import write_sample_lake
+
+    started = time.monotonic()
+    write_sample_lake(directory, seed=seed, planted_edge=planted_edge)
+    out.print(
+        f"Sample lake written to {directory} in {time.monotonic() - started:.1f} s.", soft_wrap=True
+    )
+
+
+@lake_app.command(name="check")
+def lake_check(
+    directory: Annotated[Path, typer.Argument(help="The lake: a folder of Parquet.")],
+) -> None:
+    """Look a lake over: rows, dates, gaps, duplicates, impossible values, units; a verdict each.
+
+    Exit code 1 when an item fails. Example: msm lake check lake
+    """
+    from msm_py.lake.check import check_lake
+    from msm_py.report.lake_report import report_table
+
+    report = check_lake(open_lake(directory))
+    out.print(report_table(report))
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)

@@ -1,0 +1,73 @@
+"""The options that commands share, and the two consoles that everything is printed to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from msm_py.report.terminal import Terminal, Text
+from msm_py.settings import Places
+from msm_py.store import warehouse
+from msm_py.store.written_places import check_outside_lake, written_places
+
+app = typer.Typer(
+    help="MSM, the Market State Monitor: does a market state carry an edge in long majors, short "
+    "alts, and how sure may one be?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+out = Terminal()
+err = Terminal(stderr=True)
+Experiments = Annotated[list[Path], typer.Argument(help="Experiment YAML files.")]
+Lake = Annotated[
+    Path,
+    typer.Option("--lake", envvar="MSM_LAKE", help="The lake: a folder of Parquet, read only."),
+]
+Runs = Annotated[Path, typer.Option("--runs", envvar="MSM_RUNS", help="Folder of run folders.")]
+Warehouse = Annotated[
+    Path, typer.Option("--warehouse", envvar="MSM_WAREHOUSE", help="The file that BI tools open.")
+]
+Start = Annotated[str | None, typer.Option("--start", help="First day of the window, YYYY-MM-DD.")]
+End = Annotated[str | None, typer.Option("--end", help="Last day of the window, YYYY-MM-DD.")]
+LAKE = Path("lake")
+RUNS = Path("runs")
+WAREHOUSE = Path("warehouse/msm.duckdb")
+
+
+def _places(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> Places:
+    check_outside_lake(lake, written_places(runs, warehouse_file))
+    return Places(
+        lake=lake.absolute(),
+        runs=runs.absolute(),
+        warehouse=warehouse_file.absolute(),
+        force=force,
+    )
+
+
+def _lake_of_environment() -> Path:
+    return Path(os.environ.get("MSM_LAKE", LAKE))
+
+
+def _tell_disturbance(warehouse_file: Path) -> None:
+    sentence = warehouse.disturbance(warehouse_file)
+    _tell([] if sentence is None else [sentence])
+
+
+def _tell_alarms(
+    runs: Path, warehouse_file: Path | None = None, *, with_looks: bool = True
+) -> None:
+    _tell(warehouse.alarms(runs, warehouse_file, with_looks=with_looks))
+
+
+def _tell(sentences: list[str]) -> None:
+    for sentence in sentences:
+        _tell_in_red("!!", sentence)
+
+
+def _tell_in_red(label: str, text: str) -> None:
+    err.print(Text.assemble((label, "bold red"), " ", text), soft_wrap=True)

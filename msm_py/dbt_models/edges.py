@@ -1,0 +1,162 @@
+"""From states and forward returns to edges: the rows of the dbt model ``edges``."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from msm_py.engine.panel import Panel, floats, nullable
+from msm_py.regimes import REGIMES_OF
+from msm_py.stats.bootstrap import BootstrapSettings
+from msm_py.stats.inference import Edges, edge_names, edges
+
+RUN_COLUMNS: Final = (
+    "run_id",
+    "n_regimes",
+    "bootstrap_enabled",
+    "bootstrap_method",
+    "bootstrap_kind",
+    "bootstrap_block_size",
+    "n_boot",
+    "seed",
+)
+FLOATS: Final = (
+    "estimate",
+    "trade_edge",
+    "se",
+    "ci_low",
+    "ci_high",
+    "p_value",
+    "p_shift",
+    "p_nw",
+    "p_max_t",
+)
+COUNTS: Final = ("n_spells", "n_boot", "block_days", "n_redrawn")
+SCHEMA: Final = pa.schema(
+    {
+        "run_id": pa.string(),
+        "horizon_days": pa.int32(),
+        "edge": pa.string(),
+        "edge_order": pa.int32(),
+        **dict.fromkeys(FLOATS, pa.float64()),
+        "evidence": pa.string(),
+        **dict.fromkeys(COUNTS, pa.int32()),
+    }
+)
+
+# what runs must share to be tested together: pairs, horizon, regimes and the settings of the test
+Family = tuple[int, int, int, BootstrapSettings]
+
+
+def edge_rows(
+    runs: pa.Table, run_targets: pa.Table, states: pa.Table, forward_returns: pa.Table
+) -> pa.Table:
+    """Return one row per run, horizon and edge.
+
+    Parameters
+    ----------
+    runs
+        Columns ``RUN_COLUMNS`` of the model ``runs``.
+    run_targets
+        run_id, horizon_days, short_leg_id of every run that is evaluated.
+    states, forward_returns
+        The models of these names (states: run_id, date, regime_order, spell).
+
+    Returns
+    -------
+    Columns of ``SCHEMA``, ordered by run, horizon and edge.
+    """
+    if run_targets.num_rows == 0 or states.num_rows == 0:
+        return SCHEMA.empty_table()
+    settings = {row["run_id"]: row for row in runs.select(list(RUN_COLUMNS)).to_pylist()}
+    run_ids = tuple(sorted(set(run_targets["run_id"].to_pylist())))
+    states = states.filter(pc.is_in(states["run_id"], value_set=pa.array(run_ids)))
+    state_panel = Panel.of(states, run_ids, "run_id")
+    regime = state_panel.matrix(states["regime_order"])
+    spell = state_panel.matrix(states["spell"])
+    row_of = {run_id: row for row, run_id in enumerate(run_ids)}
+    targets = _targets(forward_returns, state_panel)
+
+    families: dict[Family, list[tuple[str, NDArray[np.bool_], NDArray[np.float64]]]] = defaultdict(
+        list
+    )
+    for target in run_targets.sort_by([("run_id", "ascending")]).to_pylist():
+        run_id, horizon = target["run_id"], target["horizon_days"]
+        y = targets[target["short_leg_id"], horizon]
+        paired = ~np.isnan(y) & ~np.isnan(regime[row_of[run_id]])
+        spec = settings[run_id]
+        family = (int(paired.sum()), horizon, spec["n_regimes"], _bootstrap(spec))
+        families[family].append((run_id, paired, y))
+
+    tables = []
+    for (n_pairs, horizon, n_regimes, bootstrap), members in families.items():
+        rows = [row_of[run_id] for run_id, _, _ in members]
+        shape = (len(members), n_pairs)
+        result = edges(
+            np.concatenate([y[paired] for _, paired, y in members]).reshape(shape),
+            _pairs(regime, rows, members).reshape(shape),
+            _pairs(spell, rows, members).reshape(shape),
+            horizon_days=horizon,
+            n_regimes=n_regimes,
+            bootstrap=bootstrap,
+        )
+        tables.append(_table([run_id for run_id, _, _ in members], horizon, n_regimes, result))
+    return pa.concat_tables(tables).sort_by(
+        [("run_id", "ascending"), ("horizon_days", "ascending"), ("edge_order", "ascending")]
+    )
+
+
+def _pairs(
+    matrix: NDArray[np.float64],
+    rows: list[int],
+    members: list[tuple[str, NDArray[np.bool_], NDArray[np.float64]]],
+) -> NDArray[np.int64]:
+    taken = [matrix[row, paired] for row, (_, paired, _) in zip(rows, members, strict=True)]
+    return np.concatenate(taken).astype(np.int64)
+
+
+def _targets(forward_returns: pa.Table, panel: Panel) -> dict[tuple[str, int], NDArray[np.float64]]:
+    """Return Y on the days of the states' panel, by short leg and horizon; NaN where missing."""
+    legs = tuple(sorted(set(forward_returns["short_leg_id"].to_pylist())))
+    horizons = sorted(set(forward_returns["horizon_days"].to_pylist()))
+    days = forward_returns["date"].cast(pa.date32()).cast(pa.int32()).to_numpy() - panel.first_day
+    leg = np.searchsorted(np.array(legs), np.array(forward_returns["short_leg_id"].to_pylist()))
+    horizon = np.searchsorted(horizons, forward_returns["horizon_days"].to_numpy())
+    judged = (days >= 0) & (days < panel.n_days)
+    y = np.full((len(legs), len(horizons), panel.n_days), np.nan)
+    y[leg[judged], horizon[judged], days[judged]] = floats(forward_returns["forward_return"])[
+        judged
+    ]
+    return {(a, h): y[i, j] for i, a in enumerate(legs) for j, h in enumerate(horizons)}
+
+
+def _bootstrap(spec: Mapping[str, Any]) -> BootstrapSettings:
+    return BootstrapSettings(
+        enabled=spec["bootstrap_enabled"],
+        method=spec["bootstrap_method"],
+        kind=spec["bootstrap_kind"],
+        block_size=spec["bootstrap_block_size"],
+        n_boot=spec["n_boot"],
+        seed=spec["seed"],
+    )
+
+
+def _table(run_ids: list[str], horizon: int, n_regimes: int, result: Edges) -> pa.Table:
+    names = edge_names(REGIMES_OF[n_regimes])
+    n_rows = len(run_ids) * len(names)
+    columns = {
+        "run_id": pa.array(run_ids).take(np.repeat(np.arange(len(run_ids)), len(names))),
+        "horizon_days": pa.array(np.full(n_rows, horizon, dtype=np.int32)),
+        "edge": pa.array(list(names) * len(run_ids)),
+        "edge_order": pa.array(np.tile(np.arange(len(names), dtype=np.int32), len(run_ids))),
+        **{name: nullable(getattr(result, name).ravel()) for name in FLOATS},
+        "evidence": pa.array(result.evidence.ravel().tolist(), type=pa.string()),
+        **{name: pa.array(getattr(result, name).ravel().astype(np.int32)) for name in COUNTS},
+    }
+    return pa.table(columns, schema=SCHEMA)

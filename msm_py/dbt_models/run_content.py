@@ -1,0 +1,423 @@
+"""What stands in the files of a run folder, from the rows of the models."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from msm_py._typing import Row
+from msm_py.regimes import CUTS
+from msm_py.stats.sharpe import net_sharpe
+from msm_py.store import formats, layout, origin, run_folder
+from msm_py.store.formats import without, without_nan
+from msm_py.store.origin import Provenance
+from msm_py.store.shared_files import PanelFiles, RowsByKey
+
+ONE_DAY: Final = timedelta(days=1)
+PERFORMANCE: Final = (
+    "n_days",
+    "n_invested_days",
+    "total_return",
+    "cagr",
+    "volatility",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "max_drawdown_days",
+    "calmar",
+    "hit_rate",
+    "skewness",
+    "kurtosis",
+    "probabilistic_sharpe",
+)
+TRADING: Final = ("avg_gross_exposure", "avg_turnover", "cost_drag", "funding_drag")
+
+
+@dataclass(frozen=True)
+class RunTables:
+    """The rows of an invocation's runs that go into run folders, by run or by what runs share.
+
+    Every field is the model of that name; see there for grain and units.
+    """
+
+    states: RowsByKey
+    daily_returns: RowsByKey
+    regime_statistics: RowsByKey
+    edges: RowsByKey
+    regime_metrics: RowsByKey
+    regime_distribution: RowsByKey
+    regime_transitions: RowsByKey
+    stability: RowsByKey
+    coverage: RowsByKey
+    strategy_metrics: RowsByKey
+    search_windows: RowsByKey
+
+
+def write_run_folder(
+    run: Row,
+    strategy: Row,
+    tables: RunTables,
+    baskets: PanelFiles,
+    features: PanelFiles,
+    provenance: Provenance,
+    own: Path,
+    *,
+    replace: bool = False,
+) -> bool:
+    """Write the folder of one run.
+
+    Parameters
+    ----------
+    run, strategy
+        The run's rows of the models ``runs`` and ``strategies``.
+    tables, baskets, features
+        What stands in the files.
+    provenance
+        What all runs of the invocation share.
+    own
+        A scratch folder in the runs folder.
+    replace
+        Whether a run that is there gives way.
+
+    Returns
+    -------
+    bool
+        Whether it was written; False when it was there already.
+    """
+    run_id = run["run_id"]
+    if (own.parent / run_id).is_dir() and not replace:
+        return False
+    metrics = run_metrics(run, strategy, tables)
+    statistics = [without(row, "run_id", "regime_order") for row in _ordered(tables, run_id)]
+    edges = [without(row, "run_id", "edge_order") for row in tables.edges.rows(run_id)]
+    regime_rows = [
+        without(row, "run_id", "regime_order") for row in tables.regime_metrics.rows(run_id)
+    ]
+    files = {
+        layout.MANIFEST: origin.manifest(run, provenance),
+        layout.METRICS: metrics,
+        layout.REGIME_EVALUATION: {
+            "sign": layout.SIGN_NOTE,
+            "regime_statistics": statistics,
+            "edges": edges,
+        },
+        layout.REGIME_METRICS: formats.csv_text(
+            regime_rows, [name for name in _columns(tables.regime_metrics) if name not in _HIDDEN]
+        ),
+        layout.REGIME_TIMESERIES: tables.states[run_id].select(list(layout.TIMESERIES_COLUMNS)),
+        layout.RETURNS: tables.daily_returns[run_id].select(list(layout.RETURNS_COLUMNS)),
+        layout.CATALOG_ENTRY: {
+            **catalog_entry(run, metrics, provenance),
+            "basket_panel": baskets.content_id(strategy["short_leg_id"]),
+            "feature_panel": features.content_id(strategy["feature_panel_id"]),
+        },
+    }
+    if run["grid_search"] is not None:
+        files[layout.WALK_FORWARD] = walk_forward(run, tables)
+    panels = {
+        layout.BASKET: (baskets, strategy["short_leg_id"]),
+        layout.FEATURES: (features, strategy["feature_panel_id"]),
+    }
+    return run_folder.write_run(run_id, own, files, panels, replace=replace)
+
+
+def walk_forward(run: Row, tables: RunTables) -> dict[str, Any]:
+    """Return what stands in walk_forward.json: the parameters chosen for every test window."""
+    search = run["grid_search"]
+    ids = [feature["feature_id"] for feature in run["features"]]
+    daily = tables.daily_returns[run["run_id"]]
+    first_day, r_net = daily["date"][0].as_py(), daily["r_net"].to_numpy()
+    counts = daily["is_test_day"].to_pylist()
+
+    def traded(row: Row) -> dict[str, Any]:
+        days = slice((row["first_date"] - first_day).days, (row["last_date"] - first_day).days + 1)
+        sharpe = float(net_sharpe(r_net[None, days])[0]) if days.stop - days.start > 1 else math.nan
+        return {"is_test_window": counts[days.start], "test_net_sharpe": formats.clean(sharpe)}
+
+    return {
+        "objective": search["objective"],
+        "horizon_days": None if search["objective"] == "net_sharpe" else search["horizon_days"],
+        "n_candidates": search["n_candidates"],
+        "windows": [
+            {
+                **without(row, "run_id", "weights", *CUTS),
+                **traded(row),
+                "parameters": {
+                    **{f"features.{x}.weight": w for x, w in zip(ids, row["weights"], strict=True)},
+                    **{
+                        f"state_mapping.thresholds.{cut}": row[cut]
+                        for cut in CUTS
+                        if row[cut] is not None
+                    },
+                },
+            }
+            for row in tables.search_windows.rows(run["run_id"])
+        ],
+    }
+
+
+def run_metrics(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
+    """Return what stands in metrics.json: headline, controls, stability, coverage, warnings."""
+    run_id = run["run_id"]
+    own = _by_series(tables.strategy_metrics.rows(run_id))
+    control = _by_series(tables.strategy_metrics.rows(strategy["control_id"]))
+    stability = without(tables.stability.rows(run_id)[0], "run_id")
+    coverage = without(tables.coverage.rows(run_id)[0], "run_id")
+    distribution = sorted(
+        tables.regime_distribution.rows(run_id), key=lambda row: row["regime_order"]
+    )
+    return {
+        "run_id": run_id,
+        "experiment_id": run["experiment_id"],
+        "title": run["title"],
+        "sign": layout.SIGN_NOTE,
+        "window": {
+            "first_date": strategy["first_date"].isoformat(),
+            "last_date": strategy["last_date"].isoformat(),
+            "n_days": stability["n_days"],
+            "n_test_days": own["net"]["n_days"] if "net" in own else 0,
+        },
+        "headline": {
+            series: {name: own[series][name] for name in (*PERFORMANCE, *TRADING)}
+            for series in ("net", "gross")
+        },
+        "controls": {
+            "ungated_net": {name: control["net"][name] for name in (*PERFORMANCE, *TRADING)},
+            "ungated_gross": {name: control["gross"][name] for name in (*PERFORMANCE, *TRADING)},
+            "btc": {name: control["btc"][name] for name in PERFORMANCE}
+            if "btc" in control
+            else None,
+        },
+        "stability": {
+            **stability,
+            "regime_distribution": [without(row, "run_id", "regime_order") for row in distribution],
+            "regime_transitions": [
+                without(row, "run_id") for row in tables.regime_transitions.rows(run_id)
+            ],
+        },
+        "coverage": coverage,
+        "warnings": warnings_of(run, strategy, coverage, own.get("net")),
+    }
+
+
+FEWEST_TEST_DAYS: Final = 60
+FEWEST_INVESTED_DAYS: Final = 30
+
+
+def warnings_of(run: Row, strategy: Row, coverage: Row, net: Row | None) -> list[str]:
+    """Return what a reader of the numbers must know, a sentence each.
+
+    Parameters
+    ----------
+    run, strategy, coverage
+        The run's rows of the models `runs`, `strategies` and `coverage`.
+    net
+        Its metrics of net returns; None when it has no test days.
+    """
+    found = []
+    n_test_days, n_invested_days = (net["n_days"], net["n_invested_days"]) if net else (0, 0)
+    if n_test_days < FEWEST_TEST_DAYS or n_invested_days < FEWEST_INVESTED_DAYS:
+        found.append(
+            f"Only {n_test_days} test days, {n_invested_days} of them invested, stand behind the "
+            f"annualised figures: with less than {FEWEST_TEST_DAYS} and {FEWEST_INVESTED_DAYS} "
+            "they say next to nothing."
+        )
+    first, last = strategy["first_date"], strategy["last_date"]
+    if run["window_start"] is not None and run["window_start"] < first:
+        found.append(
+            f"The window starts on {run['window_start']}, but the first day with enough data to "
+            f"decide on is {first}."
+        )
+    if run["hidden_from"] is not None and run["window_end"] == run["hidden_from"] - ONE_DAY > last:
+        found.append(
+            f"The hold-out begins on {run['hidden_from']}, but the last BTC close before it is of "
+            f"{last}."
+        )
+    elif run["window_end"] is not None and run["window_end"] > last:
+        found.append(f"The window ends on {run['window_end']}, but the lake ends on {last}.")
+    if coverage["n_fallback_days"]:
+        found.append(
+            f"On {coverage['n_fallback_days']} days funding of a group had no open interest to be "
+            "weighted with and is the plain mean: the average changes its meaning inside z-windows."
+        )
+    if coverage["n_uncovered_days"]:
+        found.append(
+            f"{coverage['n_uncovered_days']} days had no feature coverage: the state was carried "
+            "and nothing was traded."
+        )
+    if coverage["min_feature_coverage"] < 1:
+        found.append(
+            "Feature coverage is below 1 on some days (lowest "
+            f"{coverage['min_feature_coverage']:.2f}): missing features pull the score towards 0."
+        )
+    if coverage["n_short_baskets"]:
+        found.append(
+            f"{coverage['n_short_baskets']} of {coverage['n_rebalances']} baskets have fewer than "
+            f"{run['short_n']} members (smallest {coverage['min_basket_size']})."
+        )
+    if coverage["n_empty_baskets"]:
+        found.append(f"{coverage['n_empty_baskets']} baskets are empty: the strategy was flat.")
+    if coverage["n_forced_exits"]:
+        found.append(
+            f"Forced exits: {coverage['n_forced_exits']}. The price of a holding ended, it left at "
+            "the last one known."
+        )
+    if not coverage["n_invested_days"]:
+        found.append("The strategy never held a position: no state it was in has a scale above 0.")
+    if coverage["ruined_on"] is not None:
+        found.append(
+            f"Ruin: on {coverage['ruined_on']} the strategy lost all it had. Equity stays 0 from "
+            "then on, and ratios of daily returns after that day mean nothing."
+        )
+    # both are missing for a run that never held or traded anything
+    funded, impacted = coverage["funding_coverage"], coverage["impact_coverage"]
+    if run["funding_enabled"] and funded is not None and funded < 0.95:
+        found.append(
+            f"Funding rates cover {funded:.1%} of the gross weight held; a missing rate counts 0."
+        )
+    if impacted is not None and impacted < 1:
+        found.append(
+            f"For {1 - impacted:.2%} of the turnover impact could not be estimated; it is charged "
+            "without."
+        )
+    return found
+
+
+def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) -> dict[str, Any]:
+    """Return the flat row of a run in the catalog, less what the manifest knows."""
+    spec = json.loads(run["spec_json"])
+    target, mapping, backtest = spec["target"], spec["state_mapping"], spec["backtest"]
+    net, gross = metrics["headline"]["net"], metrics["headline"]["gross"]
+    controls = metrics["controls"]
+    thresholds = mapping["thresholds"]
+    distribution = metrics["stability"]["regime_distribution"]
+    weekday = backtest["rebalance_weekday"]
+    every = backtest["rebalance_frequency_days"]
+    search = backtest["grid_search"] or {}
+    coverage = metrics["coverage"]
+    return {
+        "run_id": run["run_id"],
+        "title": run["title"],
+        "experiment_id": run["experiment_id"],
+        "category_path": run["category_path"],
+        "status": "complete",
+        "error": None,
+        "features": ", ".join(f"{x['id']} {x['weight']:g}" for x in spec["features"]),
+        "n_features": len(spec["features"]),
+        "zscore_window_days": spec["feature_params"]["zscore_window_days"],
+        "n_regimes": mapping["n_regimes"],
+        "thresholds": " / ".join(
+            f"{thresholds[cut]:g}"
+            for cut in ("strong_low", "low", "high", "strong_high")
+            if thresholds[cut] is not None
+        ),
+        "low_band": mapping["hysteresis"]["low_band"],
+        "high_band": mapping["hysteresis"]["high_band"],
+        "min_duration_days": mapping["persistence"]["min_duration_days"],
+        "ema_span_days": mapping["smoothing"]["ema_span_days"],
+        "long_leg": ", ".join(f"{k} {v:g}" for k, v in target["long_leg"]["weights"].items()),
+        "short_n": target["short_leg"]["n"],
+        "short_weighting": target["short_leg"]["weighting"],
+        "min_mcap_usd": spec["universe"]["min_mcap_usd"],
+        "min_volume_usd": target["short_leg"]["min_volume_usd"],
+        "rebalance": weekday or ("daily" if every == 1 else f"every {every} days"),
+        "execution_lag_days": backtest["execution_lag_days"],
+        "taker_fee_bps": backtest["costs"]["taker_fee_bps"],
+        "slippage_bps": backtest["costs"]["slippage_bps"],
+        "capital_usd": backtest["capital_usd"],
+        "walk_forward": backtest["walk_forward"],
+        "evaluation_sample": _sample(backtest),
+        "search_objective": search.get("objective"),
+        "n_candidates": search.get("n_candidates"),
+        "is_placebo": mapping["placebo_rotation_days"] != 0,
+        "holdout_start": spec["evaluation"]["holdout_start"],
+        "is_look": spec["evaluation"]["look"],
+        "first_date": metrics["window"]["first_date"],
+        "last_date": metrics["window"]["last_date"],
+        "n_days": metrics["window"]["n_days"],
+        "n_test_days": metrics["window"]["n_test_days"],
+        **{f"net_{name}": net[name] for name in PERFORMANCE[2:]},
+        **{f"gross_{name}": gross[name] for name in PERFORMANCE[2:]},
+        "n_invested_days": net["n_invested_days"],
+        **{name: net[name] for name in TRADING},
+        "ungated_net_cagr": controls["ungated_net"]["cagr"],
+        "ungated_net_sharpe": controls["ungated_net"]["sharpe"],
+        "btc_cagr": controls["btc"]["cagr"] if controls["btc"] else None,
+        "btc_sharpe": controls["btc"]["sharpe"] if controls["btc"] else None,
+        "total_switches": metrics["stability"]["total_switches"],
+        "switches_per_year": metrics["stability"]["switches_per_year"],
+        "avg_regime_duration_days": metrics["stability"]["avg_regime_duration_days"],
+        "regime_distribution": ", ".join(f"{x['regime']} {x['pct']:.1f}%" for x in distribution),
+        **{name: coverage[name] for name in COVERAGE},
+        "n_warnings": len(metrics["warnings"]),
+        "bootstrap_method": spec["evaluation"]["bootstrap"]["method"],
+        "n_boot": spec["evaluation"]["bootstrap"]["n_boot"],
+        "block_size": str(spec["evaluation"]["bootstrap"]["block_size"]),
+        "seed": spec["evaluation"]["bootstrap"]["seed"],
+        "lake_name": provenance.lake_name,
+        "lake_fingerprint": provenance.lake_fingerprint,
+        "code_fingerprint": provenance.code_fingerprint,
+    }
+
+
+def _sample(backtest: Mapping[str, Any]) -> str:
+    """Return which days the strategy metrics are of, and what their parameters had seen."""
+    if not backtest["walk_forward"]:
+        return "all_days"
+    return "test_days" if backtest["grid_search"] is None else "out_of_sample"
+
+
+COVERAGE: Final = (
+    "feature_coverage",
+    "min_feature_coverage",
+    "n_uncovered_days",
+    "n_fallback_days",
+    "alts_oi_coverage",
+    "majors_oi_coverage",
+    "funding_coverage",
+    "impact_coverage",
+    "n_forced_exits",
+)
+_HIDDEN: Final = ("run_id", "regime_order")
+
+
+def _by_series(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    return {row["series"]: without(row) for row in rows}
+
+
+def _ordered(tables: RunTables, run_id: str) -> list[dict[str, Any]]:
+    return sorted(
+        tables.regime_statistics.rows(run_id),
+        key=lambda row: (row["horizon_days"], row["regime_order"]),
+    )
+
+
+def _columns(rows: RowsByKey) -> list[str]:
+    names: list[str] = rows["no such run"].column_names
+    return names
+
+
+def run_tables(models: Mapping[str, pa.Table]) -> RunTables:
+    """Return the rows of models, ready to be taken run by run."""
+    return RunTables(
+        states=RowsByKey(without_nan(models["states"]), "run_id", ["date"]),
+        daily_returns=RowsByKey(without_nan(models["daily_returns"]), "strategy_id", ["date"]),
+        regime_statistics=RowsByKey(models["regime_statistics"], "run_id", ["horizon_days"]),
+        edges=RowsByKey(models["edges"], "run_id", ["horizon_days", "edge_order"]),
+        regime_metrics=RowsByKey(models["regime_metrics"], "run_id", ["regime_order"]),
+        regime_distribution=RowsByKey(models["regime_distribution"], "run_id", ["regime_order"]),
+        regime_transitions=RowsByKey(
+            models["regime_transitions"], "run_id", ["from_regime", "to_regime"]
+        ),
+        stability=RowsByKey(models["stability"], "run_id"),
+        coverage=RowsByKey(models["coverage"], "run_id"),
+        strategy_metrics=RowsByKey(models["strategy_metrics"], "strategy_id", ["series"]),
+        search_windows=RowsByKey(models["search_windows"], "run_id", ["window_number"]),
+    )

@@ -1,0 +1,1 @@
+"""State machine, walk-forward search and strategy returns, on arrays."""

@@ -1,0 +1,1 @@
+"""Experiments: schema, files, messages, ids, variants."""

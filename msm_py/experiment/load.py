@@ -1,0 +1,280 @@
+"""Experiments: from a YAML, or from what stands in dbt's ``--vars``, to one resolved question.
+
+A resolved experiment is a plain dict, ready for JSON, with all defaults filled in, so that equal
+meaning gives equal bytes. What is computed once for many experiments (universe, basket, feature)
+has an id that hashes the part of the dict that defines it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from msm_py.errors import MsmError
+from msm_py.experiment.ids import Resolved
+from msm_py.experiment.messages import translate
+from msm_py.experiment.registry import feature_registry
+from msm_py.experiment.schema import Experiment
+from msm_py.experiment.yaml_file import read_yaml_map
+from msm_py.text import shown
+from msm_py.yaml_file import check_size
+
+E = TypeVar("E", bound=Experiment)
+
+
+def load_experiment(
+    path: str | Path, *, start: date | str | None = None, end: date | str | None = None
+) -> Experiment:
+    """Load and validate one experiment file.
+
+    Parameters
+    ----------
+    path
+        A YAML file.
+    start, end
+        Replace ``window.start`` and ``window.end``, as the command line does.
+
+    Returns
+    -------
+    Experiment
+        With all defaults filled in.
+
+    Raises
+    ------
+    MsmError
+        Anything wrong with the file or what stands in it.
+    """
+    raw = read_yaml_map(Path(path))
+    raw, names = with_window(raw, start, end)
+    return validated(Experiment, raw, prefix=f"{path}: ", names=names)
+
+
+def load_experiments(
+    paths: Iterable[str | Path],
+    *,
+    start: date | str | None = None,
+    end: date | str | None = None,
+) -> list[Experiment]:
+    """Load several files, in order; a spec that is given twice counts once.
+
+    Parameters
+    ----------
+    paths
+        YAML files.
+    start, end
+        As in `load_experiment`.
+
+    Returns
+    -------
+    list of Experiment
+
+    Raises
+    ------
+    MsmError
+        As `load_experiment`; or two files give one experiment_id to different specs.
+    """
+    return _distinct((str(path), load_experiment(path, start=start, end=end)) for path in paths)
+
+
+def from_resolved(spec: object, *, where: str = "experiment") -> Experiment:
+    """Validate a resolved experiment, or one written by hand that leaves defaults out.
+
+    Parameters
+    ----------
+    spec
+        What should be a map with the keys of an experiment.
+    where
+        What it is called in messages, such as ``experiments[3]``.
+
+    Returns
+    -------
+    Experiment
+        ``from_resolved(resolve(x)) == x``.
+
+    Raises
+    ------
+    MsmError
+        Anything wrong with it; ``where`` says for example ``experiments[3].features[0].id``.
+
+    Examples
+    --------
+    >>> features = [{"id": "momentum", "weight": "2e-1"}]
+    >>> x = from_resolved({"experiment_id": "a", "features": features})
+    >>> x.features[0].weight, x.target.short_leg.n
+    (0.2, 20)
+    """
+    check_size(spec, where)
+    return validated(Experiment, spec, prefix=f"{where}.")
+
+
+def experiments_from_vars(value: object, *, where: str = "experiments") -> list[Experiment]:
+    """Validate the list of experiments that dbt's ``--vars`` carry.
+
+    Parameters
+    ----------
+    value
+        What stands in the var: a list of maps; None means no experiments.
+    where
+        What it is called in messages.
+
+    Returns
+    -------
+    list of Experiment
+        In order; identical specs once.
+
+    Raises
+    ------
+    MsmError
+        No list, an item that is no valid experiment, or one experiment_id for different specs.
+    """
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        raise MsmError(
+            "the experiments must be a list",
+            where=where,
+            received=shown(value),
+            remedy='write [{"experiment_id": ...}], or let `msm vars EXPERIMENT.yaml` write it',
+        )
+    names = (f"{where}[{index}]" for index in range(len(value)))
+    return _distinct(
+        (name, from_resolved(item, where=name)) for name, item in zip(names, value, strict=True)
+    )
+
+
+def read_experiments_file(path: str | Path) -> object:
+    """Read the JSON file that ``msm vars --out`` writes, without looking at the experiments.
+
+    Parameters
+    ----------
+    path
+        A JSON file: a list of experiments, or a map with the one key ``experiments``.
+
+    Raises
+    ------
+    MsmError
+        No such file, broken JSON, or a key given twice.
+    """
+    remedy = "write it with `msm vars EXPERIMENT.yaml --out FILE`"
+    try:
+        data = json.loads(Path(path).read_bytes(), object_pairs_hook=_without_duplicates)
+    except OSError as error:
+        raise MsmError(
+            "the experiments file cannot be read",
+            where=str(path),
+            received=str(error.strerror),
+            remedy=remedy,
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise MsmError(
+            "the experiments file is broken JSON",
+            where=str(path),
+            received=str(error),
+            remedy=remedy,
+        ) from None
+    return data["experiments"] if isinstance(data, dict) and list(data) == ["experiments"] else data
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = Counter(key for key, _ in pairs)
+    if len(keys) < len(pairs):
+        raise ValueError(f"the key {keys.most_common(1)[0][0]} is given twice")
+    return dict(pairs)
+
+
+def validated(
+    model: type[E], raw: object, *, prefix: str, names: Mapping[str, str] | None = None
+) -> E:
+    """Validate an experiment or a sweep; ``prefix`` and ``names`` as in `translate`.
+
+    Raises
+    ------
+    MsmError
+        The finding that most likely caused the others; a sweep where one experiment is expected.
+    """
+    if isinstance(raw, dict) and "sweep" in raw and "sweep" not in model.model_fields:
+        raise MsmError(
+            "this file is a sweep" if prefix.endswith(": ") else "this is a sweep",
+            where=f"{prefix}sweep",
+            remedy="run it with `msm sweep`",
+        )
+    try:
+        return model.model_validate(raw, context={"feature_ids": list(feature_registry())})
+    except ValidationError as error:
+        raise translate(error, raw, prefix, names) from None
+
+
+def with_window(
+    raw: dict[str, Any], start: date | str | None, end: date | str | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Lay the dates of the command line over the file's, and say which keys came from there."""
+    given = {key: day for key, day in (("start", start), ("end", end)) if day is not None}
+    window = raw.get("window", {})
+    if not given or not isinstance(window, dict):
+        return raw, {}
+    names = {f"window.{key}": f"--{key}" for key in given}
+    return {**raw, "window": {**window, **given}}, names
+
+
+def _distinct(named: Iterable[tuple[str, Experiment]]) -> list[Experiment]:
+    first: dict[str, tuple[str, Experiment]] = {}
+    for name, experiment in named:
+        known_name, known = first.setdefault(experiment.experiment_id, (name, experiment))
+        if known != experiment:
+            raise MsmError(
+                "one experiment_id stands for two different experiments",
+                where=f"{known_name} and {name}",
+                received=experiment.experiment_id,
+                remedy="give one of them another experiment_id",
+            )
+    return [experiment for _, experiment in first.values()]
+
+
+def resolve(experiment: Experiment) -> Resolved:
+    """Return the canonical dict of an experiment.
+
+    Parameters
+    ----------
+    experiment
+        A validated experiment.
+
+    Returns
+    -------
+    dict
+        Ready for JSON, keys in schema order, defaults filled in, lists that mean sets sorted,
+        dates as ISO text, whole numbers int and all others float.
+
+    Examples
+    --------
+    >>> x = from_resolved({"experiment_id": "a", "features": [{"id": "momentum", "weight": 1}]})
+    >>> resolve(x)["features"]
+    [{'id': 'momentum', 'weight': 1.0, 'params': {}}]
+    """
+    return experiment.model_dump(mode="json")
+
+
+def variables(resolved: Iterable[Mapping[str, Any]]) -> str:
+    r"""Return experiments as the text of dbt's ``--vars``, which is JSON and YAML alike.
+
+    All but ASCII is escaped, as YAML takes some of it for line breaks and none of DEL; characters
+    above U+FFFF stand for themselves, as YAML knows no pairs of escapes.
+
+    Parameters
+    ----------
+    resolved
+        Resolved experiments, their run ids beside their keys.
+
+    Examples
+    --------
+    >>> print(variables([{"title": "na\u00efve 🚀"}]))
+    {"experiments": [{"title": "na\u00efve 🚀"}]}
+    """
+    text = json.dumps({"experiments": list(resolved)}, ensure_ascii=False)
+    return re.sub("[\x7f-\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)

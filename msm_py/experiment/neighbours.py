@@ -1,0 +1,292 @@
+"""The neighbours of a run: does its result survive small changes of what should not matter.
+
+The neighbours of a run differ from it in one respect each: when it is traded, what that costs, how
+many alts are short, how z-scores and cuts are set, when a leg is renewed, when the window starts,
+and which features speak. The placebos are the run with its states rotated in time: they have its
+states, its stays and its costs, but not its timing.
+
+Neighbours share most of their days with the run and with each other, so that their number is no
+number of independent tests. Only the placebos give a p-value, and it knows nothing of how many runs
+were tried before this one.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any, Final
+
+from msm_py.errors import MsmError
+from msm_py.experiment.load import from_resolved, resolve
+from msm_py.experiment.paths import with_value
+
+Spec = Mapping[str, Any]
+LAGS_DAYS: Final = (0, 1)
+COST_FACTORS: Final = (0, 1, 2)
+BASKET_STEPS: Final = (-5, 5)
+ZSCORE_WINDOWS_DAYS: Final = (45, 90)
+THRESHOLD_FACTORS: Final = (0.8, 1.2)
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+START_WEEKS: Final = (1, 2, 3, 4, 5)
+N_PLACEBOS: Final = 100
+LEAST_OFFSET_DAYS: Final = 20
+PLACEBO: Final = "placebo"
+# what the schema allows, less the longest check and setting and the words between them
+LONGEST_BASE: Final = 130
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A run that differs from another one in one respect.
+
+    Parameters
+    ----------
+    check, setting
+        What differs, and how.
+    spec
+        The resolved experiment; None for one that is not run.
+    note
+        Why it is not run: it would be the run itself (then ``is_itself``), or it cannot be.
+    is_itself
+        Whether the setting is that of the run.
+    """
+
+    check: str
+    setting: str
+    spec: dict[str, Any] | None = None
+    note: str | None = None
+    is_itself: bool = False
+
+
+def check_no_placebo(spec: Spec) -> None:
+    """See that a run is no placebo itself.
+
+    Raises
+    ------
+    MsmError
+        When it is.
+    """
+    if spec["state_mapping"]["placebo_rotation_days"]:
+        raise MsmError(
+            "a placebo has no robustness panel",
+            where=f"state_mapping.placebo_rotation_days of {spec['experiment_id']}",
+            received=spec["state_mapping"]["placebo_rotation_days"],
+            remedy="remove it: the panel makes placebos of its own",
+        )
+
+
+def neighbours(spec: Spec, *, first_date: date, n_days: int) -> list[Neighbour]:
+    """Return the neighbours of a run, placebos last.
+
+    Parameters
+    ----------
+    spec
+        The run's resolved experiment.
+    first_date, n_days
+        The run's first decision day and its number of decision days. Starts are shifted from that
+        day, because the window may begin before there is anything to decide on.
+
+    Returns
+    -------
+    list of Neighbour
+        Every setting of every check, those as well that are the run's own or cannot be.
+
+    Raises
+    ------
+    MsmError
+        As `check_no_placebo`.
+
+    Examples
+    --------
+    >>> features = [{"id": "momentum", "weight": 1}, {"id": "oi_risk", "weight": 1}]
+    >>> spec = resolve(from_resolved({"experiment_id": "a", "features": features}))
+    >>> found = neighbours(spec, first_date=date(2024, 1, 1), n_days=500)
+    >>> [x.setting for x in found if x.check == "costs"], len(found)
+    (['x0', 'x1', 'x2'], 126)
+    >>> found[2].spec["experiment_id"], found[2].spec["backtest"]["costs"]["taker_fee_bps"]
+    ('a_costs_x0', 0.0)
+    """
+    check_no_placebo(spec)
+    return [
+        _neighbour(spec, check, setting, changed)
+        for check, setting, changed in _variants(spec, first_date, n_days)
+    ]
+
+
+Variant = tuple[str, str, Spec | str]
+"""Check, setting, and the changed experiment or the reason why there is none."""
+
+
+def _variants(spec: Spec, first_date: date, n_days: int) -> Iterator[Variant]:
+    for lag in LAGS_DAYS:
+        changed = _set(spec, "backtest.execution_lag_days", lag)
+        yield "execution lag", f"{lag} day{'' if lag == 1 else 's'}", changed
+    for factor in COST_FACTORS:
+        yield "costs", f"x{factor}", _with_costs(spec, factor)
+    for step in BASKET_STEPS:
+        n = spec["target"]["short_leg"]["n"] + step
+        changed = _set(spec, "target.short_leg.n", n)
+        yield "basket size", f"n {n}", changed if n > 0 else "no alt would be left"
+    for days in ZSCORE_WINDOWS_DAYS:
+        yield "z-window", f"{days} days", _set(spec, "feature_params.zscore_window_days", days)
+    for threshold in THRESHOLD_FACTORS:
+        yield "thresholds", f"x{threshold}", _with_thresholds(spec, threshold)
+    yield from _rebalances(spec)
+    yield from _starts(spec, first_date, n_days)
+    yield from _without_features(spec)
+    yield from _placebos(spec, n_days)
+
+
+COST_KEYS: Final = ("taker_fee_bps", "slippage_bps")
+
+
+def _rebalances(spec: Spec) -> Iterator[Variant]:
+    daily = {"rebalance_frequency_days": 1, "rebalance_weekday": None}
+    yield "rebalance", "daily", {**spec, "backtest": {**spec["backtest"], **daily}}
+    for weekday in WEEKDAYS:
+        weekly = {"rebalance_frequency_days": None, "rebalance_weekday": weekday}
+        yield "rebalance", weekday, {**spec, "backtest": {**spec["backtest"], **weekly}}
+
+
+def _starts(spec: Spec, first_date: date, n_days: int) -> Iterator[Variant]:
+    backtest = spec["backtest"]
+    needed = 1
+    if backtest["walk_forward"]:
+        needed = backtest["lookback_window_days"] + backtest["min_test_days"]
+    for weeks in START_WEEKS:
+        start = first_date + timedelta(weeks=weeks)
+        setting = f"+{weeks} week{'' if weeks == 1 else 's'}"
+        left = n_days - 7 * weeks
+        if left < needed:
+            yield "start", setting, f"{max(left, 0)} days would be left, {needed} are needed"
+        else:
+            yield "start", setting, _set(spec, "window.start", start.isoformat())
+
+
+def _without_features(spec: Spec) -> Iterator[Variant]:
+    search = spec["backtest"]["grid_search"]
+    searched = dict(search["weights"]) if search else {}
+    for feature in spec["features"]:
+        name = feature["id"]
+        others = [other for other in spec["features"] if other["id"] != name]
+        if not others:
+            yield "without feature", name, "it is the only one"
+        elif not feature["weight"] and name not in searched:
+            yield "without feature", name, "its weight is 0"
+        else:
+            changed: Spec = {**spec, "features": others}
+            if name in searched:
+                weights = {key: pair for key, pair in searched.items() if key != name}
+                changed = _set(changed, "backtest.grid_search.weights", weights)
+            yield "without feature", name, changed
+
+
+def _placebos(spec: Spec, n_days: int) -> Iterator[Variant]:
+    least = max(LEAST_OFFSET_DAYS, *spec["target"]["horizons_days"])
+    seed = spec["evaluation"]["bootstrap"]["seed"]
+    # what a placebo is needed for is its net Sharpe ratio
+    untested = _set(spec, "evaluation.bootstrap.enabled", False)
+    for days in placebo_offsets(n_days, least_days=least, seed=seed):
+        changed = _set(untested, "state_mapping.placebo_rotation_days", days)
+        yield PLACEBO, f"states rotated by {days} days", changed
+
+
+def placebo_offsets(
+    n_days: int, *, least_days: int, seed: int, n_placebos: int = N_PLACEBOS
+) -> list[int]:
+    """Return by how many days the states of placebos are rotated, ascending and distinct.
+
+    One offset is drawn from each of ``n_placebos`` equal stretches of the circle. Neighbouring
+    offsets give nearly the same path, so that stretches say more than draws from all of it; draws
+    say more than even steps, which would keep weekdays aligned where the step is about 7 days.
+
+    Parameters
+    ----------
+    n_days
+        Decision days of the run.
+    least_days
+        An offset is at least this, either way round the circle.
+    seed
+        Of the draws.
+    n_placebos
+        How many; all there are when there are fewer, none when the window is too short.
+
+    Examples
+    --------
+    >>> placebo_offsets(46, least_days=20, seed=1)
+    [20, 21, 22, 23, 24, 25, 26]
+    >>> placebo_offsets(30, least_days=20, seed=1)
+    []
+    """
+    n_offsets = n_days - 2 * least_days + 1
+    n = min(n_placebos, max(n_offsets, 0))
+    # Python promises Random.random() to be the same in all versions
+    stream = random.Random(f"{seed} placebo")
+    bounds = [least_days + n_offsets * i // n for i in range(n + 1)] if n else []
+    return [low + int(stream.random() * (high - low)) for low, high in pairwise(bounds)]
+
+
+def _neighbour(spec: Spec, check: str, setting: str, changed: Spec | str) -> Neighbour:
+    if isinstance(changed, str):
+        return Neighbour(check, setting, note=changed)
+    if changed == spec:
+        return Neighbour(check, setting, note="the run itself", is_itself=True)
+    base = str(spec["experiment_id"])[:LONGEST_BASE]
+    named = {
+        **changed,
+        "experiment_id": "_".join([base, _slug(check), _slug(setting)]),
+        "title": f"{spec['title']}: {check} {setting}",
+    }
+    try:
+        return Neighbour(check, setting, resolve(from_resolved(named)))
+    except MsmError as error:
+        return Neighbour(check, setting, note=" ".join(error.what.split()))
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
+def _set(spec: Spec, path: str, value: Any) -> Spec:
+    changed: Spec = with_value(spec, path.split("."), value)
+    return changed
+
+
+def _scaled(spec: Spec, path: str, factor: float, keys: Sequence[str]) -> Spec:
+    """Return an experiment in which some numbers of a section are multiplied."""
+    section: Any = spec
+    for part in path.split("."):
+        section = section[part]
+    return _set(spec, path, {**section, **{key: _times(section[key], factor) for key in keys}})
+
+
+def _with_costs(spec: Spec, factor: float) -> Spec:
+    """Scale fees and slippage, and impact where it is charged."""
+    changed = _scaled(spec, "backtest.costs", factor, COST_KEYS)
+    if spec["backtest"]["capital_usd"] is not None:
+        changed = _scaled(changed, "backtest", factor, ("impact_coefficient",))
+    return changed
+
+
+def _with_thresholds(spec: Spec, factor: float) -> Spec:
+    """Scale the cuts, and the ranges that a search draws them from."""
+    cuts = spec["state_mapping"]["thresholds"]
+    given = [name for name, cut in cuts.items() if cut is not None]
+    changed = _scaled(spec, "state_mapping.thresholds", factor, given)
+    search = spec["backtest"]["grid_search"]
+    if search:
+        ranges = {
+            name: [_times(bound, factor) for bound in pair]
+            for name, pair in search["thresholds"].items()
+        }
+        changed = _set(changed, "backtest.grid_search.thresholds", ranges)
+    return changed
+
+
+def _times(value: float, factor: float) -> float:
+    """Multiply without leaving a 1.7999999999999998 in a title or a hash."""
+    return float(f"{value * factor:.12g}")

@@ -1,0 +1,1 @@
+"""The lake: contract, reading, check, sample."""

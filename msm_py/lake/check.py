@@ -1,0 +1,848 @@
+"""What is wrong with a lake's data, table by table: one verdict, detail and remedy per check.
+
+``open_lake`` decides whether a lake can be read at all; this module reads the data. Verdicts:
+
+- ``ok``: nothing to say, or blemishes that cannot reach a number.
+- ``warn``: the pipeline has a rule for it, and whoever reads the results should know.
+- ``fail``: numbers would be wrong or a run would stop; mend the lake or its lake.yaml first.
+
+Nothing is written, neither to the lake nor elsewhere. Days are calendar days (UTC).
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import duckdb
+
+from msm_py.errors import Interrupted, MsmError
+from msm_py.lake import check_pitfalls
+from msm_py.lake.check_items import FACTS, SHOWN, Item, Verdict, in_days, listed, sql_text
+from msm_py.lake.contract import TABLES
+from msm_py.lake.lake_yaml import FundingUnit
+from msm_py.lake.loading import SCHEMA, load
+from msm_py.lake.opening import Lake
+
+UNIT_SWITCH_RATIO: Final = 20.0
+_MIN_ROWS_A_MONTH: Final = 10  # below, a month's median says nothing about units
+_WILD_RATE: Final = 0.03  # decimal, per interval: where venues cap their rates
+_HIGH_MEDIAN: Final = 0.001  # decimal, per interval: ten times the usual rate
+_JUMP_UP: Final = 2.0
+_JUMP_DOWN: Final = -0.7
+_HUGE_MOVE: Final = 1e3
+_SUPPLY_JUMP: Final = 1.5
+_BREADTH_SHARE: Final = 0.2
+_BREADTH_ASSETS: Final = 10
+_VOLUME_RATIO: Final = 3.0
+_VOLUME_SHARE: Final = 0.15
+_VOLUME_ASSETS: Final = 30
+_OI_CARRY_DAYS: Final = 7
+_LONG_HISTORY_DAYS: Final = 730
+_NEEDED_BY: Final = {
+    "fact_funding": "funding_skew, funding_heating and the funding of the strategy",
+    "fact_open_interest": "oi_risk and the weights of funding_skew",
+    "dim_asset": "the flags that exclude stable, wrapped and exchange tokens",
+}
+
+
+@dataclass(frozen=True)
+class LakeReport:
+    """All outcomes of one lake.
+
+    Parameters
+    ----------
+    lake
+        Its name.
+    items
+        In the order of the tables.
+    """
+
+    lake: str
+    items: tuple[Item, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the worst verdict of all items."""
+        found = {item.verdict for item in self.items}
+        return "fail" if "fail" in found else "warn" if "warn" in found else "ok"
+
+    @property
+    def exit_code(self) -> int:
+        """Return 1 when any item fails, else 0."""
+        return int(self.verdict == "fail")
+
+
+def check_lake(lake: Lake) -> LakeReport:
+    """Look at every table of a lake.
+
+    Parameters
+    ----------
+    lake
+        A lake that ``open_lake`` accepted.
+
+    Returns
+    -------
+    LakeReport
+        At least one item per table of the contract, absent ones included.
+
+    Raises
+    ------
+    MsmError
+        When the data cannot be read.
+    Interrupted
+        When the user stops it.
+    """
+    try:
+        items = _items(lake)
+    except RuntimeError as error:  # what Ctrl-C becomes within a query
+        if "interrupted" in str(error):
+            raise Interrupted from None
+        raise
+    except duckdb.Error as error:
+        raise MsmError(
+            "the lake cannot be checked",
+            where=str(lake.path),
+            received=str(error).splitlines()[0],
+            remedy="if it tells of memory, raise MSM_MEMORY_LIMIT or use a larger machine; else "
+            "write the table that it tells of anew",
+        ) from error
+    order = list(TABLES)
+    items.sort(key=lambda item: order.index(item.table))
+    return LakeReport(lake.settings.name, tuple(items))
+
+
+def _items(lake: Lake) -> list[Item]:
+    items: list[Item] = []
+    with TemporaryDirectory(prefix="msm-check-") as spill, _database(spill) as con:
+        check = _Check(con, lake)
+        for name in TABLES:
+            if name not in lake.tables:
+                items.append(_absent(name))
+                continue
+            for step in _STEPS:
+                items += step(check, name)
+        items += _overlap(check)
+    return items
+
+
+def _database(spill: str) -> duckdb.DuckDBPyConnection:
+    """Open a database in memory; what finds no room there spills into a folder that goes away."""
+    config: dict[str, Any] = {"autoinstall_known_extensions": False, "temp_directory": spill}
+    for option in ("threads", "memory_limit"):
+        if limit := os.environ.get(f"MSM_{option.upper()}"):
+            config[option] = limit
+    return duckdb.connect(config=config)
+
+
+class _Check:
+    """The tables of a lake in a scratch database of its own: see `Tables`."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+        self.con = con
+        self.lake = lake
+        self.stale = lake.settings.max_stale_days
+        load(con, lake)
+        for name in FACTS:
+            if name in lake.tables:
+                self._load(name)
+        check_pitfalls.set_strays_aside(self)
+        con.execute(
+            """
+            create temp table closes as
+            select asset_id, date, value, lag(value) over w as before,
+                date - lag(date) over w as days
+            from (
+                select asset_id, date, min(value) as value from fact_price
+                where reason is null group by all
+            )
+            window w as (partition by asset_id order by date)
+            """
+        )
+        self.first_btc: date
+        self.last_btc: date
+        self.first_btc, self.last_btc = self.span("fact_price", "asset_id = 'BTC'")
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        return self.con.execute(query).fetchall()
+
+    def one(self, query: str) -> tuple[Any, ...]:
+        """Return the only row of a query."""
+        return self.rows(query)[0]
+
+    def span(self, name: str, where: str = "true") -> tuple[date, date]:
+        """Return the first and last day of a table's usable rows."""
+        first, last = self.one(
+            f"select min(date), max(date) from {name} where reason is null and {where}"
+        )
+        return first, last
+
+    def _load(self, name: str) -> None:
+        spec = TABLES[name]
+        by = [
+            column if column in spec.all_columns else f"null as {column}"
+            for column in ("instrument_id", "exchange")
+        ]
+        self.con.execute(
+            f"""
+            create temp table {name} as
+            select asset_id, date, {spec.value} as value, {", ".join(by)}, unusable as reason
+            from {SCHEMA}.{name}
+            """
+        )
+        self.con.execute(f"drop table {SCHEMA}.{name}_rows cascade")
+
+
+def _absent(name: str) -> Item:
+    """Return the item of an optional table that is not there."""
+    return Item(
+        name,
+        "rows",
+        "warn",
+        "absent",
+        f"a run has to do without {_NEEDED_BY[name]}",
+    )
+
+
+def _content(check: _Check, name: str) -> list[Item]:
+    """Rows, assets, dates, and how many assets a day has in each year."""
+    if name not in FACTS:
+        n_rows, n_assets = check.one(
+            f"select count(*), count(distinct asset_id) from {SCHEMA}.{name}"
+        )
+        return [Item(name, "rows", "ok", f"{n_rows:,} rows, {n_assets:,} assets")]
+    n_rows, n_assets, first, last = check.one(
+        f"select count(*), count(distinct asset_id), min(date), max(date) from {name}"
+    )
+    if not n_rows:
+        return [Item(name, "rows", "warn", "no rows", f"a run lacks {_NEEDED_BY[name]}")]
+    years = check.rows(
+        f"""
+        select year(date), count(distinct asset_id), count(*) / count(distinct date)
+        from (select asset_id, date from {name} where reason is null group by all)
+        group by all order by all
+        """
+    )
+    coverage = ", ".join(f"{y}: {a:,} ({d:.0f} a day)" for y, a, d in years)
+    items = [
+        Item(name, "rows", "ok", f"{n_rows:,} rows, {n_assets:,} assets, {first} to {last}"),
+        Item(name, "assets by year", "ok", coverage),
+    ]
+    after = check.one(f"select count(*) from {name} where date > date '{check.last_btc}'")[0]
+    if after:
+        detail = f"{after:,} rows after the last BTC close ({check.last_btc}) are not used"
+        items.append(Item(name, "end of the grid", "ok", detail))
+    return items
+
+
+def _duplicates(check: _Check, name: str) -> list[Item]:
+    """Keys that occur more than once; whether the values agree decides."""
+    spec, files = TABLES[name], check.lake.tables[name]
+    if spec.value:
+        key = (
+            "asset_id, instrument_id, exchange, date"
+            if "exchange" in spec.key
+            else ("asset_id, date")
+        )
+        value, source = "value", f"(select * from {name} where reason is null)"
+    else:
+        columns = [c for c in (*spec.columns, *spec.optional) if c in files.columns]
+        key, source = "asset_id", f"{SCHEMA}.{name}"
+        value = "(" + ", ".join(columns) + ")"
+    agreeing, conflicting, example = check.one(
+        f"""
+        select
+            coalesce(sum(n - 1) filter (where n_values = 1), 0)::bigint,
+            count(*) filter (where n_values > 1),
+            any_value(label) filter (where n_values > 1)
+        from (
+            select concat_ws(', ', {key}) as label, count(*) as n,
+                count(distinct {value}) as n_values
+            from {source} group by {key} having count(*) > 1
+        )
+        """
+    )
+    if conflicting:
+        return [
+            Item(
+                name,
+                "duplicates",
+                "fail",
+                f"{conflicting:,} keys with values that disagree, such as {example}",
+                f"keep one row for each ({key})",
+            )
+        ]
+    if agreeing:
+        detail = f"{agreeing:,} surplus rows that agree: one of each is kept"
+        return [Item(name, "duplicates", "warn", detail)]
+    return [Item(name, "duplicates", "ok", "none")]
+
+
+def _impossible(check: _Check, name: str) -> list[Item]:
+    """Values that are dropped, by reason."""
+    if name not in FACTS:
+        return []
+    rows = check.rows(
+        f"""
+        select reason, count(*), min_by((asset_id, date), date)
+        from {name} where reason is not null group by reason order by reason
+        """
+    )
+    if not rows:
+        return [Item(name, "impossible values", "ok", "none")]
+    detail = ", ".join(f"{n:,} {reason} (first: {asset} {day})" for reason, n, (asset, day) in rows)
+    verdict: Verdict = "fail" if any(row[0] == "missing key" for row in rows) else "warn"
+    return [Item(name, "impossible values", verdict, detail, "they are dropped and counted")]
+
+
+def _gaps(check: _Check, name: str) -> list[Item]:
+    """Days that the whole table lacks, and holes of single assets longer than what is carried."""
+    if name not in FACTS:
+        return []
+    empty = check.rows(
+        f"""
+        select date + 1, next_date - 1, next_date - date - 1
+        from (
+            select date, lead(date) over (order by date) as next_date
+            from (select distinct date from {name} where reason is null)
+        )
+        where next_date > date + 1 order by 3 desc, 1
+        """
+    )
+    carried = {"fact_funding": 0, "fact_open_interest": _OI_CARRY_DAYS}.get(name, check.stale)
+    holes = check.rows(
+        f"""
+        select asset_id, count(*), max(days), max_by(start, days)
+        from (
+            select asset_id, date + 1 as start,
+                lead(date) over (partition by asset_id order by date) - date - 1 as days
+            from (select distinct asset_id, date from {name} where reason is null)
+        )
+        where days > {carried} group by asset_id order by 3 desc, 1
+        """
+    )
+    items = []
+    if empty:
+        lost = sum(row[2] for row in empty)
+        items.append(
+            Item(
+                name,
+                "days without rows",
+                "warn",
+                f"{in_days(lost)}: "
+                + listed(f"{a} to {b}" if b > a else f"{a}" for a, b, _ in empty),
+                "features that need this table have no value there, nor their z-scores until the "
+                "window is full again",
+            )
+        )
+    else:
+        items.append(Item(name, "days without rows", "ok", "none"))
+    limit = (
+        f"longer than the {carried} days that a value is carried"
+        if carried
+        else ("(funding is never carried)")
+    )
+    if not holes:
+        items.append(Item(name, "gaps of assets", "ok", f"none {limit}"))
+        return items
+    longest = listed(f"{asset} {in_days(days)} from {start}" for asset, _, days, start in holes)
+    btc = any(row[0] == "BTC" for row in holes) and name != "fact_funding"
+    items.append(
+        Item(
+            name,
+            "gaps of assets",
+            "warn",
+            f"{sum(row[1] for row in holes):,} in {len(holes):,} assets {limit}; "
+            f"longest: {longest}" + ("; BTC is among them" if btc else ""),
+        )
+    )
+    return items
+
+
+def _price_jumps(check: _Check, name: str) -> list[Item]:
+    """One-day moves that are more often a vendor's error than a market."""
+    if name != "fact_price":
+        return []
+    rows = check.rows(
+        f"""
+        select asset_id, date, value / before as ratio from closes
+        where days = 1 and (ratio > 1 + {_JUMP_UP} or ratio < 1 + {_JUMP_DOWN})
+        order by abs(ln(ratio)) desc, asset_id, date
+        """
+    )
+    limits = f"above {_JUMP_UP:+.0%} or below {_JUMP_DOWN:.0%}"
+    if not rows:
+        return [Item(name, "jumps", "ok", f"no one-day move {limits}")]
+    worst = listed((f"{asset} {day} {_move(ratio)}" for asset, day, ratio in rows), 2 * SHOWN)
+    return [
+        Item(
+            name,
+            "jumps",
+            "warn",
+            f"{len(rows):,} one-day moves {limits}; largest: {worst}",
+            "look each one up; drop the rows that are a vendor's error",
+        )
+    ]
+
+
+def _move(ratio: float) -> str:
+    """Return a one-day move in percent, or as a factor where percents say little."""
+    return f"{ratio - 1:+,.0%}" if 1 / _HUGE_MOVE < ratio < _HUGE_MOVE else f"{ratio:.3g}x"
+
+
+def _ends(check: _Check, name: str) -> list[Item]:
+    """Assets whose prices stop for good before the grid does."""
+    if name != "fact_price":
+        return []
+    rows = check.rows(
+        f"""
+        select date_trunc('month', last)::date, count(*), list(asset_id order by asset_id)
+        from (
+            select asset_id, max(date) as last from fact_price where reason is null
+            group by asset_id
+        )
+        where last < date '{check.last_btc}' - {check.stale} group by 1 order by 2 desc, 1
+        """
+    )
+    if not rows:
+        return [Item(name, "assets that end", "ok", "none before the last BTC close")]
+    total = sum(row[1] for row in rows)
+    months = listed(f"{month:%Y-%m}: {n} ({listed(assets, 3)})" for month, n, assets in rows)
+    return [
+        Item(
+            name,
+            "assets that end",
+            "warn",
+            f"{total:,} assets end before the last BTC close; by month: {months}",
+            "a held asset that ends is traded out at its last close: if a crash came after it, "
+            "the lake hides a loss (or, for a short, a gain)",
+        )
+    ]
+
+
+def _breadth(check: _Check, name: str) -> list[Item]:
+    """Days on which the number of assets with a value changes abruptly."""
+    if name not in FACTS:
+        return []
+    rows = check.rows(
+        f"""
+        select date, before, now
+        from (
+            select date, n as now, lag(n) over (order by date) as before
+            from (
+                select date, count(distinct asset_id) as n from {name}
+                where reason is null group by date
+            )
+        )
+        where abs(now - before) > greatest({_BREADTH_ASSETS}, {_BREADTH_SHARE} * before)
+        order by abs(now - before) desc, date
+        """
+    )
+    if not rows:
+        return [Item(name, "breadth", "ok", "no abrupt change of the number of assets")]
+    days = listed(f"{day}: {before:,} -> {now:,}" for day, before, now in rows)
+    return [
+        Item(
+            name,
+            "breadth",
+            "warn",
+            f"the number of assets jumps on {in_days(len(rows))}; largest: {days}",
+            "end or start the window there, or know that totals and baskets change their meaning",
+        )
+    ]
+
+
+def _marketcap(check: _Check, name: str) -> list[Item]:
+    """Jumps of the supply that market cap over close implies."""
+    if name != "fact_marketcap":
+        return []
+    rows = check.rows(
+        f"""
+        select asset_id, date, ratio
+        from (
+            select asset_id, date, supply / lag(supply) over w as ratio,
+                date - lag(date) over w as days
+            from (
+                select asset_id, date, any_value(m.value) / any_value(p.value) as supply
+                from fact_marketcap as m inner join fact_price as p using (asset_id, date)
+                where m.reason is null and p.reason is null group by all
+            )
+            window w as (partition by asset_id order by date)
+        )
+        where days = 1 and (ratio > {_SUPPLY_JUMP} or ratio < 1 / {_SUPPLY_JUMP})
+        order by abs(ln(ratio)) desc, asset_id, date
+        """
+    )
+    if not rows:
+        return [Item(name, "jumps", "ok", f"implied supply never moves {_SUPPLY_JUMP:g}x a day")]
+    worst = listed(f"{asset} {day} {ratio:.3g}x" for asset, day, ratio in rows)
+    return [
+        Item(
+            name,
+            "jumps",
+            "warn",
+            f"{len(rows):,} days on which market cap / close moves more than {_SUPPLY_JUMP:g}x, in "
+            f"{len({row[0] for row in rows}):,} assets; largest: {worst}",
+            "market caps made from dated supplies, or a wrong close: both change baskets",
+        )
+    ]
+
+
+def _volume(check: _Check, name: str) -> list[Item]:
+    """Days on which the volume level of many assets shifts: a change of venue or vendor."""
+    if name != "fact_volume":
+        return []
+    rows = check.rows(
+        f"""
+        with weeks as (
+            select asset_id, date,
+                count(*) over (
+                    partition by asset_id order by date rows between 7 preceding and 6 following
+                ) as n,
+                median(ln(value)) over (
+                    partition by asset_id order by date rows between current row and 6 following
+                ) as level
+            from (
+                select asset_id, date, any_value(value) as value from fact_volume
+                where reason is null and value > 0 group by all
+            )
+        ),
+        levels as (
+            select date, n,
+                level - lag(level, 7) over (partition by asset_id order by date) as shift
+            from weeks
+        ),
+        relative as (
+            select date, abs(shift - median(shift) over (partition by date)) as shift
+            from levels where n = 14
+        ),
+        shares as (
+            select date, count(*) filter (where shift > ln({_VOLUME_RATIO})) as moved,
+                count(*) as n
+            from relative group by date
+        )
+        select date, moved, n from shares
+        where n >= {_VOLUME_ASSETS} and moved > {_VOLUME_SHARE} * n
+        order by moved / n desc, date
+        """
+    )
+    peaks: list[tuple[date, int, int]] = []
+    for day, moved, n in rows:
+        if all(abs((day - other).days) > 14 for other, _, _ in peaks):
+            peaks.append((day, moved, n))
+    what = f"the week's median volume of assets moves {_VOLUME_RATIO:g}x against the others"
+    if not peaks:
+        return [Item(name, "level", "ok", f"on no day for more than {_VOLUME_SHARE:.0%}: {what}")]
+    days = listed(f"{day}: {moved} of {n} assets" for day, moved, n in peaks)
+    return [
+        Item(
+            name,
+            "level",
+            "warn",
+            f"{what}, around {days}",
+            "a change of venue or vendor: liquidity and its z-score move without the market",
+        )
+    ]
+
+
+def _units(check: _Check, name: str) -> list[Item]:
+    """Funding rates after lake.yaml: unit switches, levels and wild prints."""
+    if name != "fact_funding":
+        return []
+    units = check.lake.settings.funding_units
+    named = {unit.exchange for unit in units if unit.exchange is not None}
+    check.con.execute(
+        "create temp table units (exchange varchar, first date, until date, factor double)"
+    )
+    check.con.executemany(
+        "insert into units values (?, ?, ?, ?)",
+        [(u.exchange, u.from_date or date.min, u.until_date or date.max, u.factor) for u in units],
+    )
+    names = "(" + ", ".join(sql_text(n) for n in sorted(named)) + ")" if named else "('')"
+    check.con.execute(
+        f"""
+        create temp table rates as
+        select f.asset_id, f.date, f.exchange, f.value, f.value * u.factor as rate
+        from fact_funding as f inner join units as u
+            on u.exchange is not distinct from
+                case when f.exchange in {names} then f.exchange end
+            and f.date between u.first and u.until
+        where f.reason is null
+        """
+    )
+    items = [_switches(check, units)]
+    wild = check.rows(
+        f"""
+        select asset_id, date, rate from rates where abs(rate) > {_WILD_RATE} * (1 + 1e-9)
+        order by abs(rate) desc, asset_id, date
+        """
+    )
+    limit = f"beyond {_WILD_RATE:.0%} an interval"
+    if wild:
+        shown = listed(f"{asset} {day} {rate:+.1%}" for asset, day, rate in wild)
+        items.append(
+            Item(
+                name,
+                "wild rates",
+                "warn",
+                f"{len(wild):,} {limit}, where venues cap them: {shown}",
+                "drop them, or mend the date of a unit switch beside them in lake.yaml",
+            )
+        )
+    else:
+        items.append(Item(name, "wild rates", "ok", f"none {limit}"))
+    present = {row[0] for row in check.rows("select distinct exchange from fact_funding")}
+    if named - present:
+        known = ", ".join(sorted(p for p in present if p)) or "no exchange at all"
+        items.append(
+            Item(
+                name,
+                "sources of lake.yaml",
+                "warn",
+                f"no row has the exchange {', '.join(sorted(named - present))}",
+                f"the rows have {known}; names are case-sensitive",
+            )
+        )
+    return items
+
+
+def _switches(check: _Check, units: Sequence[FundingUnit]) -> Item:
+    """Compare median absolute rates of adjacent months, over all rows and for each exchange."""
+    rows = check.rows(
+        f"""
+        with months as (
+            select exchange, date_trunc('month', date)::date as month,
+                median(abs(rate)) as level, count(*) as n
+            from (
+                select null as exchange, date, rate from rates
+                union all
+                select exchange, date, rate from rates where exchange is not null
+            )
+            group by all
+        )
+        select exchange, month, level, lag(month) over w, lag(level) over w
+        from months where n >= {_MIN_ROWS_A_MONTH} and level > 0
+        window w as (partition by exchange order by month) order by exchange nulls first, month
+        """
+    )
+    declared = ", ".join(
+        f"{u.exchange + ' ' if u.exchange else ''}{u.unit}"
+        + (f" from {u.from_date}" if u.from_date else "")
+        + (f" until {u.until_date}" if u.until_date else "")
+        for u in units
+    )
+    pairs = [row for row in rows if row[3] is not None and (row[1] - row[3]).days <= 31]
+    jumps = [row for row in pairs if _ratio(row[2], row[4]) > UNIT_SWITCH_RATIO]
+    if jumps:
+        return _undeclared(check, jumps, declared)
+    levels = [row[2] for row in rows if row[0] is None]
+    high = [level for level in levels if level > _HIGH_MEDIAN]
+    if len(high) > len(levels) / 2:
+        return Item(
+            "fact_funding",
+            "unit",
+            "fail",
+            f"declared {declared}; then half of all months have a median rate of {min(high):.2%} "
+            "and more an interval, ten times the usual",
+            "the rates are likely percent or bps all along: say so in lake.yaml, such as\n"
+            "funding:\n  units:\n    - {unit: percent}",
+        )
+    largest = max((_ratio(row[2], row[4]) for row in pairs), default=1.0)
+    return Item(
+        "fact_funding",
+        "unit",
+        "ok",
+        f"declared {declared}; then median rates of adjacent months differ by {largest:.1f}x at "
+        f"most (limit {UNIT_SWITCH_RATIO:g}x)",
+    )
+
+
+def _undeclared(check: _Check, jumps: Sequence[tuple[Any, ...]], declared: str) -> Item:
+    """Return the failure for unit switches that lake.yaml does not tell of, with its new lines."""
+    jumping = {jump[0] for jump in jumps}
+    exchanges = {row[0] for row in check.rows("select distinct exchange from rates")}
+    everywhere = jumping == {None} or jumping >= {*exchanges, None}
+    switches: dict[str | None, list[tuple[date, str, str]]] = {}
+    found = []
+    for exchange, month, level, before_month, before in jumps:
+        if (exchange is None) is not everywhere:
+            continue
+        only = "" if exchange is None else f" and exchange = {sql_text(exchange)}"
+        within = f"date >= date '{before_month}' and date < date '{month}' + interval 1 month{only}"
+        days = check.rows(
+            f"""
+            select date, median(abs(rate)) from rates
+            where {within} and rate <> 0 group by date order by date
+            """
+        )
+        # The day whose median differs most from the day before is the first one of the new unit.
+        first = max(itertools.pairwise(days), key=lambda pair: _ratio(pair[1][1], pair[0][1]))[1][0]
+        raw_before, raw_after = check.one(
+            f"""
+            select median(abs(value)) filter (date < date '{first}'),
+                median(abs(value)) filter (date >= date '{first}')
+            from rates where {within}
+            """
+        )
+        switch = (first, _likely_unit(raw_before), _likely_unit(raw_after))
+        switches.setdefault(exchange, []).append(switch)
+        found.append(
+            f"{exchange + ': ' if exchange else ''}{_ratio(level, before):,.0f}x between "
+            f"{before_month:%Y-%m} and {month:%Y-%m}, on {first}"
+        )
+    return Item(
+        "fact_funding",
+        "unit",
+        "fail",
+        f"declared {declared}; then median rates jump more than {UNIT_SWITCH_RATIO:g}x: "
+        + "; ".join(found),
+        "a unit switch that nobody declared; if so, lake.yaml needs\n" + _unit_lines(switches),
+    )
+
+
+def _unit_lines(switches: dict[str | None, list[tuple[date, str, str]]]) -> str:
+    """Return the lines of lake.yaml that declare switches (first day, unit before, unit since)."""
+    lines = ["funding:", "  units:" if None in switches else "  sources:"]
+    for exchange, dated in switches.items():
+        indent = "    "
+        if exchange is not None:
+            lines += [f"    - exchange: {exchange}", "      units:"]
+            indent = "        "
+        day_before = [f"until: {first - timedelta(days=1)}, " for first, _, _ in dated]
+        lines.append(f"{indent}- {{{day_before[0]}unit: {dated[0][1]}}}")
+        for (first, _, unit), until in zip(dated, [*day_before[1:], ""], strict=True):
+            lines.append(f"{indent}- {{from: {first}, {until}unit: {unit}}}")
+    return "\n".join(lines)
+
+
+def _likely_unit(level: float) -> str:
+    """Return the unit in which a usual rate (one basis point) is nearest to a level."""
+    return "decimal" if level < 1e-3 else "percent" if level < 1e-1 else "bps"
+
+
+def _open_interest(check: _Check, name: str) -> list[Item]:
+    """How far open interest reaches, and by how many instruments."""
+    if name != "fact_open_interest":
+        return []
+    long, assets, venues = check.one(
+        f"""
+        select count(*) filter (where days >= {_LONG_HISTORY_DAYS}), count(*), max(instruments)
+        from (
+            select asset_id, count(distinct date) as days,
+                count(distinct (instrument_id, exchange)) as instruments
+            from fact_open_interest where reason is null group by asset_id
+        )
+        """
+    )
+    if not assets:
+        return []
+    detail = (
+        f"{long:,} of {assets:,} assets have {_LONG_HISTORY_DAYS} days or more; at most {venues} "
+        f"instrument{'s' if venues != 1 else ''} an asset"
+    )
+    return [Item(name, "depth", "ok" if long == assets else "warn", detail)]
+
+
+def _flags(check: _Check, name: str) -> list[Item]:
+    """How many assets dim_asset marks."""
+    if name != "dim_asset":
+        return []
+    files = check.lake.tables[name]
+    flags = [f for f, kind in TABLES[name].optional.items() if kind == "flag"]
+    there = [flag for flag in flags if flag in files.columns]
+    if not there:
+        remedy = "without flags only the project's own list excludes stable and wrapped assets"
+        return [Item(name, "flags", "warn", "no flag column", remedy)]
+    counts = check.one(
+        "select "
+        + ", ".join(f"count(*) filter ({flag})" for flag in there)
+        + f" from {SCHEMA}.{name}"
+    )
+    detail = ", ".join(f"{n} {flag}" for flag, n in zip(there, counts, strict=True))
+    missing = [flag for flag in flags if flag not in there]
+    if missing:
+        detail += f"; no column {', '.join(missing)}"
+    return [Item(name, "flags", "ok", detail)]
+
+
+def _overlap(check: _Check) -> list[Item]:
+    """Assets and days that a table has and fact_price has not, or the other way round."""
+    items = []
+    for name in TABLES:
+        if name == "fact_price" or name not in check.lake.tables:
+            continue
+        assets = (
+            f"(select distinct asset_id from {name} where reason is null)"
+            if name in FACTS
+            else f"(select distinct asset_id from {SCHEMA}.{name})"
+        )
+        priced = "(select distinct asset_id from fact_price where reason is null)"
+        extra = _only(check, assets, priced)
+        lacking = _only(check, priced, assets)
+        parts = []
+        if lacking:
+            parts.append(f"{len(lacking):,} priced assets are not in it: {listed(lacking)}")
+        if extra:
+            parts.append(f"{len(extra):,} assets have no price: {listed(extra)}")
+        if name in FACTS:
+            begins, ends = check.span(name)
+            if begins and begins > check.first_btc:
+                parts.append(
+                    f"it begins {(begins - check.first_btc).days:,} days after BTC, on {begins}"
+                )
+            if ends and ends < check.last_btc:
+                parts.append(f"it ends {(check.last_btc - ends).days:,} days before BTC, on {ends}")
+        remedy = {
+            "fact_marketcap": "an asset without a market cap is never an alt",
+            "fact_volume": "an asset without a volume is never an alt",
+            "dim_asset": "an asset without a row has no flag: it counts as an alt",
+        }.get(name)
+        if parts:
+            items.append(
+                Item(name, "overlap", "warn", "; ".join(parts), remedy if lacking else None)
+            )
+        else:
+            items.append(Item(name, "overlap", "ok", "same assets and days as fact_price"))
+    return items
+
+
+def _only(check: _Check, these: str, those: str) -> list[str]:
+    """Return the asset ids that one relation has and another has not, in order."""
+    return [
+        row[0]
+        for row in check.rows(
+            f"select asset_id from {these} where asset_id is not null and asset_id not in "
+            f"(select asset_id from {those} where asset_id is not null) order by asset_id"
+        )
+    ]
+
+
+def _ratio(one: float, other: float) -> float:
+    """Return by how many times two positive numbers differ, whichever is larger."""
+    return max(one / other, other / one)
+
+
+_STEPS: Final[tuple[Callable[[_Check, str], list[Item]], ...]] = (
+    _content,
+    check_pitfalls.stray_dates,
+    check_pitfalls.asset_ids,
+    _duplicates,
+    _impossible,
+    _gaps,
+    check_pitfalls.daily_closes,
+    _breadth,
+    _price_jumps,
+    _ends,
+    check_pitfalls.pegs,
+    _marketcap,
+    _volume,
+    _units,
+    _open_interest,
+    _flags,
+)

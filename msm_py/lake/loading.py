@@ -1,0 +1,121 @@
+"""A lake's rows in a DuckDB connection: read once, typed, each with why it cannot be used.
+
+The dbt models and ``msm lake check`` read the tables that `load` makes, and nothing else of a lake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from msm_py.errors import MsmError
+from msm_py.lake.contract import FIRST_DAY, LAST_DAY, TABLES, TableSpec
+from msm_py.lake.files import read_parquet
+from msm_py.lake.opening import Lake, empty_table
+
+SCHEMA: Final = "lake"
+"""The schema of the tables, which dbt knows as the source of this name."""
+
+
+def load(con: duckdb.DuckDBPyConnection, lake: Lake | None) -> None:
+    """Make ``lake.<table>`` for every table of the contract, replacing what is there.
+
+    Parameters
+    ----------
+    con
+        Any connection.
+    lake
+        An opened lake; None makes tables without rows.
+
+    Notes
+    -----
+    Each table has all columns of the contract (`msm_py.lake.contract.TABLES`) in SQL types of
+    their kinds (NULL where the files lack one), and ``unusable``: the reason why a row never
+    reaches a number, NULL for all others. A table that the lake lacks has no rows.
+
+    Raises
+    ------
+    MsmError
+        When a file cannot be read to its end, or other rows come out of the files than their
+        footers say.
+    """
+    con.execute(f"create schema if not exists {SCHEMA}")
+    for name, spec in TABLES.items():
+        table = None if lake is None else lake.tables.get(name)
+        # In two steps: over Parquet files, whose statistics leave NaN out, DuckDB 2.0 takes isnan()
+        # for false, and a column that is otherwise constant for its constant. Over a table not.
+        try:
+            con.execute(
+                f"create or replace table {SCHEMA}.{name}_rows as "
+                f"select * from {empty_table(name) if table is None else table.sql}"
+            )
+        except duckdb.OutOfMemoryException:
+            raise  # no fault of the file
+        except duckdb.Error as error:
+            raise _damaged(con, name, () if table is None else table.files, error) from error
+        con.execute(
+            f"create or replace view {SCHEMA}.{name} as "
+            f"select *, {unusable(spec)} as unusable from {SCHEMA}.{name}_rows"
+        )
+        if table is not None:
+            _check_count(con, name, table.n_rows)
+
+
+def unusable(spec: TableSpec) -> str:
+    """Return the SQL expression of why a row of a table cannot be used, NULL when it can.
+
+    Examples
+    --------
+    >>> unusable(TABLES["dim_asset"])
+    "case when asset_id is null then 'missing key' end"
+    """
+    value = spec.value
+    if value is None:
+        return "case when asset_id is null then 'missing key' end"
+    cases = [
+        ("asset_id is null or date is null", "missing key"),
+        (f"date not between date '{FIRST_DAY}' and date '{LAST_DAY}'", "impossible date"),
+        (f"{value} is null", "missing value"),
+        (f"isnan({value})", "not a number"),
+        (f"isinf({value})", "infinite"),
+        (f"abs({value}) >= {spec.below}", "out of range"),
+    ]
+    if spec.least == "positive":
+        cases.append((f"{value} <= 0", "not positive"))
+    elif spec.least == "not negative":
+        cases.append((f"{value} < 0", "negative"))
+    return "case " + " ".join(f"when {rule} then '{reason}'" for rule, reason in cases) + " end"
+
+
+def _damaged(
+    con: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], error: duckdb.Error
+) -> MsmError:
+    """Return the error that names the file among many that cannot be read to its end."""
+    where, received = name, str(error)
+    for file in files:
+        try:
+            con.execute(f"create or replace temp table probe as from {read_parquet([file])}")
+        except duckdb.Error as own:
+            where, received = str(file), str(own)
+            break
+    con.execute("drop table if exists probe")
+    return MsmError(
+        f"a file of {name} cannot be read",
+        where=where,
+        received=received.splitlines()[0],
+        remedy="it is damaged: write it anew",
+    )
+
+
+def _check_count(con: duckdb.DuckDBPyConnection, name: str, expected: int) -> None:
+    found = con.execute(f"select count(*) from {SCHEMA}.{name}_rows").fetchall()[0][0]
+    if found != expected:
+        raise MsmError(
+            f"other rows came out of {name} than its files hold",
+            where=name,
+            received=f"{found:,} rows read, {expected:,} by the footers of the files",
+            remedy="if nothing writes to the lake meanwhile, write the table anew",
+        )

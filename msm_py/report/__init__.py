@@ -1,0 +1,1 @@
+"""What a person reads; computes nothing but display."""

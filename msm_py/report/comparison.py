@@ -1,0 +1,216 @@
+"""Two runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from rich.console import Group, RenderableType
+
+from msm_py._typing import Row
+from msm_py.report.figures import MISSING, STARRED, _count, _p, _short, _side, _trade_edge, figure
+from msm_py.report.layout import _Fitted, _numbers, _pairs, _prose, _section, _table
+from msm_py.report.metrics import METRICS, STABILITY
+from msm_py.report.terminal import Text
+from msm_py.store.run import Run
+from msm_py.store.warehouse import flat_params
+
+DIFFERENT_DAYS_SHOWN: Final = 5
+NAMES: Final = ("experiment_id", "title", "description")
+
+
+def comparison(a: Path, b: Path) -> RenderableType:
+    """Return two runs side by side: question, data and code, results, and days they differ on.
+
+    Parameters
+    ----------
+    a, b
+        The folders of two runs. Differences are b minus a.
+
+    Raises
+    ------
+    MsmError
+        A folder is missing or is not a complete run.
+    """
+    left, right = Run.read(a), Run.read(b)
+    return Group(
+        *_named("A", left),
+        *_named("B", right),
+        *_section("Experiment", *_spec_differences(left, right)),
+        *_section("Data and code", *_fingerprints(left, right)),
+        *_section("Results, net, on test days", *_metric_differences(left, right)),
+        *_section("Trade edges", *_edge_differences(left, right)),
+        *_section("States", *_state_differences(left, right)),
+    )
+
+
+def _named(letter: str, run: Run) -> Iterator[RenderableType]:
+    placebo = run.spec["state_mapping"].get("placebo_rotation_days", 0)
+    yield Text.assemble(
+        (f"{letter}  ", "bold"),
+        (run.run_id, "cyan"),
+        ("  PLACEBO: knows the future" if placebo else "", "bold red"),
+        overflow="fold",
+    )
+    yield Text(f"   {run.metrics['title']}")
+
+
+def _spec_differences(a: Run, b: Run) -> Iterator[RenderableType]:
+    left, right = _params(a), _params(b)
+    keys = [key for key in {**left, **right} if left.get(key, "") != right.get(key, "")]
+    if not keys:
+        yield _prose("The same but for its name." if a.spec != b.spec else "The same.")
+        return
+    yield _pairs(
+        *((key, left.get(key, "not there"), right.get(key, "not there")) for key in keys),
+        head="key",
+    )
+
+
+def _params(run: Run) -> dict[str, str]:
+    return {
+        row["param"]: MISSING if row["value"] is None else row["value"]
+        for row in flat_params(run.spec)
+        if row["param"] not in NAMES
+    }
+
+
+def _fingerprints(a: Run, b: Run) -> Iterator[RenderableType]:
+    def facts(run: Run) -> dict[str, str]:
+        lake, commit = run.manifest["lake"], run.manifest["git_commit"] or MISSING
+        return {
+            "lake": f"{lake['name']} {lake['fingerprint'][:12]}",
+            "code": str(run.manifest["code_fingerprint"])[:12],
+            "git": commit[:12] + (" and changes" if run.manifest["git_dirty"] else ""),
+            **run.manifest["versions"],
+        }
+
+    other = [
+        what
+        for what, is_other in (
+            ("lake", a.manifest["lake"]["fingerprint"] != b.manifest["lake"]["fingerprint"]),
+            ("code", a.manifest["code_fingerprint"] != b.manifest["code_fingerprint"]),
+        )
+        if is_other
+    ]
+    if other:
+        yield Text.assemble(
+            (f"Not comparable: other {' and other '.join(other)}. ", "bold yellow"),
+            "What differs below need not come from the experiment.",
+        )
+    else:
+        yield _prose("Comparable: the same lake, the same code.")
+    left, right = facts(a), facts(b)
+    different = [name for name in {**left, **right} if left.get(name) != right.get(name)]
+    if different:
+        yield _pairs(
+            *((name, left.get(name, MISSING), right.get(name, MISSING)) for name in different),
+            head="",
+        )
+
+
+def _metric_differences(a: Run, b: Run) -> Iterator[RenderableType]:
+    windows = [
+        tuple(run.metrics["window"][key] for key in ("first_date", "last_date")) for run in (a, b)
+    ]
+    if windows[0] != windows[1]:
+        yield _prose(
+            f"Other windows: A {windows[0][0]} to {windows[0][1]}, "
+            f"B {windows[1][0]} to {windows[1][1]}."
+        )
+    table = _table(roomy=True)
+    table.add_column("", no_wrap=True)
+    _numbers(table, "A", "B", "B - A")
+    for metrics, values in (
+        (METRICS, [run.series("net") for run in (a, b)]),
+        (STABILITY, [run.metrics["stability"] for run in (a, b)]),
+    ):
+        for metric in metrics:
+            left, right = (value.get(metric.key) for value in values)
+            table.add_row(
+                metric.label, metric.show(left), metric.show(right), metric.difference(left, right)
+            )
+        table.add_section()
+    yield table
+
+
+def _edge_differences(a: Run, b: Run) -> Iterator[RenderableType]:
+    edges = [{(row["horizon_days"], row["edge"]): row for row in run.edges} for run in (a, b)]
+    names = [{row["edge"] for row in run.edges} for run in (a, b)]
+    shared = names[0] & names[1] or names[0] | names[1]  # 3 and 5 states have few in common
+    keys = sorted(
+        (
+            key
+            for key in {**edges[0], **edges[1]}
+            if key[1] in shared and any(of.get(key, {}).get("estimate") is not None for of in edges)
+        ),
+        key=lambda key: int(key[0]),
+    )
+    if not keys:
+        yield _prose("Neither run has edges.", "dim")
+        return
+    yield _prose("In percent; plus is good for the trade.")
+    yield _Fitted(lambda width: _edge_pairs(edges, keys, named=width >= 100))
+    yield _prose(f"{STARRED}.", "dim")
+
+
+def _edge_pairs(
+    edges: Sequence[Mapping[tuple[int, str], Row]],
+    keys: Sequence[tuple[int, str]],
+    *,
+    named: bool,
+) -> RenderableType:
+    table = _table(roomy=named)
+    table.add_column("state", no_wrap=True)
+    for letter in ("A", "B"):
+        _numbers(table, letter)
+        table.add_column("p", no_wrap=True)
+        table.add_column("evidence", no_wrap=True)
+    _numbers(table, "B - A")
+    last_horizon = None
+    for horizon, edge in keys:
+        if horizon != last_horizon:
+            table.add_section()
+            table.add_row(Text(_count(horizon, "day"), style="bold"))
+            last_horizon = horizon
+        cells: list[str | Text] = []
+        values = []
+        for of in edges:
+            row = of.get((horizon, edge))
+            values.append(None if row is None else row["trade_edge"])
+            if row is None:
+                cells += [MISSING] * 3
+            else:
+                cells += [_trade_edge(row), _p(row), row["evidence"]]
+        left, right = values
+        change = None if left is None or right is None else 100 * (right - left)
+        table.add_row(edge if named else _short(edge), *cells, figure(change, 2, sign=True))
+    return table
+
+
+def _state_differences(a: Run, b: Run) -> Iterator[RenderableType]:
+    left, right = a.states(), b.states()
+    common = sorted(left.keys() & right.keys())
+    if not common:
+        yield _prose("The runs have no day in common.")
+        return
+    by_side = len(a.distribution) != len(b.distribution)
+    compared = _side if by_side else str
+    different = [day for day in common if compared(left[day]) != compared(right[day])]
+    text = f"The states are the same on all of {_count(len(common), 'common day')}"
+    if different:
+        share = figure(len(different) / len(common), 1, "%")
+        text = (
+            f"The states differ on {len(different):,} of {_count(len(common), 'common day')} "
+            f"({share})"
+        )
+    if by_side:
+        text += " (as ALTS, BALANCED or MAJORS: the runs do not have the same number of states)"
+    yield _prose(text + ".")
+    if different:
+        shown = different[:DIFFERENT_DAYS_SHOWN]
+        yield _pairs(
+            *((str(day), left[day], right[day]) for day in shown),
+            head="date" if len(shown) == len(different) else "first of them",
+        )

@@ -1,0 +1,148 @@
+"""Numbers in words: how figures, edges and p-values are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from msm_py._typing import Row
+from msm_py.report.terminal import Text
+
+MISSING: Final = "—"
+SIGNIFICANCE: Final = 0.05
+SUMMARY_EDGES: Final = ("edge_best", "edge_worst", "spread")
+
+
+def figure(value: float | None, digits: int, unit: str = "", *, sign: bool = False) -> str:
+    """Return a number as people write it: a dash when missing, never a minus before nothing.
+
+    Parameters
+    ----------
+    value
+        The number; a decimal fraction when the unit is ``%``.
+    digits
+        Decimals shown.
+    unit
+        What follows the number: ``%``, ``d`` (days) or nothing.
+    sign
+        Whether a plus is written.
+
+    Examples
+    --------
+    >>> figure(-0.01234, 1, "%"), figure(-0.00001, 1, "%"), figure(0.5, 2, sign=True)
+    ('-1.2%', '0.0%', '+0.50')
+    >>> figure(None, 2)
+    '—'
+    """
+    if value is None:
+        return MISSING
+    shown = round(value * 100 if unit == "%" else value, digits)
+    if shown == 0:
+        return f"{0:.{digits}f}{unit}"
+    return f"{shown:{'+' if sign else ''},.{digits}f}{unit}"
+
+
+def p_text(p: float | None) -> str:
+    """Return a p-value with three decimals.
+
+    Examples
+    --------
+    >>> p_text(0.0421), p_text(0.00001), p_text(None)
+    ('0.042', '<.001', '—')
+    """
+    if p is None:
+        return MISSING
+    return "<.001" if p < 0.0005 else f"{p:.3f}"
+
+
+STARRED: Final = (
+    "* says that the 95% CI excludes 0; where the evidence is normal as well, green is good for "
+    "the trade and red is bad"
+)
+
+
+def excludes_zero(edge: Row) -> bool:
+    """Return whether the test speaks against an edge of 0: by its interval and by its p-value.
+
+    The two are duals for the studentised bootstrap; for the percentile one they may disagree.
+    """
+    if edge["p_value"] is None or edge["ci_low"] is None:
+        return False
+    outside = edge["ci_low"] > 0 or edge["ci_high"] < 0
+    return bool(outside and edge["p_value"] <= SIGNIFICANCE)
+
+
+def _side(regime: str) -> str:
+    return regime.rsplit("_", 1)[-1]
+
+
+def _side_colour(regime: str) -> str:
+    return {"ALTS": "magenta", "MAJORS": "cyan"}.get(_side(regime), "bright_black")
+
+
+def _short(regime: str) -> str:
+    """Return a state's name for narrow columns: ``weak majors`` for WEAK_RISK_ON_MAJORS."""
+    if regime in SUMMARY_EDGES:
+        return regime
+    return regime.replace("RISK_ON_", "").replace("_", " ").lower()
+
+
+def _digits(edges: Iterable[Row], states: Iterable[Row] = ()) -> int:
+    """Return the decimals of a horizon's percentages: fewer when one of them is long."""
+    found = [edge[key] for edge in edges for key in ("estimate", "ci_low", "ci_high")]
+    found += [state["mean"] for state in states]
+    return 2 if all(abs(value) < 0.1 for value in found if value is not None) else 1
+
+
+def _points(value: float | None, digits: int) -> str:
+    """Return a fraction in percent for a column whose head says so."""
+    return figure(None if value is None else value * 100, digits)
+
+
+def _trade_edge(edge: Row, digits: int = 2, unit: str = "") -> Text:
+    """Return what the trade gains, in percent."""
+    shown = figure(edge["trade_edge"], digits, "%", sign=True)
+    return Text(shown if unit else shown.rstrip("%"), style=_edge_style(edge))
+
+
+def _p(edge: Row) -> Text:
+    """Return the p-value, with a star when the interval excludes 0."""
+    return Text(p_text(edge["p_value"]) + "*" * excludes_zero(edge), style=_edge_style(edge))
+
+
+def _edge_style(edge: Row) -> str:
+    if not excludes_zero(edge) or edge["evidence"] != "normal":
+        return ""
+    return "green" if edge["trade_edge"] > 0 else "red"
+
+
+def _at(edge: Row) -> str:
+    return f"at {_count(edge['horizon_days'], 'day')}"
+
+
+def _interval(edge: Row) -> str:
+    digits = _digits([edge])
+    return (
+        f"{figure(edge['trade_edge'], digits, '%', sign=True)} "
+        f"(CI {figure(-edge['ci_high'], digits, '%', sign=True)} to "
+        f"{figure(-edge['ci_low'], digits, '%', sign=True)}, p {p_text(edge['p_value'])}, "
+        f"p_shift {p_text(edge['p_shift'])}, evidence {edge['evidence']})"
+    )
+
+
+def _count(number: int | None, noun: str) -> str:
+    """Return a number of things; a dash when it is missing.
+
+    Examples
+    --------
+    >>> _count(1, "day"), _count(1200, "day")
+    ('1 day', '1,200 days')
+    """
+    shown = MISSING if number is None else f"{number:,}"
+    return f"{shown} {noun}{'' if number == 1 else 's'}"
+
+
+def _joined(values: Iterable[object]) -> str:
+    """Return distinct values as a list in words, in their order."""
+    *rest, last = dict.fromkeys(str(value) for value in values)
+    return f"{', '.join(rest)} and {last}" if rest else last

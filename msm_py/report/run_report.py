@@ -1,0 +1,384 @@
+"""What a person reads in the terminal about runs, as rich renderables.
+
+Everything is read from run folders and the warehouse file; nothing is computed anew but differences
+and words. Layouts follow the width they are given and fit 80 columns. A colour never stands alone:
+the sign, a star or a word says the same. Green and red mean good and bad for the trade, and only
+where the evidence is ``normal`` and the 95% confidence interval excludes 0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.constrain import Constrain
+
+from msm_py._typing import Row
+from msm_py.report.figures import (
+    MISSING,
+    STARRED,
+    _count,
+    _digits,
+    _joined,
+    _p,
+    _points,
+    _short,
+    _side_colour,
+    _trade_edge,
+    figure,
+    p_text,
+)
+from msm_py.report.lake_report import lake_findings
+from msm_py.report.layout import PROSE_WIDTH, _facts, _Fitted, _numbers, _prose, _section, _table
+from msm_py.report.metrics import METRICS
+from msm_py.report.terminal import Table, Text
+from msm_py.report.verdict import verdict
+from msm_py.settings import warehouse_path
+from msm_py.store import lake_records, layout, looks
+from msm_py.store.run import Run
+from msm_py.text import _relative
+
+FILES: Final[Mapping[str, str]] = {
+    layout.MANIFEST: "experiment, lake, code, versions, times",
+    layout.METRICS: "strategy, controls, stability, coverage, warnings",
+    layout.WALK_FORWARD: "parameters chosen before each test window",
+    layout.REGIME_EVALUATION: "forward returns by state, edges",
+    layout.REGIME_METRICS: "strategy by state",
+    layout.REGIME_TIMESERIES: "score and state, day by day",
+    layout.RETURNS: "returns, costs, equity, day by day",
+    layout.BASKET: "short baskets",
+    layout.FEATURES: "features and z-scores",
+    layout.CATALOG_ENTRY: "the run's row of the catalog",
+}
+
+
+def run_report(folder: Path, *, warehouse: Path | None = None) -> RenderableType:
+    """Return the headline of a run: what it found, how sure one may be, where its files are.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    warehouse
+        The warehouse file to name; by default the one in use.
+
+    Returns
+    -------
+    RenderableType
+        Title, states, forward returns by state, strategy beside its controls, a verdict in words,
+        coverage and warnings, files. Rates are shown in percent, a missing number as a dash.
+
+    Raises
+    ------
+    MsmError
+        The folder is missing or is not a complete run.
+    """
+    run = Run.read(folder)
+    found = lake_records.kept(folder.parent, run.manifest["lake"]["fingerprint"])
+    return Group(
+        *lake_findings(found),
+        *_header(run),
+        *_holdout(run),
+        *_search(run),
+        *_section("States", _Fitted(lambda width: _distribution(run, width))),
+        *_section("Forward returns by state", *_forward_returns(run)),
+        *_section(
+            "Strategy, on test days", _strategy_table(run), Text(), _prose(STRATEGY_NOTE, "dim")
+        ),
+        *_section("Verdict", _prose(verdict(run))),
+        *_section("Coverage and warnings", *_coverage(run)),
+        *_section("Files", *_files(run, warehouse or warehouse_path())),
+    )
+
+
+STRATEGY_NOTE: Final = (
+    "Ungated is the same long-short, always on; BTC is held outright, at full exposure. PSR allows "
+    "for skewness and fat tails, not for the number of runs tried."
+)
+
+
+def _header(run: Run) -> Iterator[RenderableType]:
+    window, stability = run.metrics["window"], run.metrics["stability"]
+    backtest = run.spec["backtest"]
+    tests = f"{window['n_test_days']} of them test days"
+    if backtest["walk_forward"]:
+        tests += f" (after a lookback of {backtest['lookback_window_days']})"
+    rotation = run.spec["state_mapping"].get("placebo_rotation_days", 0)
+    if rotation:
+        yield _prose(
+            f"PLACEBO: its states are rotated by {_count(rotation, 'day')} in time. It knows the "
+            "future and is no result; it is there for comparison only.",
+            "bold white on red",
+        )
+    yield Text(run.metrics["title"], style="bold")
+    yield Text(run.run_id, style="cyan", overflow="fold")
+    yield Text()
+    yield _facts(
+        ("window", f"{window['first_date']} to {window['last_date']}"),
+        ("days", f"{_count(window['n_days'], 'decision day')}, {tests}"),
+        (
+            "states",
+            f"{figure(stability['switches_per_year'], 1)} switches a year, average stay "
+            f"{figure(stability['avg_regime_duration_days'], 1)} days",
+        ),
+        ("made", _origin(run)),
+    )
+
+
+def _holdout(run: Run) -> Iterator[RenderableType]:
+    seen = looks.seen(run.folder.parent, run.manifest, run.metrics["window"]["last_date"])
+    if seen.holdout is None and not seen.notes and not seen.alarms:
+        return
+    yield from _section("Hold-out")
+    if seen.holdout is not None:
+        yield _prose(f"Hold-out {seen.holdout}.", "bold")
+    for alarm in seen.alarms:
+        yield _prose(f"!! {alarm}", "bold red")
+    for note in seen.notes:
+        yield _prose(note)
+
+
+def _search(run: Run) -> Iterator[RenderableType]:
+    """Say what a walk-forward search chose before each test window, and how that went."""
+    file = run.folder / layout.WALK_FORWARD
+    if not file.exists():
+        return
+    search = json.loads(file.read_bytes())
+    table = _table(roomy=True)
+    _numbers(table, "#", "test days", "candidate", "in sample", "net Sharpe")
+    for row in search["windows"]:
+        table.add_row(
+            str(row["window_number"]),
+            f"{row['first_date']} to {row['last_date']}" + ("" if row["is_test_window"] else " *"),
+            MISSING if row["candidate"] is None else str(row["candidate"]),
+            figure(row["objective_value"], 3 if search["objective"] == "majors_edge" else 2),
+            figure(row["test_net_sharpe"], 2),
+        )
+    goal = search["objective"]
+    if search["horizon_days"] is not None:
+        goal += f" at {_count(search['horizon_days'], 'day')}"
+    yield from _section(
+        f"Walk-forward search: {search['n_candidates']} candidates, {goal}",
+        table,
+        Text(),
+        _facts(*_candidates(run, search["windows"])),
+        Text(),
+        _prose(
+            "In sample: the best candidate's objective on the lookback, flattered by having been "
+            "the best of many. Net Sharpe: what the strategy then made in the window, out of "
+            "sample. All numbers below are of test days only, except those on states. "
+            "*: too short to count.",
+            "dim",
+        ),
+    )
+
+
+def _candidates(run: Run, windows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """Yield every candidate that was chosen, with those of its parameters that were searched."""
+    searched = run.spec["backtest"]["grid_search"]
+    chosen = {row["candidate"]: row["parameters"] for row in windows if row["candidate"]}
+    for candidate in sorted(chosen):
+        shown = []
+        for path, value in chosen[candidate].items():
+            name = path.removesuffix(".weight").rpartition(".")[2]
+            if name in searched["thresholds"] or (path.endswith(".weight") and searched["weights"]):
+                shown.append(f"{name} {value:.2f}")
+        yield f"candidate {candidate}", ", ".join(shown)
+
+
+def _origin(run: Run) -> str:
+    manifest = run.manifest
+    lake = manifest["lake"]
+    made = datetime.fromisoformat(manifest["finished_at"])
+    return (
+        f"{made:%Y-%m-%d %H:%M} UTC from lake {lake['name']} ({lake['fingerprint'][:8]}), "
+        f"code {manifest['code_fingerprint'][:8]}, seed {manifest['seed']}"
+    )
+
+
+def _distribution(run: Run, width: int) -> RenderableType:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    _numbers(table, "", "", "")
+    size = max(10, min(40, width - 50))
+    for row in run.distribution:
+        eighths = round(row["pct"] / 100 * size * 8)
+        full, rest = divmod(eighths, 8)
+        bar = "█" * full + " ▏▎▍▌▋▊▉"[rest].strip()
+        table.add_row(
+            Text(row["regime"]),
+            Text(bar.ljust(size), style=_side_colour(row["regime"])),
+            figure(row["pct"] / 100, 1, "%"),
+            _count(row["n_days"], "day"),
+            _count(row["n_spells"], "spell"),
+        )
+    return table
+
+
+def _forward_returns(run: Run) -> Iterator[RenderableType]:
+    if not run.edges:
+        yield _prose("Not evaluated (backtest.with_regime_eval: false).", "dim")
+        return
+    yield Constrain(
+        Text.assemble(
+            "Y is the return of the alts minus BTC's from the decision day on. ",
+            ("Negative Y and edge are good for the trade", "bold"),
+            " (long majors, short alts); trade edge = -edge, ",
+            ("plus is good", "bold"),
+            ". An edge is the state's mean Y minus the mean of all days. In percent.",
+        ),
+        PROSE_WIDTH,
+    )
+    yield Text()
+    yield _Fitted(lambda width: _edge_table(run, width))
+    yield Text()
+    yield _prose(_edge_note(run), "dim")
+
+
+def _edge_table(run: Run, width: int) -> RenderableType:
+    named, all_tests = width >= 100, width >= 116
+    table = _table()
+    table.add_column("state", no_wrap=True)
+    _numbers(table, *(("n", "spells") if named else ("n/\nspells",)))
+    _numbers(
+        table,
+        "mean\nY",
+        "hit\nrate" if named else "\nhit",
+        "\nedge",
+        "95%\nlow",
+        "CI\nhigh",
+        "trade\nedge",
+    )
+    table.add_column("p", no_wrap=True)
+    _numbers(table, "p_shift" if named else "p\nshift")
+    _numbers(table, *(("p_max_t", "p_nw") if all_tests else ()))
+    table.add_column("evidence", no_wrap=True)
+    for horizon in run.horizons:
+        edges = [row for row in run.edges if row["horizon_days"] == horizon]
+        states = {row["regime"]: row for row in run.statistics if row["horizon_days"] == horizon}
+        digits = _digits(edges, states.values())
+        table.add_section()
+        table.add_row(Text(_count(horizon, "day"), style="bold"))
+        for edge in edges:
+            state = states.get(edge["edge"])
+            if state is not None and not state["n"]:
+                continue
+            n, spells = "" if state is None else str(state["n"]), str(edge["n_spells"])
+            table.add_row(
+                Text(edge["edge"] if named else _short(edge["edge"])),
+                *((n, spells) if named else (f"{n}/{spells}",)),
+                *("", "")
+                if state is None
+                else (
+                    _points(state["mean"], digits),
+                    _points(state["hit_rate"], 0),
+                ),
+                *(_points(edge[key], digits) for key in ("estimate", "ci_low", "ci_high")),
+                _trade_edge(edge, digits),
+                _p(edge),
+                p_text(edge["p_shift"]),
+                *(p_text(edge[key]) for key in ("p_max_t", "p_nw") if all_tests),
+                edge["evidence"],
+            )
+    return table
+
+
+def _edge_note(run: Run) -> str:
+    bootstrap = run.spec["evaluation"]["bootstrap"]
+    absent = [row["regime"] for row in run.distribution if not row["n_days"]]
+    notes = [
+        f"edge_best is the most MAJORS state present ({run.present[-1]}), edge_worst the most ALTS "
+        f"one ({run.present[0]}), spread = best - worst."
+    ]
+    if bootstrap["enabled"]:
+        blocks = {row["horizon_days"]: row["block_days"] for row in run.edges}
+        notes.append(
+            f"Inference: {bootstrap['method']} {bootstrap['kind']} block bootstrap, "
+            f"{bootstrap['n_boot']} replicates, blocks of {_joined(blocks.values())} days, beside "
+            f"a circular-shift test (p_shift). {STARRED}."
+        )
+    notes.append(
+        "Evidence by spells: below 3 none, 3 to 4 shift only (no p, no CI), 5 to 9 low, from 10 on "
+        "normal."
+    )
+    if absent:
+        notes.append(f"Never seen: {', '.join(absent)}.")
+    return " ".join(notes)
+
+
+def _strategy_table(run: Run) -> RenderableType:
+    table = _table(roomy=True)
+    table.add_column("", no_wrap=True)
+    _numbers(table, "strategy\nnet", "\ngross", "ungated\nnet", "\ngross", "BTC\n")
+    series = [run.series(name) for name in ("net", "gross", "ungated_net", "ungated_gross", "btc")]
+    is_gross = (False, True, False, True, False)
+    for metric in METRICS:
+        table.add_row(
+            metric.label,
+            *(
+                # BTC is not traded and gross is before costs: nothing is missing there
+                ""
+                if (metric.of_net and gross) or (values and metric.key not in values)
+                else metric.show(values.get(metric.key))
+                for values, gross in zip(series, is_gross, strict=True)
+            ),
+        )
+    return table
+
+
+def _coverage(run: Run) -> Iterator[RenderableType]:
+    coverage = run.metrics["coverage"]
+
+    def share(name: str) -> str:
+        return figure(coverage.get(name), 1, "%")
+
+    impact = f"estimated for {share('impact_coverage')} of the turnover"
+    yield _facts(
+        (
+            "features",
+            f"{share('feature_coverage')} of the weight, lowest day "
+            f"{share('min_feature_coverage')}, {_count(coverage['n_uncovered_days'], 'day')} "
+            "without any",
+        ),
+        (
+            "funding",
+            f"rates for {share('funding_coverage')} of the gross weight held; open interest for "
+            f"{share('alts_oi_coverage')} of alts and {share('majors_oi_coverage')} of majors, "
+            f"{_count(coverage['n_fallback_days'], 'fallback day')}",
+        ),
+        (
+            "baskets",
+            f"{_count(coverage['n_rebalances'], 'rebalance')}, smallest of "
+            f"{_count(coverage['min_basket_size'], 'asset')}, "
+            f"{_count(coverage['n_forced_exits'], 'forced exit')}",
+        ),
+        ("impact", "not charged" if run.spec["backtest"]["capital_usd"] is None else impact),
+    )
+    warnings = run.metrics["warnings"]
+    yield Text(f"{_count(len(warnings), 'warning')}{':' if warnings else '.'}")
+    for warning in warnings:
+        line = Table.grid(padding=(0, 1, 0, 0))
+        line.add_row(Text("!", style="yellow"), _prose(warning))
+        yield line
+
+
+def _files(run: Run, warehouse: Path) -> Iterator[RenderableType]:
+    yield Text(f"{_relative(run.folder)}{os.sep}", overflow="fold")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for name, what in FILES.items():
+        if (run.folder / name).exists():
+            table.add_row(Text(f"  {name}"), Text(what, style="dim"))
+    yield table
+    yield Text()
+    yield _facts(
+        ("all runs", f"{_relative(warehouse)}, or `msm list`"),
+        ("this one again", f"msm show {run.run_id}"),
+        ("beside another", f"msm compare {run.run_id} OTHER_RUN"),
+        ("BI, notebooks", f"docs/bi.md says how to open {warehouse.name} (read-only)"),
+    )

@@ -1,0 +1,265 @@
+"""What ``msm sweep`` shows while it works and at its end."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+
+from msm_py.errors import MsmError
+from msm_py.report import lake_report
+from msm_py.report.terminal import Table, Text
+from msm_py.runner import batches
+from msm_py.runner.sweep_plan import Family, Options, _is_waiting, _rejected, cpu_seconds
+from msm_py.settings import Places
+from msm_py.store import lake_records, layout, run_list
+from msm_py.store.lake_records import Findings
+from msm_py.store.trial import Trial
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The end of a sweep: what to show, and how many variants failed."""
+
+    renderable: RenderableType
+    n_failed: int
+
+
+def plan(family: Family, places: Places, options: Options) -> RenderableType:
+    """Return the table of variants and what the sweep would cost."""
+    table = _table(("run", "left"), ("status", "left"), ("title", "left"))
+    mine = batches.shard(family.specs, *options.shard)
+    waiting = [spec for spec in mine if _is_waiting(spec, places)]
+    for spec in mine:
+        there = (places.runs / spec["run_id"]).is_dir()
+        again = "to compute again" if there else "to compute"
+        status = again if _is_waiting(spec, places) else "is there"
+        table.add_row(spec["run_id"], status, spec["title"])
+    rejected = _rejected(family, options)
+    for trial in rejected:
+        table.add_row("", Text("rejected", style="red"), f"{trial.title}: {trial.error or ''}")
+    jobs = options.jobs or 1
+    size = batches.even_size(len(waiting), options.batch_size, jobs)
+    n_batches = -(-len(waiting) // size)
+    note = (
+        f"{_count(len(mine), 'variant')}, {len(waiting)} to compute in "
+        f"{_count(n_batches, 'invocation')}; {len(rejected)} rejected, "
+        f"{_count(family.n_duplicates, 'duplicate')} dropped. "
+    )
+    if waiting:
+        seconds = cpu_seconds(waiting, n_batches, jobs)
+        at_a_time = min(jobs, n_batches, os.cpu_count() or 1)
+        note += (
+            f"Very roughly {seconds:.0f} CPU seconds, {seconds / at_a_time:.0f} s with "
+            f"{_count(jobs, 'job')} on an idle machine; long windows, many replicates and many "
+            "baskets take longer."
+        )
+    return Group(table, Text(), Text(note))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _table(*columns: tuple[str, str]) -> Table:
+    """Return an empty table whose columns are shown whole, but for the last one, a title."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, justify in columns[:-1]:
+        overflow = "ignore" if justify == "left" else "ellipsis"  # what is ignored is not justified
+        table.add_column(name, justify=justify, no_wrap=True, overflow=overflow)  # type: ignore[arg-type]  # rich's words
+    table.add_column(columns[-1][0], min_width=10)
+    return table
+
+
+def _line(trial: Trial, k: int, n: int, runs: Path) -> Text:
+    start = (trial.started_at or "")[11:19]
+    seconds = "" if trial.seconds is None else f"{trial.seconds:.2f} s"
+    outcome = Text()
+    if trial.status == "failed":
+        reason = (trial.error or "").split("\n")[0]
+        outcome.append("failed:", "red").append(f" {reason}")
+    else:
+        outcome.append("is there already, " if trial.status == "existing" else "")
+        outcome.append(headline(runs / str(trial.run_id)))
+    parts = [f"[{k}/{n}] {trial.experiment_id}", trial.title, start, seconds]
+    return Text("".join(f"{part}, " for part in parts if part)).append(outcome)
+
+
+def headline(folder: Path) -> str:
+    """Return a run in a few words."""
+    try:
+        entry = json.loads((folder / layout.CATALOG_ENTRY).read_bytes())
+    except run_list.BROKEN as error:
+        fault = f"{layout.CATALOG_ENTRY}: {run_list.fault_of(error)}"
+        return f"its folder is broken, {fault}; with --force it is made again"
+
+    def shown(name: str, form: str) -> str:
+        return "—" if entry[name] is None else format(entry[name], form)
+
+    return (
+        f"net Sharpe {shown('net_sharpe', '.2f')}, CAGR {shown('net_cagr', '+.1%')}, "
+        f"drawdown {shown('net_max_drawdown', '.1%')}"
+    )
+
+
+def _summary(
+    record: dict[str, Any],
+    trials: Sequence[Trial],
+    rejected: Sequence[Trial],
+    n_left: int,
+    seconds: float,
+    found: Findings,
+) -> Summary:
+    counts = batches.counts([*trials, *rejected])
+    n_failed = counts["failed"] + counts["rejected"]
+    lines = [
+        f"{counts['complete']} computed, {counts['existing']} were there already, "
+        f"{counts['failed']} failed, {counts['rejected']} rejected"
+        + (f", {n_left} not begun (--fail-fast)" if n_left else "")
+        + f"; {seconds:.1f} s."
+    ]
+    for trial in (*trials, *rejected):
+        if trial.status in ("failed", "rejected"):
+            reason = " ".join((trial.error or "").split())
+            lines.append(f"  {trial.experiment_id}: {reason}")
+    lines.append(f"Next: msm sweep show {record['sweep_id']}")
+    board = [leaderboard(record), Text()] if record["runs"] else []
+    about_lake = lake_report.lake_line(found)
+    return Summary(Group(*about_lake, *board, *(Text(line) for line in lines)), n_failed)
+
+
+def lake_line(runs: Path, record: dict[str, Any]) -> Iterator[RenderableType]:
+    """Yield a line on what the lake check found about the lake of a sweep's runs."""
+    for row in record["runs"]:
+        with suppress(OSError, ValueError, KeyError):  # deleted, or damaged: the next one tells
+            entry = json.loads((runs / row["run_id"] / layout.CATALOG_ENTRY).read_bytes())
+            yield from lake_report.lake_line(lake_records.kept(runs, entry["lake_fingerprint"]))
+            return
+
+
+def listing(records: Sequence[dict[str, Any]], runs: Path) -> RenderableType:
+    """Return the table of sweeps, newest first.
+
+    Raises
+    ------
+    MsmError
+        When there are none.
+    """
+    if not records:
+        raise MsmError(
+            "there is no sweep yet",
+            where=str(runs),
+            remedy="run `msm sweep FILE` first, or give its runs folder with --runs DIR",
+        )
+    table = _table(
+        ("sweep", "left"),
+        ("started", "left"),
+        ("trials", "right"),
+        ("runs", "right"),
+        ("best run by deflated Sharpe", "left"),
+    )
+    for record in sorted(records, key=lambda record: str(record["started_at"]), reverse=True):
+        table.add_row(
+            record["sweep_id"],
+            record["started_at"][:16].replace("T", " "),
+            str(record["n_trials"]),
+            str(record["overall"]["n_runs"]),
+            next((row["run_id"] for row in _ranked(record)), "—"),
+        )
+    return Group(table, Text(), Text("`msm sweep show SWEEP_ID` shows one of them."))
+
+
+def _ranked(record: dict[str, Any]) -> list[dict[str, Any]]:
+    return sorted(
+        record["runs"],
+        key=lambda row: (
+            row["deflated_sharpe"] is None,
+            -(row["deflated_sharpe"] or 0.0),
+            row["run_id"],
+        ),
+    )
+
+
+def leaderboard(record: dict[str, Any], limit: int = 15) -> RenderableType:
+    """Return a sweep's best runs by deflated Sharpe ratio, and what is known of the family."""
+    titles = {trial["run_id"]: trial["title"] for trial in record["trials"]}
+    ranked = _ranked(record)
+    if not ranked:
+        return Text(f"{record['sweep_id']}: {record['n_trials']} trials, no complete run")
+    table = _table(
+        ("", "right"),
+        ("\nrun", "left"),
+        ("net\nSharpe", "right"),
+        ("\ndeflated", "right"),
+        ("\ntied", "left"),
+        ("\nStepM", "left"),
+        ("\ntitle", "left"),
+    )
+    for place, row in enumerate(ranked[:limit], start=1):
+        table.add_row(
+            str(place),
+            row["run_id"],
+            _figure(row["net_sharpe"], ".2f"),
+            _probability(row["deflated_sharpe"]),
+            _yes(row["is_tied_with_leader"]),
+            _yes(row["is_superior"]),
+            titles.get(row["run_id"]) or "",
+        )
+    overall = record["overall"]
+    note = (
+        f"{record['n_trials']} trials{_looks(record)}, {overall['n_runs']} complete runs, "
+        f"{overall['n_common_days']} common test days. "
+        f"Probability of backtest overfitting {_figure(overall['pbo'], '.0%')}; "
+        f"SPA p {_probability(overall['spa_p_consistent'])} (that none of them beats staying "
+        "out). Deflated: the probability that the true Sharpe ratio is above what the best of so "
+        "many tries at nothing would show; 0.95 is the usual bar. Tied: no different from the "
+        "leader at 5%." + _own_days(record)
+    )
+    rest = len(ranked) - limit
+    return Group(
+        Text(f"{record['sweep_id']}", style="bold"),
+        table,
+        *([Text(f"and {rest} more")] if rest > 0 else []),
+        Text(),
+        Text(note),
+    )
+
+
+def _own_days(record: dict[str, Any]) -> str:
+    """Say what it means when runs have test days that others lack."""
+    n_common = record["overall"]["n_common_days"]
+    if n_common < 2:
+        return f" No deflated Sharpe ratios: the runs share {_count(n_common, 'test day')}."
+    shown = [(row["net_sharpe"], row.get("common_sharpe")) for row in record["runs"]]
+    if all(None in pair or math.isclose(*pair, abs_tol=1e-9) for pair in shown):
+        return ""
+    return (
+        " Net Sharpe is over each run's own test days; order, deflated ratios and ties are over "
+        f"the {n_common} common ones."
+    )
+
+
+def _looks(record: dict[str, Any]) -> str:
+    n_looks = record.get("n_looks", 0)
+    if not n_looks:
+        return ""
+    return f" ({n_looks} of them {'a look' if n_looks == 1 else 'looks'} at the hold-out)"
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "—" if value is None else format(value, form)
+
+
+def _probability(value: float | None) -> str:
+    return "<.001" if value is not None and value < 0.001 else _figure(value, ".3f")
+
+
+def _yes(value: bool | None) -> str:
+    return "—" if value is None else ("yes" if value else "no")

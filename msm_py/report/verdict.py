@@ -1,0 +1,190 @@
+"""What a run shows, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from msm_py._typing import Row
+from msm_py.report.figures import (
+    SIGNIFICANCE,
+    SUMMARY_EDGES,
+    _at,
+    _count,
+    _interval,
+    _joined,
+    excludes_zero,
+    figure,
+    p_text,
+)
+from msm_py.store.run import Run
+
+
+def verdict(run: Run) -> str:
+    """Return what the numbers of a run say, and do not say, in a paragraph.
+
+    Trade edges and their intervals are signed for the trade here: plus is good.
+    """
+    return " ".join([*_edge_verdict(run), *_strategy_verdict(run)])
+
+
+def _edge_verdict(run: Run) -> Iterator[str]:
+    if not run.edges:
+        yield "The states were not held against forward returns: nothing is known of an edge."
+        return
+    if len(run.present) < 2:
+        yield (
+            f"The score never left {run.present[0]}: with one state there is nothing to compare, "
+            "so no edge."
+        )
+        return
+    if not run.spec["evaluation"]["bootstrap"]["enabled"]:
+        yield "The bootstrap was off: edges are estimates, and chance is not ruled out for any."
+        return
+    spread, best = run.edges_named("spread"), run.edges_named("edge_best")
+    found = [edge for edge in (*spread, *best) if excludes_zero(edge)]
+    tested = [edge for edge in (*spread, *best) if edge["p_value"] is not None]
+    yield _finding(found, tested)
+    yield _test_sentence(f"The spread ({run.present[-1]} against {run.present[0]})", spread)
+    yield _test_sentence(f"The best state ({run.present[-1]})", best)
+    yield from _looks(run)
+    if run.spec["evaluation"]["bootstrap"]["method"] == "percentile":
+        yield (
+            "The percentile bootstrap excludes 0 too easily when horizons are long: trust the "
+            "studentized one."
+        )
+
+
+def _finding(found: Sequence[Row], tested: Sequence[Row]) -> str:
+    if not tested:
+        return "No edge could be tested: too few spells."
+    if not found:
+        return "No edge is shown, which is not to say that there is none."
+    signs = {edge["trade_edge"] > 0 for edge in found}
+    if len(signs) == 2:
+        direction = "edges of both signs"
+    else:
+        direction = "an edge " + ("in favour of" if signs == {True} else "against") + " the trade"
+    doubts = [_doubts(edge, len(tested)) for edge in found]
+    if not all(doubts):
+        return f"The states show {direction}."
+    fewest = min(doubts, key=len)
+    return f"The states hint at {direction}, not more: it is in doubt for {_joined(fewest)}."
+
+
+def _doubts(edge: Row, n_tested: int) -> list[str]:
+    """Return what speaks against believing an edge whose interval excludes 0."""
+    allowed = n_tested * edge["p_value"]  # Bonferroni: strict, as the tests are related
+    return [
+        reason
+        for reason, holds in (
+            (f"few spells ({edge['n_spells']})", edge["evidence"] != "normal"),
+            (
+                f"the shift test (p_shift {p_text(edge['p_shift'])})",
+                edge["p_shift"] is None or edge["p_shift"] > SIGNIFICANCE,
+            ),
+            (
+                f"being one of {n_tested} tests of spread and best state "
+                f"(p {p_text(edge['p_value'])} x {n_tested} = {figure(min(allowed, 1), 2)})",
+                allowed > SIGNIFICANCE,
+            ),
+        )
+        if holds
+    ]
+
+
+def _test_sentence(subject: str, edges: Sequence[Row]) -> str:
+    tested = [edge for edge in edges if edge["p_value"] is not None]
+    if not tested:
+        most = max(edges, key=lambda edge: int(edge["n_spells"]))
+        return (
+            f"{subject} cannot be tested ({_count(most['n_spells'], 'spell')}, evidence "
+            f"{most['evidence']})."
+        )
+    found = [edge for edge in tested if excludes_zero(edge)]
+    if found:
+        each = "; ".join(f"{_at(edge)} {_interval(edge)}" for edge in found)
+        rest = len(tested) - len(found)
+        tail = f", but includes it at the other {_count(rest, 'horizon')}" if rest else ""
+        return f"{subject} has a trade edge whose 95% CI excludes 0: {each}{tail}."
+    least = min(tested, key=lambda edge: float(edge["p_value"]))
+    every = "every horizon" if len(tested) == len(edges) else "every horizon that can be tested"
+    return (
+        f"{subject} has a trade edge whose 95% CI includes 0 at {every}; the smallest p is "
+        f"{_at(least)}: {_interval(least)}."
+    )
+
+
+def _looks(run: Run) -> Iterator[str]:
+    # edge_best and edge_worst are states seen before: they are no looks of their own
+    looks = [
+        edge
+        for edge in run.edges
+        if edge["edge"] not in SUMMARY_EDGES[:2] and edge["p_value"] is not None
+    ]
+    if looks:
+        found = sum(excludes_zero(edge) for edge in looks)
+        yield (
+            f"Of {_count(len(looks), 'interval')} looked at (states and spread, all horizons), "
+            f"{found or 'none'} {'excludes' if found == 1 else 'exclude'} 0; luck alone brings "
+            f"about {len(looks) * SIGNIFICANCE:.1f}."
+        )
+    picked = [edge for edge in run.edges if edge["p_max_t"] is not None]
+    if picked:
+        least = min(picked, key=lambda edge: float(edge["p_max_t"]))
+        yield (
+            f"If you pick a state after looking, read p_max_t, which allows for that (not for the "
+            f"choice of a horizon): the smallest is {p_text(least['p_max_t'])} "
+            f"({_state_of(run, least)} {_at(least)})."
+        )
+
+
+def _state_of(run: Run, edge: Row) -> str:
+    return {"edge_best": run.present[-1], "edge_worst": run.present[0]}.get(
+        edge["edge"], str(edge["edge"])
+    )
+
+
+def _strategy_verdict(run: Run) -> Iterator[str]:
+    net, gross, ungated = run.series("net"), run.series("gross"), run.series("ungated_net")
+    if not net.get("n_invested_days"):
+        yield "The strategy held nothing on test days."
+        return
+    yield (
+        f"Net of costs and funding the strategy made {_made(net)}, "
+        f"the same long-short without gating {_made(ungated)}, BTC {_made(run.series('btc'))}."
+    )
+    if gated := _gating(net, ungated):
+        yield gated
+    if (net["cagr"] or 0) <= 0 < (gross["cagr"] or 0):
+        yield f"Before costs it made {figure(gross['cagr'], 1, '%', sign=True)} a year."
+    if net["probabilistic_sharpe"] is not None:
+        yield (
+            f"The probability that the strategy's true Sharpe ratio is above 0 is "
+            f"{figure(net['probabilistic_sharpe'], 0, '%')} (PSR), and less if this is the best of "
+            "many runs."
+        )
+
+
+def _made(series: Row) -> str:
+    return (
+        f"{figure(series.get('cagr'), 1, '%', sign=True)} a year "
+        f"(Sharpe {figure(series.get('sharpe'), 2)})"
+    )
+
+
+def _gating(net: Row, ungated: Row) -> str | None:
+    """Return whether gating paid, by return and by return for risk; None when it is unknown."""
+    better = {
+        name: net[key] > ungated[key]
+        for name, key in (("Sharpe ratio", "sharpe"), ("CAGR", "cagr"))
+        if net.get(key) is not None and ungated.get(key) is not None
+    }
+    if not better:
+        return None
+    won = [name for name, is_better in better.items() if is_better]
+    lost = [name for name in better if name not in won]
+    if won and lost:
+        return f"Net of costs, gating beat the ungated control by {won[0]} but not by {lost[0]}."
+    if won:
+        return f"Net of costs, gating beat the ungated control, by {' and by '.join(won)}."
+    return f"Net of costs, gating did not beat the ungated control by {' or by '.join(lost)}."

@@ -1,0 +1,1 @@
+"""Invocations of dbt, executors, sweeps and robustness panels as work."""

@@ -1,0 +1,116 @@
+"""What computes batches: this process, worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+from msm_py.errors import Interrupted
+from msm_py.runner import invocation
+from msm_py.runner.invocation import Outcome
+from msm_py.settings import Places
+from msm_py.store.trial import Spec
+
+SECONDS_TO_STOP: Final = 10.0
+
+
+class WorkerLost(Exception):
+    """The process that computed a batch is gone, and the batch with it; the others go on."""
+
+
+class InProcess(Executor):
+    """An executor that runs what is submitted at once, in this process."""
+
+    def submit(  # type: ignore[override]  # the base class takes positional-only parameters
+        self, fn: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        """Call the function and return its finished future."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class Processes(ProcessPoolExecutor):
+    """Worker processes that stop when they are told to, and when this process is gone.
+
+    They are spawned, not forked: this process may have threads of DuckDB and of the terminal's
+    display. Ctrl-C is theirs only while they compute; shutting down with ``cancel_futures`` gives
+    it to them, time to clean up, and an end.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        context = get_context("spawn")
+        # its other end is read by all workers: closed by us, or with us, it tells them to stop
+        ours, self._hold = context.Pipe(duplex=False)
+        super().__init__(jobs, context, initializer=_begin_worker, initargs=(os.getpid(), ours))
+
+    def submit(  # type: ignore[override]  # the base class is generic in the function
+        self, fn: Callable[..., Any], /, *args: Any
+    ) -> Future[Any]:
+        """Call the function in a worker."""
+        return super().submit(_in_worker, fn, *args)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let workers finish what they do, or stop and clean up (``cancel_futures``)."""
+        if cancel_futures:
+            self._hold.close()
+        super().shutdown(wait=wait or cancel_futures, cancel_futures=cancel_futures)
+
+
+# of a worker process: whose it is, and whether it is to stop
+_parent: int = 0
+_stop: Connection | None = None
+
+
+def _begin_worker(parent: int, stop: Connection) -> None:
+    global _parent, _stop
+    _parent, _stop = parent, stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_in_time, daemon=True).start()
+
+
+def _end_in_time() -> None:
+    assert _stop is not None
+    _stop.poll(None)
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    time.sleep(SECONDS_TO_STOP)
+    os._exit(1)
+
+
+def _in_worker(fn: Callable[..., Any], *args: Any) -> Any:
+    assert _stop is not None
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if _stop.poll(0):
+            raise Interrupted
+        return fn(*args)
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if os.getppid() != _parent:  # nobody to tell
+            os._exit(1)
+
+
+def run_batch(specs: list[Spec], places: Places) -> tuple[list[Outcome], str, float]:
+    """Compute one batch without publishing; return outcomes, start and seconds."""
+    started = datetime.now(UTC)
+    outcomes = invocation.build(specs, places, publish=False)
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    return outcomes, started.isoformat(timespec="seconds"), seconds
+
+
+def _local(jobs: int) -> Executor:
+    return InProcess() if jobs == 1 else Processes(jobs)

@@ -1,0 +1,285 @@
+"""One dbt invocation: a batch of experiments in a scratch database of its own.
+
+Everything MSM computes, it computes through ``dbt build``; this module calls dbt as a person would,
+with a target path, log path and scratch database that no other invocation has, and reads from the
+scratch database what became of each run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import duckdb
+
+from msm_py.errors import Interrupted, MsmError
+from msm_py.settings import Places, project_dir, target_root
+from msm_py.store import scratch
+
+Progress = Callable[[str, str, float], None]
+"""Told of every finished node: folder of the model, its name, seconds since the start."""
+LOG_FILE: Final = "dbt.log"
+EXPERIMENTS_FILE: Final = "experiments.json"
+# dbt knows the database by its file's stem, so every invocation's is called the same
+DATABASE: Final = "scratch.duckdb"
+PARSED: Final = "partial_parse.msgpack"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one run.
+
+    Parameters
+    ----------
+    run_id, experiment_id
+        Which run.
+    status
+        ``complete``, ``existing`` or ``failed``.
+    error
+        Why it failed.
+    """
+
+    run_id: str
+    experiment_id: str
+    status: str
+    error: str | None
+
+
+def build(
+    experiments: Sequence[dict[str, Any]],
+    places: Places,
+    *,
+    progress: Progress | None = None,
+    verbose: bool = False,
+    publish: bool = True,
+) -> list[Outcome]:
+    """Compute experiments with one ``dbt build``.
+
+    Parameters
+    ----------
+    experiments
+        Resolved experiments, each with its run_id beside its keys. None: only the warehouse and the
+        catalog are brought up to date.
+    places
+        Where to read and write.
+    progress
+        Told of every finished node.
+    verbose
+        Show dbt's own log on the terminal.
+    publish
+        Bring warehouse and catalog up to date at the end; a sweep does it once, after all batches.
+
+    Returns
+    -------
+    One outcome per run, ordered by run_id.
+
+    Raises
+    ------
+    MsmError
+        When the invocation as a whole failed: with the message of the model that did, else naming
+        the log file.
+    """
+    with (
+        scratch_folder() as own,
+        _environment(
+            {
+                **places.environment(),
+                "MSM_SCRATCH": str(own / DATABASE),
+                "MSM_EXPERIMENTS_FILE": str(own / EXPERIMENTS_FILE),
+            }
+        ),
+    ):
+        (own / EXPERIMENTS_FILE).write_text(json.dumps({"experiments": list(experiments)}))
+        target = own / "target"
+        target.mkdir()
+        arguments = [
+            "build",
+            "--exclude-resource-type",
+            "unit_test",
+            # what tests the project and not this run's data, and what a sweep does once at its end
+            "--exclude",
+            "tag:project",
+            *([] if publish else ["warehouse+"]),
+            "--vars",
+            json.dumps({"experiments_file": "$MSM_EXPERIMENTS_FILE"}),
+            "--project-dir",
+            str(project_dir()),
+            "--profiles-dir",
+            str(project_dir()),
+            "--target-path",
+            str(target),
+            "--log-path",
+            str(own),
+            "--log-level",
+            "info" if verbose else "none",
+            "--log-level-file",
+            "debug",
+        ]
+        with _parsed_before(target):
+            failures = _invoke(arguments, progress)
+        outcomes = _outcomes(own / DATABASE)
+        if failures or outcomes is None or len(outcomes) < len(experiments):
+            raise _error(failures, own / LOG_FILE)
+        return outcomes
+
+
+def _invoke(arguments: list[str], progress: Progress | None) -> list[str]:
+    """Run dbt and return the messages of nodes that failed; empty when all is well."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    started = time.monotonic()
+
+    def tell(event: Any) -> None:
+        if event.info.name != "NodeFinished":
+            return
+        node = event.data.node_info
+        folder = Path(node.node_path).parts[0] if node.resource_type == "model" else ""
+        if progress is not None:
+            progress(folder, node.node_name, time.monotonic() - started)
+
+    here = Path.cwd()
+    try:
+        with _noticing_interrupts() as interrupts:
+            result = dbtRunner(callbacks=[tell]).invoke(arguments)
+        if interrupts:
+            raise Interrupted
+    finally:
+        os.chdir(here)  # dbt changes into the project's folder
+        # dbt keeps the lock on its database for the life of the process unless told otherwise
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # dbt
+    if result.exception is not None:
+        return [str(result.exception)]
+    return [
+        str(node.message)
+        for node in getattr(result.result, "results", [])
+        if node.status in ("error", "fail", "runtime error")
+        # says in dbt what the outcomes say here, run by run
+        and node.node.name != "every_run_succeeded"
+    ]
+
+
+def _outcomes(database: Path) -> list[Outcome] | None:
+    """Return what the model ``run_artifacts`` says, None when it was not built."""
+    if not database.exists():
+        return None
+    with duckdb.connect(database, read_only=True) as con:
+        try:
+            rows = con.execute(
+                "select run_id, experiment_id, status, error from run_artifacts order by run_id"
+            ).fetchall()
+        except duckdb.CatalogException:
+            return None
+    return [Outcome(*row) for row in rows]
+
+
+def _error(failures: list[str], log: Path) -> MsmError:
+    descriptor, kept = tempfile.mkstemp(prefix="msm-", suffix=".log")
+    os.close(descriptor)
+    if log.exists():
+        shutil.copyfile(log, kept)
+    message = clear_message(failures[0]) if failures else None
+    if message is not None:
+        return MsmError(message)
+    return MsmError(
+        "dbt could not build the models",
+        where=f"the log of this invocation, {kept}",
+        received=failures[0].strip() if failures else "no message",
+        remedy="if it is not plain from the message, run again with --verbose",
+    )
+
+
+def clear_message(failure: str) -> str | None:
+    r"""Return the paragraph that our own code put into a dbt failure, None if there is none.
+
+    Examples
+    --------
+    >>> print(clear_message("Runtime Error in model x\n  ...\n  msm_py.errors.MsmError: no lake"))
+    no lake
+    """
+    python = re.search(r"msm_py\.errors\.MsmError: (.*)", failure, re.DOTALL)
+    sql = re.search(r"Invalid Input Error: ((?:Conflicting|The unit of).*)", failure, re.DOTALL)
+    found = python or sql
+    if found is None:
+        return None
+    lines = found.group(1).strip().splitlines()
+    # dbt indents a traceback by two and names the compiled file in a last line
+    kept = [line.removeprefix("  ") for line in lines if "compiled code at" not in line]
+    return "\n".join([kept[0], *kept[1:]]).strip()
+
+
+@contextmanager
+def _noticing_interrupts() -> Iterator[list[int]]:
+    """Yield a list that gets an item for every Ctrl-C, which dbt keeps to itself."""
+    noticed: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noticed
+        return
+
+    def notice(number: int, frame: FrameType | None) -> None:
+        noticed.append(number)
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, notice)
+    try:
+        yield noticed
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _parsed_before(target: Path) -> Iterator[None]:
+    """Let dbt start from what it parsed in an earlier invocation, and keep what it parsed now.
+
+    dbt itself sees what has changed since and parses that again.
+    """
+    kept = target_root() / PARSED
+    with suppress(OSError):
+        shutil.copyfile(kept, target / PARSED)
+    yield
+    with suppress(OSError):
+        fresh = target / f"{PARSED}.new"
+        shutil.copyfile(target / PARSED, fresh)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(fresh, kept)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a folder for one invocation, gone afterwards."""
+    root = target_root()
+    with ExitStack() as stack:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            own = stack.enter_context(scratch.folder(root))
+        except OSError:  # the code may be installed read-only
+            own = stack.enter_context(scratch.folder(Path(tempfile.gettempdir())))
+        yield own
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

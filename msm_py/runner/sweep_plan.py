@@ -1,0 +1,238 @@
+"""What a sweep consists of: its variants, options, shards, commands and cost."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from msm_py.errors import MsmError
+from msm_py.experiment import ids, load
+from msm_py.experiment.variants import collect
+from msm_py.lake.opening import fingerprint, open_lake
+from msm_py.report.terminal import visible
+from msm_py.settings import Places
+from msm_py.store import sweep_records
+from msm_py.store.origin import code_fingerprint
+from msm_py.store.trial import Spec, Trial
+
+# CPU seconds (docs/scale.md): what the first batch costs, each other one of a process, a worker
+# process, a variant, and a candidate of its walk-forward search
+SECONDS_A_FIRST_BATCH = 10.0
+SECONDS_A_BATCH = 7.6
+SECONDS_A_WORKER = 4.5
+SECONDS_A_VARIANT = 0.04
+SECONDS_A_CANDIDATE = 0.006
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a sweep is carried out; see `msm sweep --help`."""
+
+    batch_size: int
+    jobs: int | None
+    shard: tuple[int, int]
+    fail_fast: bool
+    on_ray: bool = False
+    ray_address: str | None = None
+
+
+@dataclass(frozen=True)
+class Family:
+    """The variants of a sweep.
+
+    Parameters
+    ----------
+    name
+        The experiment_id that they come from.
+    specs
+        Resolved variants with their run ids.
+    rejected
+        Variants that validation rejected.
+    n_duplicates
+        Variants dropped because they ask what another one asks.
+    files, lake, start, end
+        Where they come from.
+    lake_fingerprint
+        Of the lake's content.
+    """
+
+    name: str
+    specs: tuple[Spec, ...]
+    rejected: tuple[Trial, ...]
+    n_duplicates: int
+    files: tuple[Path, ...]
+    lake: Path
+    start: date | str | None
+    end: date | str | None
+    lake_fingerprint: str
+
+    @classmethod
+    def of(
+        cls,
+        files: Sequence[Path],
+        pattern: str | None,
+        lake: Path,
+        start: str | None,
+        end: str | None,
+    ) -> Family:
+        """Expand files, and those that a glob pattern finds, against a lake.
+
+        Raises
+        ------
+        MsmError
+            When nothing is given or found, or as `msm_py.experiment.variants.collect`.
+        """
+        named = [*files, *(Path(name) for name in sorted(glob.glob(pattern or "")))]
+        found = list({file.resolve(): file for file in reversed(named)}.values())[::-1]
+        if not found:
+            raise MsmError(
+                "there is nothing to sweep",
+                where="msm sweep",
+                received="no file" if pattern is None else f"no file for --glob {pattern}",
+                remedy='give files, or --glob "experiments/msm/*.yaml"',
+            )
+        expansion = collect(found, start=start, end=end)
+        data, code = fingerprint(open_lake(lake)), code_fingerprint()
+        specs = [load.resolve(variant) for variant in expansion.variants]
+        return cls(
+            name=expansion.base_id,
+            specs=tuple({"run_id": ids.run_id(x, data, code), **x} for x in specs),
+            rejected=tuple(
+                Trial(None, f"rejected: {bad.title}", bad.title, "rejected", error=bad.error)
+                for bad in expansion.rejected
+            ),
+            n_duplicates=expansion.n_duplicates,
+            files=tuple(found),
+            lake=lake,
+            start=start,
+            end=end,
+            lake_fingerprint=data,
+        )
+
+    @property
+    def sweep_id(self) -> str:
+        """Return the id of the sweep."""
+        return sweep_records.sweep_id(
+            self.name, self.specs, [trial.experiment_id for trial in self.rejected]
+        )
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """Return i and n of ``i/n``; 1 and 1 for none.
+
+    Examples
+    --------
+    >>> parse_shard("3/8")
+    (3, 8)
+    """
+    if text is None:
+        return 1, 1
+    try:
+        index, count = (int(part) for part in text.split("/"))
+        if 1 <= index <= count:
+            return index, count
+    except ValueError:
+        pass
+    raise MsmError(
+        "a shard is written i/n, with i from 1 to n",
+        where="--shard",
+        received=text,
+        remedy="for the third of eight parts: --shard 3/8",
+    )
+
+
+def refuse_placebos(specs: Sequence[Spec]) -> None:
+    """See that no variant is a placebo: it knows the future, and a sweep compares its variants.
+
+    Raises
+    ------
+    MsmError
+        When one is.
+    """
+    for spec in specs:
+        if days := spec["state_mapping"]["placebo_rotation_days"]:
+            raise MsmError(
+                "a sweep never holds placebos: their states know the future, and would stand among "
+                "runs that do not",
+                where=f"state_mapping.placebo_rotation_days of {spec['experiment_id']}",
+                received=days,
+                remedy="leave it out; `msm run EXPERIMENT --robust` makes placebos of its own",
+            )
+
+
+def commands(family: Family, places: Places, options: Options) -> list[str]:
+    """Return one command for each batch; together they are the sweep, in any order, anywhere.
+
+    Raises
+    ------
+    MsmError
+        When an option contradicts this, or a path cannot stand in a line as it is.
+    """
+    for name, given in (("--shard", options.shard != (1, 1)), ("--executor ray", options.on_ray)):
+        if given:
+            raise MsmError(
+                "there is a command for each batch of the whole sweep, for a scheduler to run",
+                where="--print-commands",
+                received=name,
+                remedy=f"leave out one of {name} and --print-commands",
+            )
+    count = max(1, -(-len(family.specs) // options.batch_size))
+    words = [*_program(), "sweep", *(str(file.absolute()) for file in family.files)]
+    for name, value in (
+        ("--lake", places.lake),
+        ("--runs", places.runs),
+        ("--warehouse", places.warehouse),
+        ("--start", family.start),
+        ("--end", family.end),
+        ("--batch-size", options.batch_size),
+        ("--jobs", options.jobs),
+    ):
+        if value is not None:
+            words += [name, str(value)]
+    words += ["--force"] if places.force else []
+    words += ["--fail-fast"] if options.fail_fast else []
+    for word in words:
+        if "\n" in word or visible(word) != word:
+            raise MsmError(
+                "a command is one line in which everything is seen, and this would not be",
+                where="--print-commands",
+                received=word,
+                remedy="give the file or folder another name",
+            )
+    return [shlex.join([*words, "--shard", f"{i}/{count}"]) for i in range(1, count + 1)]
+
+
+def _program() -> list[str]:
+    """Return what starts this program where no PATH leads to it, such as over ssh."""
+    program = Path(sys.argv[0]).resolve()
+    if program.is_file() and os.access(program, os.X_OK) and program.suffix != ".py":
+        return [str(program)]
+    return [sys.executable, "-m", "msm_py.cli"]
+
+
+def cpu_seconds(waiting: Sequence[Spec], n_batches: int, jobs: int) -> float:
+    """Return roughly what so many batches cost, spread over so many workers (docs/scale.md)."""
+    n_workers = min(jobs, n_batches)
+    searches = [spec["backtest"]["grid_search"] for spec in waiting]
+    n_candidates: int = sum(search["n_candidates"] for search in searches if search is not None)
+    return (
+        n_workers * (SECONDS_A_FIRST_BATCH + (SECONDS_A_WORKER if jobs > 1 else 0.0))
+        + (n_batches - n_workers) * SECONDS_A_BATCH
+        + len(waiting) * SECONDS_A_VARIANT
+        + n_candidates * SECONDS_A_CANDIDATE
+    )
+
+
+def _is_waiting(spec: Spec, places: Places) -> bool:
+    return places.force or not (places.runs / spec["run_id"]).is_dir()
+
+
+def _rejected(family: Family, options: Options) -> tuple[Trial, ...]:
+    """Return the rejected variants that this shard tells of: they are the first one's."""
+    return family.rejected if options.shard[0] == 1 else ()

@@ -1,0 +1,86 @@
+"""Where things are: the project, and the places that environment variables and options name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from msm_py.errors import MsmError
+
+ENVIRONMENT_VARIABLE = "MSM_PROJECT_DIR"
+
+
+def project_dir() -> Path:
+    """Return the root of the repository.
+
+    It is the folder above the package (``msm_py`` is installed editable), unless the environment
+    variable ``MSM_PROJECT_DIR`` names another one.
+
+    Returns
+    -------
+    pathlib.Path
+        An absolute path of a folder that holds ``dbt_project.yml``.
+
+    Raises
+    ------
+    MsmError
+        The folder holds no ``dbt_project.yml``.
+    """
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    folder = (Path(named).expanduser() if named else Path(__file__).parents[1]).resolve()
+    if not (folder / "dbt_project.yml").is_file():
+        raise MsmError(
+            "the MSM project folder holds no dbt_project.yml",
+            where=ENVIRONMENT_VARIABLE if named else "the folder above the package msm_py",
+            received=str(folder),
+            remedy=f"install with `pip install -e .` from a clone of the repository, "
+            f"or set {ENVIRONMENT_VARIABLE} to the clone",
+        )
+    return folder
+
+
+def runs_dir() -> Path:
+    """Return the folder of run folders: MSM_RUNS, or ``runs``."""
+    return Path(os.environ.get("MSM_RUNS", "runs"))
+
+
+def warehouse_path() -> Path:
+    """Return the warehouse file: MSM_WAREHOUSE, or ``warehouse/msm.duckdb``."""
+    return Path(os.environ.get("MSM_WAREHOUSE", "warehouse/msm.duckdb"))
+
+
+def target_root() -> Path:
+    """Return the folder of dbt's scratch: MSM_TARGET, or the project's own."""
+    return Path(os.environ.get("MSM_TARGET", project_dir() / "target" / "msm"))
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where an invocation reads and writes; all paths absolute.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    runs
+        The runs folder.
+    warehouse
+        The warehouse file.
+    force
+        Whether runs that are there are computed again; each stays until the new one is complete.
+    """
+
+    lake: Path
+    runs: Path
+    warehouse: Path
+    force: bool = False
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that tell dbt."""
+        return {
+            "MSM_LAKE": str(self.lake),
+            "MSM_RUNS": str(self.runs),
+            "MSM_WAREHOUSE": str(self.warehouse),
+            "MSM_FORCE": "1" if self.force else "",
+        }

@@ -1,0 +1,1 @@
+"""Run folders, records and the warehouse: what is written and read again."""

@@ -1,0 +1,117 @@
+"""What the files of a run folder say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from msm_py._typing import Row
+from msm_py.errors import MsmError
+from msm_py.store import layout, run_list
+from msm_py.text import _relative
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the files of a run folder say.
+
+    Parameters
+    ----------
+    folder
+        Where they are.
+    manifest, metrics
+        The files of these names.
+    statistics, edges
+        The two lists of regime_evaluation.json; empty when the run was not evaluated.
+    """
+
+    folder: Path
+    manifest: Row
+    metrics: Row
+    statistics: Sequence[Row]
+    edges: Sequence[Row]
+
+    @classmethod
+    def read(cls, folder: Path) -> Run:
+        """Read a run folder."""
+        if not folder.is_dir():
+            raise MsmError(
+                "there is no such run",
+                where=_relative(folder.parent),
+                received=folder.name,
+                remedy="`msm list` shows the runs there are",
+            )
+        try:
+            manifest, metrics, evaluation = (
+                json.loads((folder / name).read_bytes())
+                for name in (layout.MANIFEST, layout.METRICS, layout.REGIME_EVALUATION)
+            )
+            return cls(
+                folder, manifest, metrics, evaluation["regime_statistics"], evaluation["edges"]
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise MsmError(
+                "a run folder is broken",
+                where=_relative(folder),
+                received=f"{type(error).__name__}: {error}",
+                remedy=run_list.MEND_RUN,
+            ) from None
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return str(self.metrics["run_id"])
+
+    @property
+    def spec(self) -> Row:
+        """The resolved experiment."""
+        spec: Row = self.manifest["spec"]
+        return spec
+
+    @property
+    def distribution(self) -> Sequence[Row]:
+        """Days and stays of every state, from most ALTS to most MAJORS."""
+        rows: Sequence[Row] = self.metrics["stability"]["regime_distribution"]
+        return rows
+
+    @property
+    def present(self) -> list[str]:
+        """The states that occur, from most ALTS to most MAJORS."""
+        return [row["regime"] for row in self.distribution if row["n_days"]]
+
+    @property
+    def horizons(self) -> list[int]:
+        """The horizons evaluated, in days."""
+        return sorted({row["horizon_days"] for row in self.edges})
+
+    def series(self, name: str) -> Row:
+        """Return the metrics of a series; empty when the run has none of that name."""
+        found: Row | None = {**self.metrics["headline"], **self.metrics["controls"]}.get(name)
+        return found or {}
+
+    def edges_named(self, name: str) -> list[Row]:
+        """Return an edge at every horizon."""
+        return sorted(
+            (row for row in self.edges if row["edge"] == name),
+            key=lambda row: int(row["horizon_days"]),
+        )
+
+    def states(self) -> dict[Any, str]:
+        """Return the state of every day."""
+        file = self.folder / layout.REGIME_TIMESERIES
+        try:
+            table = pq.read_table(file, columns=["date", "regime"])
+        except (OSError, pa.ArrowException) as error:
+            raise MsmError(
+                "a run folder is broken",
+                where=_relative(file),
+                received=f"{type(error).__name__}: {error}",
+                remedy=run_list.MEND_RUN,
+            ) from None
+        return dict(zip(*table.to_pydict().values(), strict=True))

@@ -1,0 +1,157 @@
+"""Run folders: what a run wrote, complete or not there at all.
+
+A run's files are written to a scratch folder beside their place and renamed into it. A complete run
+that is already there wins over a later equal one, unless that one is to replace it. Every file but
+the manifest is a function of experiment, lake and code alone; times, machine and git stand there.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from msm_py.errors import MsmError
+from msm_py.store import scratch
+from msm_py.store.formats import write_json, write_parquet
+from msm_py.store.run_list import _no_run
+from msm_py.store.shared_files import PanelFiles
+
+
+def check_runs_dir(folder: Path) -> None:
+    """Make the runs folder and see that it can be written to.
+
+    Raises
+    ------
+    MsmError
+        When it is a file or cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise MsmError(
+            "the runs folder cannot be written to",
+            where=str(folder),
+            received=error.strerror or str(error),
+            remedy="give a folder that you may write to with --runs DIR (or MSM_RUNS)",
+        ) from None
+
+
+def write_run(
+    run_id: str,
+    own: Path,
+    files: Mapping[str, Any],
+    panels: Mapping[str, tuple[PanelFiles, str]],
+    *,
+    replace: bool = False,
+) -> bool:
+    """Write one run folder, wholly or not at all.
+
+    Parameters
+    ----------
+    run_id
+        Name of the folder.
+    own
+        A scratch folder in the runs folder, to write the run in before it goes to its place.
+    files
+        Content by file name: a table for Parquet, text for CSV, else what JSON holds.
+    panels
+        Shared files by name: where they come from and the panel's id.
+    replace
+        Whether a run that is there gives way; until then it stays.
+
+    Returns
+    -------
+    bool
+        False when the run was there already and stays; nothing is written then.
+
+    Raises
+    ------
+    MsmError
+        When the disk is full or the folder cannot be written to, or another run lies in its place.
+    """
+    final = own.parent / run_id
+    if final.is_dir() and not replace:
+        return False
+    unfinished = own / run_id
+    try:
+        unfinished.mkdir()
+        unfinished.chmod(0o755)
+        for name, (shared, panel_id) in panels.items():
+            shared.put(panel_id, unfinished / name)
+        for name, content in files.items():
+            if isinstance(content, pa.Table):
+                write_parquet(content, unfinished / name)
+            elif isinstance(content, str):
+                (unfinished / name).write_text(content)
+            else:
+                write_json(content, unfinished / name)
+        return put_run(unfinished, replace=replace)
+    except OSError as error:
+        raise MsmError(
+            "a run could not be written; nothing of it was kept",
+            where=str(final),
+            received=error.strerror or str(error),
+            remedy="free space on the disk or give another folder with --runs DIR, then run again",
+        ) from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def put_run(finished: Path, *, replace: bool) -> bool:
+    """Rename a finished run folder out of its scratch folder into the runs folder.
+
+    Parameters
+    ----------
+    finished
+        The run, in a scratch folder of the runs folder.
+    replace
+        Whether a run that is there gives way: it steps aside, and is deleted when the other one is
+        in its place. What others had put into its folder stays there.
+
+    Returns
+    -------
+    bool
+        False when a run was there, or another process was first; ``finished`` is left then.
+
+    Raises
+    ------
+    MsmError
+        When what is there is another run.
+    """
+    own = finished.parent
+    final, aside = own.parent / finished.name, None
+    try:
+        if replace and final.is_dir():
+            _check_replaceable(final)
+            with suppress(FileNotFoundError):  # another process replaces it too
+                aside = scratch.step_aside(final, own)
+        finished.rename(final)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False  # another process finished the same run first
+        raise
+    finally:
+        if aside is not None:
+            scratch.put_back(aside, own.parent)
+    return True
+
+
+def _check_replaceable(final: Path) -> None:
+    """See that a folder that is to give way is this run, whole or broken."""
+    found = _no_run(final, is_folder=True)
+    if found is not None and not found.is_broken:
+        raise MsmError(
+            "another run lies in the place of this one",
+            where=str(final),
+            received=found.reason,
+            remedy="rename that folder to the run that it holds, or move it elsewhere",
+        )

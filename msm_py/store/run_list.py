@@ -1,0 +1,176 @@
+"""Which folders of a runs folder are runs."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+
+from msm_py.errors import MsmError
+from msm_py.store.layout import MANIFEST
+
+
+class Skipped(NamedTuple):
+    """Why an entry of a runs folder is no run that can be used.
+
+    Parameters
+    ----------
+    reason
+        What is wrong, in a few words.
+    is_broken
+        Whether it is a run of MSM that somebody or something damaged.
+    """
+
+    reason: str
+    is_broken: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a runs folder, hidden entries aside.
+
+    Parameters
+    ----------
+    runs
+        The ids of the runs, sorted: folders that are called as the run that they hold.
+    skipped
+        Everything else by name, and why it is no run.
+    """
+
+    runs: Sequence[str]
+    skipped: Mapping[str, Skipped]
+
+
+RUN_ID: Final = re.compile(r"[a-z0-9][a-z0-9_]*-[0-9a-f]{10}")
+NO_RUN: Final = Skipped("no run folder")
+
+
+def list_runs(folder: Path) -> Listing:
+    """Tell the runs in a runs folder from everything else that lies there."""
+    entries = sorted(os.scandir(folder), key=lambda x: x.name) if folder.is_dir() else []
+    found = {
+        entry.name: _no_run(Path(entry.path), is_folder=entry.is_dir())
+        for entry in entries
+        if not entry.name.startswith(".")
+    }
+    return Listing(
+        [name for name, why in found.items() if why is None],
+        {name: why for name, why in found.items() if why is not None},
+    )
+
+
+def existing_runs(folder: Path) -> list[str]:
+    """Return the ids of the complete runs in a runs folder, sorted."""
+    return list(list_runs(folder).runs)
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is the run that its name says."""
+    return _no_run(folder, is_folder=folder.is_dir()) is None
+
+
+def _no_run(folder: Path, *, is_folder: bool) -> Skipped | None:
+    """Return why something in a runs folder is no run; None when it is one."""
+    is_named = RUN_ID.fullmatch(folder.name) is not None
+    try:
+        held = _held_run(folder) if is_folder else None
+    except BROKEN as error:
+        return Skipped(f"{MANIFEST}: {fault_of(error)}", is_broken=True) if is_named else NO_RUN
+    if held is None or (held == folder.name and not is_named):
+        return NO_RUN
+    return None if held == folder.name else Skipped(f"it holds the run {held}")
+
+
+def _held_run(folder: Path) -> str:
+    """Return the id in a run folder's manifest."""
+    file = folder / MANIFEST
+    facts = file.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise ValueError("no plain file")
+    return _run_id_in(str(file), facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
+# a command lists a runs folder several times, and there may be thousands of runs in it
+@lru_cache(maxsize=100_000)
+def _run_id_in(manifest: str, *_facts: int) -> str:
+    return str(json.loads(Path(manifest).read_bytes())["run_id"])
+
+
+# what reading a file that somebody damaged can end in
+BROKEN: Final = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    pa.ArrowException,
+)
+
+
+def fault_of(error: Exception) -> str:
+    """Return in a few words why a file could not be read."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing"
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return f"no JSON: {error}"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+MEND_RUN: Final = "run the experiment again with --force, or move this folder elsewhere"
+
+
+def find_run(folder: Path, run_id: str) -> Path:
+    """Return the folder of the one run whose id is, or begins with, ``run_id``.
+
+    An experiment's id stands for its newest run.
+
+    Raises
+    ------
+    MsmError
+        When none or several are.
+    """
+    listing = list_runs(folder)
+    known = listing.runs
+    found = [run_id] if run_id in known else [name for name in known if name.startswith(run_id)]
+    if len(found) == 1:
+        return folder / found[0]
+    if found and all(name.rpartition("-")[0] == run_id for name in found):
+        return max((folder / name for name in found), key=_made_at)
+    if found:
+        raise MsmError(
+            "several runs begin with this id",
+            where=str(folder),
+            received=run_id,
+            remedy="give more of it: " + ", ".join(found),
+        )
+    if broken := [x for x in listing.skipped if x.startswith(run_id) and run_id]:
+        raise MsmError(
+            "this is no run that can be shown",
+            where=str(folder / broken[0]),
+            received=listing.skipped[broken[0]].reason,
+            remedy=MEND_RUN if listing.skipped[broken[0]].is_broken else "give another run id",
+        )
+    close = difflib.get_close_matches(run_id, known, n=1, cutoff=0.4)
+    raise MsmError(
+        "there is no such run",
+        where=str(folder),
+        received=run_id,
+        remedy=f"did you mean {close[0]}?" if close else "`msm list` shows what is there",
+    )
+
+
+def _made_at(run: Path) -> str:
+    made: str = json.loads((run / MANIFEST).read_bytes())["finished_at"]
+    return made

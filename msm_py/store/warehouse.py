@@ -1,0 +1,712 @@
+"""The file that people and BI tools open: every run of a runs folder, as flat tables.
+
+The warehouse is derived from the run folders and can be made again from them at any time. It is
+built beside its place and put there with one rename, so a reader sees the old file or the new one,
+never half of one, and an open reader blocks nobody. Listing, building and replacing happen under a
+lock, so two publishers cannot drop each other's runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+from filelock import FileLock
+
+from msm_py._typing import Row
+from msm_py.errors import MsmError
+from msm_py.store import (
+    formats,
+    layout,
+    looks,
+    robustness_records,
+    run_list,
+    scratch,
+    shared_files,
+    sweep_records,
+)
+from msm_py.store.run_list import Skipped
+from msm_py.store.warehouse_tables import ALL_TABLES, DERIVED_TABLES, RUN_TABLES, VIEWS
+
+Rows = Iterable[tuple[str, Row]]
+# A file in DuckDB 2.0's own format cannot be opened by any 1.x client; this one can, by all.
+STORAGE_VERSION: Final = "v1.0.0"
+MOST_NAMED: Final = 5  # of what was left out
+
+
+def check_warehouse(path: Path) -> None:
+    """See that a warehouse can be put at ``path``.
+
+    Raises
+    ------
+    MsmError
+        When the path is a folder or one that DuckDB takes for something else, or its folder cannot
+        be written to.
+    """
+    if path.is_dir():
+        raise MsmError(
+            "the warehouse is a file, but a folder stands at its path",
+            where=str(path),
+            received="a folder",
+            remedy="give a file name such as warehouse/msm.duckdb with --warehouse FILE",
+        )
+    if path.parts[0].startswith("~"):
+        raise MsmError(
+            "the warehouse's path begins with a ~ that no shell has replaced",
+            where="--warehouse (or MSM_WAREHOUSE)",
+            received=str(path),
+            remedy="write the path in full",
+        )
+    if "?" in str(path.absolute()):
+        raise MsmError(
+            "DuckDB writes to no file with a question mark in its path",
+            where="--warehouse (or MSM_WAREHOUSE)",
+            received=str(path.absolute()),
+            remedy="give a file in a folder without one",
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise MsmError(
+            "the warehouse's folder cannot be written to",
+            where=str(path.parent),
+            received=error.strerror or str(error),
+            remedy="give a file in a folder that you may write to with --warehouse FILE",
+        ) from None
+
+
+def publish(runs: Path, path: Path, *, anew: bool = False) -> dict[str, int]:
+    """Bring the warehouse up to date with a runs folder.
+
+    What is new or was replaced is added, what is gone from the folder is dropped, the rest is taken
+    over as it is, as long as nobody else has changed it. Whatever in the runs folder is no sound
+    run or record is left out; `alarms` names it.
+
+    Parameters
+    ----------
+    runs
+        The runs folder.
+    path
+        The warehouse file; the same tables are written beside it as Parquet.
+    anew
+        Take nothing over from the warehouse that is there.
+
+    Returns
+    -------
+    dict
+        Rows of every table.
+
+    Raises
+    ------
+    MsmError
+        When the warehouse cannot be written.
+    """
+    check_warehouse(path)
+    try:
+        # absolute: DuckDB takes a beginning like `~` or `s3:` for more than a name
+        return _publish(runs, path.absolute(), anew=anew)
+    except (OSError, duckdb.IOException) as error:
+        raise MsmError(
+            "the warehouse could not be written; it stays as it was",
+            where=str(path),
+            received=getattr(error, "strerror", None) or str(error),
+            remedy="free space on the disk, then run `dbt build` or any `msm run` again",
+        ) from None
+
+
+def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
+    with FileLock(f"{path}.lock"), scratch.folder(path.parent) as own:
+        scratch.remove_leftovers(runs)
+        stamp = _stamp(path)
+        usable = not anew and _is_as_published(path, stamp)
+        _remove_unfinished(path)
+        listing = run_list.list_runs(runs)
+        present = {run_id: _written(runs / run_id) for run_id in listing.runs}
+        records = [found for read in DERIVED.values() for found in read(runs)]
+        known = _published(path) if usable else None
+        known_runs, known_records = known or ({}, set())
+        new = [run_id for run_id, at in present.items() if known_runs.get(run_id) != at]
+        gone = {run_id for run_id, at in known_runs.items() if present.get(run_id) != at}
+        read, broken = _read_runs(runs, new)
+        counts = None
+        if known is None or gone or read or {x.hash for x in records} != known_records:
+            fresh = own / path.name
+            if known is not None:
+                shutil.copyfile(path, fresh)
+            counts, unfit = _update(fresh, gone, read, records)
+            broken |= unfit
+        skipped = dict(listing.skipped)
+        skipped |= {name: Skipped(fault, is_broken=True) for name, fault in broken.items()}
+        says = {"layout": _LAYOUT, "runs": str(runs.absolute()), "skipped": skipped}
+        if counts is None:
+            _write_stamp(path, own, {**stamp, **says})
+            with duckdb.connect(path, read_only=True) as con:
+                return _counts(con)
+        says["files"] = {name: _facts(own / name) for name in _files(path)}
+        for table in ALL_TABLES:
+            os.replace(own / f"{table}.parquet", path.parent / f"{table}.parquet")
+        _remove_unfinished(path)
+        os.replace(own / path.name, path)
+        _write_stamp(path, own, says)
+        return counts
+
+
+_LAYOUT: Final = hashlib.sha256(json.dumps([ALL_TABLES, VIEWS], default=dict).encode()).hexdigest()
+
+
+def stamp_file(path: Path) -> Path:
+    """Return the file beside a warehouse that says what MSM published there, and what it left out.
+
+    Its keys: ``layout`` (hash of tables and views), ``runs`` (the runs folder), ``files`` (size and
+    time of the last change in ns, by name) and ``skipped`` (reason, and whether it is a run that is
+    broken, by name).
+    """
+    return path.with_name(f"{path.name}.stamp")
+
+
+def disturbance(path: Path) -> str | None:
+    """Say that a warehouse is no longer what MSM published; None when it is, or is not there."""
+    if not path.is_file():
+        return None
+    left = [file.name for file in _unfinished(path) if file.exists()]
+    if left:
+        return (
+            f"Another program left changes beside the warehouse ({left[0]}). They are dropped: "
+            "open it read-only."
+        )
+    stamp = _stamp(path)
+    if stamp.get("layout", _LAYOUT) != _LAYOUT or _is_as_published(path, stamp):
+        return None
+    return (
+        f"The warehouse {path} is not as MSM left it: another program, or a publish that was "
+        "stopped, changed it or a table beside it. It is made anew from the run folders."
+    )
+
+
+def is_of(runs: Path, path: Path) -> bool:
+    """Return whether a warehouse was published from a runs folder."""
+    return path.is_file() and _stamp(path).get("runs") == str(runs.absolute())
+
+
+def _is_as_published(path: Path, stamp: Row) -> bool:
+    try:
+        return stamp.get("layout") == _LAYOUT and stamp.get("files") == {
+            name: _facts(path.parent / name) for name in _files(path)
+        }
+    except OSError:
+        return False
+
+
+def _files(path: Path) -> list[str]:
+    return [path.name, *(f"{table}.parquet" for table in ALL_TABLES)]
+
+
+def _facts(file: Path) -> list[int]:
+    facts = file.stat()
+    return [facts.st_size, facts.st_mtime_ns]
+
+
+def _stamp(path: Path) -> dict[str, Any]:
+    """Return what the stamp of a warehouse says; nothing when there is none."""
+    try:
+        says = json.loads(stamp_file(path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return says if isinstance(says, dict) else {}
+
+
+def _write_stamp(path: Path, own: Path, says: Row) -> None:
+    # as it will be read: tuples are lists
+    as_read = json.loads(json.dumps(says))
+    if as_read != _stamp(path):
+        formats.write_json(as_read, own / stamp_file(path).name)
+        os.replace(own / stamp_file(path).name, stamp_file(path))
+
+
+def _unfinished(path: Path) -> list[Path]:
+    """Return where DuckDB keeps changes to a file that are not in it yet.
+
+    MSM leaves none. DuckDB would add those of another program to whatever file lies there next.
+    """
+    return [Path(f"{path}{ending}") for ending in (".wal", ".wal.checkpoint", ".wal.recovery")]
+
+
+def _remove_unfinished(path: Path) -> None:
+    for file in _unfinished(path):
+        file.unlink(missing_ok=True)
+
+
+def _written(folder: Path) -> int:
+    """Return when a run folder was written, in ns; 0 for one that is gone meanwhile."""
+    try:
+        return (folder / layout.MANIFEST).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _hash(record: Row) -> str:
+    text = json.dumps(record, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _published(path: Path) -> tuple[dict[str, int], set[str]] | None:
+    """Return the runs, with when they were written, and the hashes of the records in a warehouse.
+
+    None when it cannot be read: it is derived, and made again from the run folders.
+    """
+    try:
+        with duckdb.connect(path, read_only=True) as con:
+            return (
+                _known(con),
+                {
+                    row[0]
+                    for table in DERIVED
+                    for row in con.execute(f"select record_hash from {table}").fetchall()
+                },
+            )
+    except duckdb.Error:
+        return None
+
+
+def _known(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    return dict(con.execute("select run_id, manifest_mtime_ns from run_panels").fetchall())
+
+
+def _counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    return {
+        table: int(con.execute(f"select count(*) from {table}").fetchall()[0][0])
+        for table in ALL_TABLES
+    }
+
+
+def _update(
+    file: Path, gone: set[str], new: Mapping[str, Content], records: Sequence[Record]
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Bring a file up to date; return its tables' rows, and the faults of what does not fit in."""
+    with duckdb.connect(file, config={"storage_compatibility_version": STORAGE_VERSION}) as con:
+        for table, columns in ALL_TABLES.items():
+            declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+            con.execute(f"create table if not exists {table} ({declared})")
+        _drop(con, gone)
+        unfit = _add(con, new)
+        # a panel of nothing but runs that did not fit in
+        _drop_panels(con)
+        for table in DERIVED_TABLES:
+            con.execute(f"delete from {table}")
+        sound, damaged = _read_records(records)
+        unfit |= damaged | _add(con, sound)
+        for view, query in VIEWS.items():
+            con.execute(f"create or replace view {view} as {query}")
+        for table in ALL_TABLES:
+            con.execute(
+                f"copy {table} to ? (format parquet)", [str(file.parent / f"{table}.parquet")]
+            )
+        con.execute("checkpoint")
+        return _counts(con), unfit
+
+
+def _drop(con: duckdb.DuckDBPyConnection, gone: set[str]) -> None:
+    if not gone:
+        return
+    for table, columns in RUN_TABLES.items():
+        if "run_id" in columns:
+            con.execute(f"delete from {table} where list_contains(?, run_id)", [sorted(gone)])
+    _drop_panels(con)
+
+
+def _drop_panels(con: duckdb.DuckDBPyConnection) -> None:
+    for table, panel in (("baskets", "basket_panel"), ("features", "feature_panel")):
+        con.execute(f"delete from {table} where {panel} not in (select {panel} from run_panels)")
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a run folder or a record brings into the warehouse.
+
+    Parameters
+    ----------
+    rows
+        Rows by table.
+    daily
+        The table ``daily`` of a run.
+    panels
+        Shared panels of a run by table: name of the column, id of the panel, its file.
+    """
+
+    rows: Mapping[str, Sequence[Row]]
+    daily: pa.Table | None = None
+    panels: Mapping[str, tuple[str, str, Path]] = field(default_factory=dict)
+
+
+def _read_runs(runs: Path, run_ids: Iterable[str]) -> tuple[dict[str, Content], dict[str, str]]:
+    """Return the content of run folders that are whole, and what is wrong with the others."""
+    read, faults = {}, {}
+    whole: dict[tuple[int, ...], str] = {}
+    for run_id in run_ids:
+        try:
+            read[run_id] = _read_run(runs / run_id, whole)
+        except _FileFault as fault:
+            faults[run_id] = str(fault)
+    return read, faults
+
+
+def _read_run(folder: Path, whole: dict[tuple[int, ...], str]) -> Content:
+    run_id = folder.name
+    rows: dict[str, list[Row]] = defaultdict(list)
+    written = _written(folder)
+    for table, row in run_rows(folder):
+        if not isinstance(row, dict):
+            raise _FileFault(f"{_FILES[table]}: a {type(row).__name__} where a map belongs")
+        rows[table].append({"run_id": run_id, "manifest_mtime_ns": written, **row})
+    panels = {}
+    for panel, table, name in (
+        ("basket_panel", "baskets", layout.BASKET),
+        ("feature_panel", "features", layout.FEATURES),
+    ):
+        content_id = str(rows["run_panels"][0][panel])
+        with _reading(folder / name) as file:
+            _check_panel(file, content_id, whole)
+        panels[table] = (panel, content_id, file)
+    return Content(rows, _daily(folder, run_id), panels)
+
+
+def _check_panel(file: Path, content_id: str, whole: dict[tuple[int, ...], str]) -> None:
+    """See that a panel's file is whole: of runs that share one by hard link, once."""
+    facts = file.stat()
+    same = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    if same not in whole:
+        whole[same] = hashlib.sha256(file.read_bytes()).hexdigest()[
+            : shared_files.CONTENT_ID_DIGITS
+        ]
+    if whole[same] != content_id:
+        raise ValueError(f"its content is {whole[same]} and not {content_id}")
+
+
+class _FileFault(Exception):
+    """A file of a run folder cannot be used."""
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[Path]:
+    """Name the file in whatever goes wrong while it is read."""
+    try:
+        if file.exists() and not file.is_file():
+            raise ValueError("no plain file")
+        yield file
+    except run_list.BROKEN as error:
+        raise _FileFault(f"{file.name}: {run_list.fault_of(error)}") from None
+
+
+_INCOMING: Final = "incoming"
+# what content that does not fit into a table can end in
+_UNFIT: Final = (
+    *(ValueError, LookupError, TypeError, pa.ArrowException),
+    *(duckdb.DataError, duckdb.ProgrammingError, duckdb.IntegrityError),
+)
+
+
+def _add(con: duckdb.DuckDBPyConnection, contents: Mapping[str, Content]) -> dict[str, str]:
+    """Insert all that fits, a statement per table; return the faults of what does not, by name."""
+    con.execute("begin")
+    try:
+        _insert_all(con, contents)
+        con.execute("commit")
+        return {}
+    except _UNFIT as error:
+        con.execute("rollback")
+        con.unregister(_INCOMING)
+        names = list(contents)
+        if len(names) == 1:
+            return {names[0]: run_list.fault_of(error)}
+        middle = len(names) // 2
+        return {
+            name: fault
+            for half in (names[:middle], names[middle:])
+            for name, fault in _add(con, {name: contents[name] for name in half}).items()
+        }
+
+
+def _insert_all(con: duckdb.DuckDBPyConnection, contents: Mapping[str, Content]) -> None:
+    rows: dict[str, list[Row]] = defaultdict(list)
+    frames: dict[str, list[pa.Table]] = defaultdict(list)
+    known = {
+        panel: {
+            row[0] for row in con.execute(f"select distinct {panel} from run_panels").fetchall()
+        }
+        for panel in ("basket_panel", "feature_panel")
+    }
+    for content in contents.values():
+        for table, of_table in content.rows.items():
+            rows[table].extend(of_table)
+        if content.daily is not None:
+            frames["daily"].append(content.daily)
+        for table, (panel, content_id, file) in content.panels.items():
+            if content_id not in known[panel]:
+                known[panel].add(content_id)
+                frames[table].append(_labelled(file, panel, content_id))
+    for table, of_table in rows.items():
+        if of_table:
+            _insert(con, table, _table(of_table, table))
+    for table, parts in frames.items():
+        _insert(con, table, pa.concat_tables(parts))
+
+
+def _table(records: Sequence[Row], table: str) -> pa.Table:
+    return pa.Table.from_pylist(_complete(records, table))
+
+
+def _read_records(records: Iterable[Record]) -> tuple[dict[str, Content], dict[str, str]]:
+    """Return the content of records that have all they need, and what is wrong with the others."""
+    read, faults = {}, {}
+    for record in records:
+        rows: dict[str, list[Row]] = defaultdict(list)
+        try:
+            for table, row in record.rows:
+                rows[table].append({**row, "record_hash": record.hash})
+            read[record.name] = Content(rows)
+        except run_list.BROKEN as error:
+            faults[record.name] = run_list.fault_of(error)
+    return read, faults
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record that lies hidden in a runs folder.
+
+    Parameters
+    ----------
+    name
+        Its file, seen from the runs folder.
+    hash
+        Of its content.
+    rows
+        Its rows with their tables, made when they are asked for.
+    """
+
+    name: str
+    hash: str
+    rows: Rows
+
+
+def _sweeps(runs: Path) -> Iterator[Record]:
+    for record in sweep_records.read_records(runs):
+        name = f"{sweep_records.FOLDER}/{record['sweep_id']}.json"
+        yield Record(name, _hash(record), _sweep_rows(record))
+
+
+def _sweep_rows(record: Row) -> Iterator[tuple[str, Row]]:
+    statuses = [trial["status"] for trial in record["trials"]]
+    counts = {"n_failed": statuses.count("failed"), "n_rejected": statuses.count("rejected")}
+    yield "sweeps", {**record, **record["overall"], **counts}
+    for table, part in (
+        ("sweep_trials", "trials"),
+        ("sweep_statistics", "runs"),
+        ("sweep_edges", "edges"),
+    ):
+        for row in record[part]:
+            yield table, {"sweep_id": record["sweep_id"], **row}
+
+
+def _panels(runs: Path) -> Iterator[Record]:
+    for record in robustness_records.read_records(runs):
+        name = f"{robustness_records.FOLDER}/{record['run_id']}.json"
+        yield Record(name, _hash(record), _panel_rows(record))
+
+
+def _panel_rows(record: Row) -> Iterator[tuple[str, Row]]:
+    named = {"run_id": record["run_id"], "title": record["title"]}
+    yield "robustness_summary", {**named, **record["summary"]}
+    for row in record["rows"]:
+        yield "robustness", {**named, **row}
+
+
+def _looks(runs: Path) -> Iterator[Record]:
+    for look in looks.read(runs).looks:
+        digest = _hash(asdict(look))
+        yield Record(f"{looks.LEDGER} {digest}", digest, [("looks", asdict(look))])
+
+
+# What lies hidden in a runs folder: how its records are read, by the table that has one row and
+# the hash of every record.
+DERIVED: Final[Mapping[str, Callable[[Path], Iterator[Record]]]] = {
+    "sweeps": _sweeps,
+    "robustness_summary": _panels,
+    "looks": _looks,
+}
+
+
+def alarms(runs: Path, path: Path | None = None, *, with_looks: bool = True) -> list[str]:
+    """Say what a reader of a runs folder must know before believing it, a sentence each.
+
+    What the last publish left out of the warehouse; records that are damaged; looks at a hold-out
+    that were taken out of the ledger.
+
+    Parameters
+    ----------
+    runs
+        The runs folder.
+    path
+        The warehouse file, to tell of what it lacks.
+    with_looks
+        Whether to tell of the ledger as well; a run's report does so itself.
+    """
+    return [
+        *(_left_out(runs, path) if path is not None else []),
+        *(looks.alarms(runs) if with_looks else []),
+        *sweep_records.alarms(runs),
+        *robustness_records.alarms(runs),
+    ]
+
+
+def _left_out(runs: Path, path: Path) -> list[str]:
+    if not is_of(runs, path):
+        return []
+    skipped = {name: Skipped(*why) for name, why in _stamp(path)["skipped"].items()}
+    if not skipped:
+        return []
+    # what is broken first: it was a run
+    order = sorted(skipped, key=lambda name: (not skipped[name].is_broken, name))
+    named = "; ".join(f"{name}: {skipped[name].reason}" for name in order[:MOST_NAMED])
+    more = f"; and {len(order) - MOST_NAMED} more" if len(order) > MOST_NAMED else ""
+    remedy = f" Of a broken run: {run_list.MEND_RUN}." if skipped[order[0]].is_broken else ""
+    return [f"Left out of the catalog, in {runs}: {named}{more}.{remedy}"]
+
+
+def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    names = ", ".join(f'"{name}"' for name in ALL_TABLES[table])
+    try:
+        con.register(_INCOMING, rows)
+        con.execute(f"insert into {table} ({names}) select {names} from {_INCOMING}")
+    except _UNFIT as error:
+        raise ValueError(f"{_FILES.get(table, table)}: {run_list.fault_of(error)}") from None
+    con.unregister(_INCOMING)
+
+
+def _complete(records: Iterable[Row], table: str) -> list[dict[str, Any]]:
+    return [{name: record.get(name) for name in ALL_TABLES[table]} for record in records]
+
+
+def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a run folder's JSON and CSV files as (table, row without run_id)."""
+    with _reading(folder / layout.MANIFEST) as file:
+        manifest = _json(file)
+        origin = {
+            "created_at": manifest["finished_at"],
+            "git_commit": manifest["git_commit"],
+            "git_dirty": manifest["git_dirty"],
+            "duration_seconds": manifest["duration_seconds"],
+        }
+        for row in flat_params(manifest["spec"]):
+            yield "run_params", row
+    with _reading(folder / layout.CATALOG_ENTRY) as file:
+        entry = _json(file)
+        yield "catalog", entry | origin
+        yield "run_panels", {name: entry[name] for name in ("basket_panel", "feature_panel")}
+    with _reading(folder / layout.METRICS) as file:
+        metrics = _json(file)
+        stability = metrics["stability"]
+        yield "stability", stability
+        for table in ("regime_distribution", "regime_transitions"):
+            for row in stability[table]:
+                yield table, row
+        for text in metrics["warnings"]:
+            yield "run_warnings", {"warning": text}
+    with _reading(folder / layout.REGIME_EVALUATION) as file:
+        evaluation = _json(file)
+        for table in ("regime_statistics", "edges"):
+            for row in evaluation[table]:
+                yield table, row
+    if (folder / layout.WALK_FORWARD).exists():
+        with _reading(folder / layout.WALK_FORWARD) as file:
+            for window in _json(file)["windows"]:
+                for parameter, value in window.pop("parameters").items():
+                    yield "chosen_parameters", {**window, "parameter": parameter, "value": value}
+    with _reading(folder / layout.REGIME_METRICS) as file, file.open(newline="") as text_file:
+        for record in csv.DictReader(text_file):
+            yield "regime_metrics", {name: value or None for name, value in record.items()}
+
+
+# where the rows of a table come from, to name it when they do not fit
+_FILES: Final = {
+    "catalog": layout.CATALOG_ENTRY,
+    "run_panels": layout.CATALOG_ENTRY,
+    "run_params": layout.MANIFEST,
+    **dict.fromkeys(
+        ("stability", "regime_distribution", "regime_transitions", "run_warnings"),
+        layout.METRICS,
+    ),
+    **dict.fromkeys(("regime_statistics", "edges"), layout.REGIME_EVALUATION),
+    "chosen_parameters": layout.WALK_FORWARD,
+    "regime_metrics": layout.REGIME_METRICS,
+    "daily": f"{layout.RETURNS} or {layout.REGIME_TIMESERIES}",
+    "baskets": layout.BASKET,
+    "features": layout.FEATURES,
+}
+
+
+def flat_params(value: Any, path: str = "") -> Iterator[dict[str, Any]]:
+    """Yield the leaves of a resolved experiment as rows with their dotted path.
+
+    Examples
+    --------
+    >>> list(flat_params({"a": {"b": 2}, "c": ["x"]}))[0]
+    {'param': 'a.b', 'value': '2', 'value_number': 2.0}
+    """
+    if isinstance(value, dict):
+        if "id" in value:  # a feature: named by its id, not by its place
+            path = f"{path.rsplit('.', 1)[0]}.{value['id']}"
+            value = {key: part for key, part in value.items() if key != "id"}
+        for key, part in value.items():
+            yield from flat_params(part, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for place, part in enumerate(value):
+            yield from flat_params(part, f"{path}.{place}")
+    else:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        as_text = value if isinstance(value, str) else json.dumps(value)
+        yield {
+            "param": path,
+            "value": None if value is None else as_text,
+            "value_number": float(value) if is_number else None,
+        }
+
+
+def _daily(folder: Path, run_id: str) -> pa.Table:
+    with _reading(folder / layout.REGIME_TIMESERIES) as file:
+        timeseries = formats.read_parquet(file)
+        days = timeseries["date"]
+    with _reading(folder / layout.RETURNS) as file:
+        returns = formats.read_parquet(file)
+        if days != returns["date"]:
+            raise ValueError(f"its days are not those of {layout.REGIME_TIMESERIES}")
+    columns = {name: timeseries[name] for name in timeseries.column_names}
+    columns |= {name: returns[name] for name in returns.column_names}
+    return pa.table({"run_id": _constant(run_id, returns.num_rows), **columns})
+
+
+def _labelled(file: Path, label: str, value: str) -> pa.Table:
+    table = formats.read_parquet(file)
+    return table.append_column(label, _constant(value, table.num_rows))
+
+
+def _constant(value: str, length: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value), length)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_bytes())
+    return content
