@@ -19,6 +19,7 @@ from scipy import special
 
 from msm_py.errors import MsmError
 from msm_py.settings import project_dir
+from msm_py.store.written_places import check_outside_lake, dbt_places
 
 DATABASE: Final = "scratch"
 """The name by which dbt knows the database: the stem of its file."""
@@ -113,6 +114,10 @@ class Plugin(BasePlugin):
         """Set database, threads and memory limit from the environment, where given there."""
         try:
             path = scratch_path(creds.path)
+            # before anything is written where this decides; dbt itself has made its folders by now
+            check_outside_lake(
+                Path(os.environ.get("MSM_LAKE", "lake")), dbt_places({DATABASE: path})
+            )
             check_scratch(path)
         except MsmError as error:  # as dbt shows it without a traceback
             raise DbtRuntimeError(str(error)) from None

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from msm_py._typing import Row
 from msm_py.regimes import CUTS
-from msm_py.stats.sharpe import net_sharpe
+from msm_py.stats.sharpe import FEWEST_INVESTED_DAYS, FEWEST_TEST_DAYS, net_sharpe
 from msm_py.store import formats, layout, origin, run_folder
 from msm_py.store.formats import without, without_nan
 from msm_py.store.origin import Provenance
@@ -205,10 +205,6 @@ def run_metrics(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
         "coverage": coverage,
         "warnings": warnings_of(run, strategy, coverage, own.get("net")),
     }
-
-
-FEWEST_TEST_DAYS: Final = 60
-FEWEST_INVESTED_DAYS: Final = 30
 
 
 def warnings_of(run: Row, strategy: Row, coverage: Row, net: Row | None) -> list[str]:

@@ -23,7 +23,7 @@ import duckdb
 
 from msm_py.errors import Interrupted, MsmError
 from msm_py.lake import check_pitfalls
-from msm_py.lake.check_items import FACTS, SHOWN, Item, Verdict, in_days, listed, sql_text
+from msm_py.lake.check_items import ABSENT, FACTS, SHOWN, Item, Verdict, in_days, listed, sql_text
 from msm_py.lake.contract import TABLES
 from msm_py.lake.lake_yaml import FundingUnit
 from msm_py.lake.loading import SCHEMA, load
@@ -36,6 +36,8 @@ _HIGH_MEDIAN: Final = 0.001  # decimal, per interval: ten times the usual rate
 _JUMP_UP: Final = 2.0
 _JUMP_DOWN: Final = -0.7
 _HUGE_MOVE: Final = 1e3
+_NO_MOVE: Final = 1e6  # a run that could hold the asset stops there
+_MOST_DROPPED: Final = 0.2  # share of a table's rows
 _SUPPLY_JUMP: Final = 1.5
 _BREADTH_SHARE: Final = 0.2
 _BREADTH_ASSETS: Final = 10
@@ -205,7 +207,7 @@ def _absent(name: str) -> Item:
         name,
         "rows",
         "warn",
-        "absent",
+        ABSENT,
         f"a run has to do without {_NEEDED_BY[name]}",
     )
 
@@ -297,6 +299,18 @@ def _impossible(check: _Check, name: str) -> list[Item]:
     if not rows:
         return [Item(name, "impossible values", "ok", "none")]
     detail = ", ".join(f"{n:,} {reason} (first: {asset} {day})" for reason, n, (asset, day) in rows)
+    n_rows = check.one(f"select count(*) from {name}")[0]
+    n_dropped = sum(row[1] for row in rows)
+    if n_dropped > _MOST_DROPPED * n_rows:
+        return [
+            Item(
+                name,
+                "impossible values",
+                "fail",
+                f"{n_dropped / n_rows:.0%} of the rows are dropped: {detail}",
+                "so many are a wrong unit or column: mend the table",
+            )
+        ]
     verdict: Verdict = "fail" if any(row[0] == "missing key" for row in rows) else "warn"
     return [Item(name, "impossible values", verdict, detail, "they are dropped and counted")]
 
@@ -380,6 +394,17 @@ def _price_jumps(check: _Check, name: str) -> list[Item]:
     if not rows:
         return [Item(name, "jumps", "ok", f"no one-day move {limits}")]
     worst = listed((f"{asset} {day} {_move(ratio)}" for asset, day, ratio in rows), 2 * SHOWN)
+    if any(ratio >= _NO_MOVE for *_, ratio in rows):
+        return [
+            Item(
+                name,
+                "jumps",
+                "fail",
+                f"{len(rows):,} one-day moves {limits}; largest: {worst}",
+                "a run that could hold an asset whose close rises a million times in a day stops: "
+                "drop the rows that are a vendor's error",
+            )
+        ]
     return [
         Item(
             name,

@@ -14,6 +14,10 @@ from msm_py.lake.opening import Lake
 
 Verdict = Literal["ok", "warn", "fail"]
 
+ABSENT: Final = "absent"
+LOUD: Final = ("daily closes", "pegs", "stray dates")
+"""Checks whose warnings are shown whole on every run: they change numbers without a word."""
+
 FACTS: Final = tuple(name for name, spec in TABLES.items() if spec.value)
 SHOWN: Final = 5
 

@@ -127,10 +127,18 @@ def daily_closes(check: Tables, name: str) -> list[Item]:
         return []
     rows = check.rows(
         f"""
-        select asset_id, count(*) / (max(date) - min(date) + 1),
-            count(*) filter (days > 1) / count(*), count(*) filter (isodow(date) > 5) = 0
-        from closes group by asset_id having count(*) >= {_FEWEST_CLOSES}
-        order by asset_id not in {MAJORS}, asset_id
+        with stretches as (
+            select asset_id, date_trunc('quarter', date) as quarter,
+                count(*) / (max(date) - min(date) + 1) as share,
+                count(*) filter (days > 1) / count(*) as holes,
+                count(*) filter (isodow(date) > 5) = 0 as is_weekdays
+            from closes group by all having count(*) >= {_FEWEST_CLOSES}
+        )
+        -- the worst quarter of an asset: a vendor may change its habits
+        select asset_id, arg_min(share, (share, quarter)), max(holes),
+            arg_min(is_weekdays, (share, quarter)), min(quarter) filter (holes = worst)
+        from (select *, max(holes) over (partition by asset_id) as worst from stretches)
+        group by asset_id order by asset_id not in {MAJORS}, asset_id
         """
     )
     majors = [row for row in rows if row[0] in MAJORS and row[1] < _EVERY_DAY]
@@ -139,8 +147,10 @@ def daily_closes(check: Tables, name: str) -> list[Item]:
     if not majors and not sparse:
         return [Item(name, "daily closes", "ok", "no asset lacks them again and again")]
     shown = listed(
-        f"{asset} on {share:.0%} of its days" + (" (weekdays only)" if is_weekdays else "")
-        for asset, share, _, is_weekdays in (*majors, *sparse)
+        f"{asset} on {share:.0%} of the days of a quarter"
+        + (" (weekdays only)" if is_weekdays else "")
+        + f", such as from {quarter:%Y-%m} on"
+        for asset, share, _, is_weekdays, quarter in (*majors, *sparse)
     )
     is_fatal = bool(majors) or 2 * len(sparse) > len(alts)
     return [

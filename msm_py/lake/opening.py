@@ -17,7 +17,7 @@ import duckdb
 
 from msm_py.errors import MsmError
 from msm_py.lake.contract import FIRST_DAY, LAST_DAY, SQL_TYPES, TABLES, Kind, TableSpec
-from msm_py.lake.files import path_list, read_parquet, table_files
+from msm_py.lake.files import SUFFIX, path_list, read_parquet, table_files
 from msm_py.lake.lake_yaml import LAKE_YAML, LakeSettings, read_settings
 from msm_py.lake.lake_yaml import FundingUnit as FundingUnit
 from msm_py.text import _hint, _listed
@@ -184,6 +184,15 @@ def _find_tables(lake: Path) -> dict[str, tuple[Path, ...]]:
             remedy=f"it must hold {_listed(n for n, s in TABLES.items() if s.required)} as "
             "Parquet; msm lake sample DIR writes an example",
         )
+    for entry in entries:
+        name = entry.removesuffix(SUFFIX)
+        if name not in TABLES and name.casefold() in TABLES:
+            raise MsmError(
+                "a table has other capitals than the contract",
+                where=str(lake / entry),
+                received=entry,
+                remedy=f"name it {name.casefold()}{entry[len(name) :].lower()}: capitals count",
+            )
     found = {}
     for name, spec in TABLES.items():
         files = table_files(lake.resolve(), name)
@@ -357,14 +366,16 @@ def _distinct_columns(name: str, file: Path, columns: Sequence[str]) -> dict[str
     """Return column names by what DuckDB takes for equal: names that differ in capitals only."""
     seen: dict[str, str] = {}
     for column in columns:
-        first = seen.setdefault(column.casefold(), column)
-        if first is not column:
+        first = seen.get(column.casefold())
+        if first is not None:
             raise MsmError(
-                f"two columns of {name} have one name, capitals apart",
+                f"two columns of {name} have one name"
+                + (", capitals apart" if first != column else ""),
                 where=str(file),
                 received=f"{first} and {column}",
                 remedy="drop or rename one of them: which one is meant cannot be told",
             )
+        seen[column.casefold()] = column
     return seen
 
 

@@ -50,6 +50,11 @@ def lake_findings(found: Findings) -> Iterator[RenderableType]:
             if item.remedy:
                 text.append(f"\n-> {item.remedy}", style="italic")
             yield Constrain(text, PROSE_WIDTH)
+    for item in found.loud:
+        text = Text.assemble((f"! {item.table}, {item.check}: ", "yellow"), item.detail)
+        if item.remedy:
+            text.append(f"\n-> {item.remedy}", style="italic")
+        yield Constrain(text, PROSE_WIDTH)
     if found.n_warnings:
         yield _prose(
             f"The check of the lake warns ({_count(found.n_warnings, 'item')}): "
@@ -68,10 +73,11 @@ def lake_line(found: Findings) -> Iterator[RenderableType]:
             f"!! The check of the lake fails ({failing}): {_check_command(found)}", style="bold red"
         )
     elif found.n_warnings:
+        loud = "".join(f"; {item.table} {item.check}: {item.detail}" for item in found.loud)
         yield Text(
-            f"The check of the lake warns ({_count(found.n_warnings, 'item')}): "
+            f"The check of the lake warns ({_count(found.n_warnings, 'item')}{loud}): "
             f"{_check_command(found)}",
-            style="dim",
+            style="yellow" if loud else "dim",
         )
 
 

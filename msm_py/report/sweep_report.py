@@ -19,6 +19,7 @@ from msm_py.report.terminal import Table, Text
 from msm_py.runner import batches
 from msm_py.runner.sweep_plan import Family, Options, _is_waiting, _rejected, cpu_seconds
 from msm_py.settings import Places
+from msm_py.stats.sharpe import FEWEST_INVESTED_DAYS, FEWEST_TEST_DAYS
 from msm_py.store import lake_records, layout, run_list
 from msm_py.store.lake_records import Findings
 from msm_py.store.trial import Trial
@@ -103,9 +104,14 @@ def headline(folder: Path) -> str:
     def shown(name: str, form: str) -> str:
         return "—" if entry[name] is None else format(entry[name], form)
 
+    is_short = (
+        entry["n_test_days"] < FEWEST_TEST_DAYS
+        or (entry["n_invested_days"] or 0) < FEWEST_INVESTED_DAYS
+    )
     return (
         f"net Sharpe {shown('net_sharpe', '.2f')}, CAGR {shown('net_cagr', '+.1%')}, "
         f"drawdown {shown('net_max_drawdown', '.1%')}"
+        + (f" (of {entry['n_invested_days']} invested days)" if is_short else "")
     )
 
 

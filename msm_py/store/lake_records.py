@@ -19,7 +19,7 @@ import duckdb
 
 from msm_py.errors import MsmError
 from msm_py.lake.check import check_lake
-from msm_py.lake.check_items import Item, Verdict
+from msm_py.lake.check_items import ABSENT, LOUD, Item, Verdict
 from msm_py.lake.check_pitfalls import PROJECT_LIST
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.settings import project_dir
@@ -53,9 +53,14 @@ class Findings:
         return tuple(item for item in self.items if item.verdict == "fail")
 
     @property
+    def loud(self) -> tuple[Item, ...]:
+        """Return the warnings that every run on the lake shows whole."""
+        return tuple(x for x in self.items if x.verdict == "warn" and x.check in LOUD)
+
+    @property
     def n_warnings(self) -> int:
-        """Return how many items warn."""
-        return sum(item.verdict == "warn" for item in self.items)
+        """Return how many items warn, tables that the lake need not have apart."""
+        return sum(item.verdict == "warn" and item.detail != ABSENT for item in self.items)
 
 
 def kept(runs: Path, lake_fingerprint: str) -> Findings:

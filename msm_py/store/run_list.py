@@ -128,7 +128,7 @@ def fault_of(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-MEND_RUN: Final = "run the experiment again with --force, or move this folder elsewhere"
+MEND_RUN: Final = "run the experiment again with --force, or move its folder out of the runs folder"
 
 
 def find_run(folder: Path, run_id: str) -> Path:

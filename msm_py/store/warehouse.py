@@ -251,11 +251,19 @@ def _remove_unfinished(path: Path) -> None:
 
 
 def _written(folder: Path) -> int:
-    """Return when a run folder was written, in ns; 0 for one that is gone meanwhile."""
+    """Return what tells a run folder from one in which a file was touched: a number of 63 bits.
+
+    It is made of names, sizes and times of its files; 0 for a folder that is gone meanwhile.
+    """
     try:
-        return (folder / layout.MANIFEST).stat().st_mtime_ns
+        facts = [
+            (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
+            for entry in os.scandir(folder)
+        ]
     except OSError:
         return 0
+    digest = hashlib.sha256(repr(sorted(facts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def _hash(record: Row) -> str:
@@ -578,8 +586,15 @@ def _left_out(runs: Path, path: Path) -> list[str]:
     skipped = {name: Skipped(*why) for name, why in _stamp(path)["skipped"].items()}
     if not skipped:
         return []
-    # what is broken first: it was a run
-    order = sorted(skipped, key=lambda name: (not skipped[name].is_broken, name))
+    # what is broken first: it was a run; then copies and renamed runs, what is foreign last
+    order = sorted(
+        skipped,
+        key=lambda name: (
+            not skipped[name].is_broken,
+            skipped[name].reason == run_list.NO_RUN.reason,
+            name,
+        ),
+    )
     named = "; ".join(f"{name}: {skipped[name].reason}" for name in order[:MOST_NAMED])
     more = f"; and {len(order) - MOST_NAMED} more" if len(order) > MOST_NAMED else ""
     remedy = f" Of a broken run: {run_list.MEND_RUN}." if skipped[order[0]].is_broken else ""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from msm_py.errors import MsmError
 from msm_py.lake.contract import TABLES
+from msm_py.lake.files import SUFFIX
+from msm_py.lake.lake_yaml import LAKE_YAML
 from msm_py.settings import target_root
 
 
@@ -62,18 +64,26 @@ def check_outside_lake(lake: Path, places: Mapping[str, Path]) -> None:
     Raises
     ------
     MsmError
-        When one of them is the lake or lies in it.
+        When one of them is the lake or lies in it, or in a folder that looks like a lake.
     """
     folders = _folders(lake)
     for name, path in places.items():
         resolved = path.resolve()
-        if any(_identity(part) in folders for part in (resolved, *resolved.parents)):
-            raise MsmError(
-                "nothing is ever written into a lake",
-                where=name,
-                received=f"{path}, which lies in the lake {lake}",
-                remedy="give a place outside of the lake",
-            )
+        for part in (resolved, *resolved.parents):
+            # the lake that is read, and any other folder that looks like one
+            if _identity(part) in folders or holds_tables(part):
+                raise MsmError(
+                    "nothing is ever written into a lake",
+                    where=name,
+                    received=f"{path}, which lies in the lake {part}",
+                    remedy="give a place outside of the lake",
+                )
+
+
+def holds_tables(folder: Path) -> bool:
+    """Return whether a folder looks like a lake: it holds one of its tables, or a lake.yaml."""
+    names = (LAKE_YAML, *TABLES, *(f"{table}{SUFFIX}" for table in TABLES))
+    return any(os.path.lexists(folder / name) for name in names)
 
 
 def _folders(lake: Path) -> set[tuple[int, int] | None]:
