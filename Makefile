@@ -4,8 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 SAMPLE := lake
 BASELINE := experiments/msm/msm_v1_baseline.yaml
+DOCS := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs experiments .github bench/calibration_text.md
+# A lock file is complete: nothing is resolved, and each file must have a hash that it names.
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
+INSTALL_LOCK := $(INSTALL) --require-hashes --only-binary :all: --requirement
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-build --generate-hashes \
+	--no-strip-extras --no-annotate --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: run test test-all test-ray ray bench calibrate sample-null lint format setup lock schema docs clean help
+.PHONY: run test test-all test-ray ray bench calibrate sample-null lint format coverage setup lock schema docs site clean help
 
 run: setup $(SAMPLE)/lake.yaml  ## Set up, write the sample lake, run the baseline, show the result
 	$(BIN)/msm run $(BASELINE) --lake $(SAMPLE)
@@ -21,26 +27,43 @@ test-ray: ray  ## Sweeps on a Ray cluster, one of its nodes killed
 
 bench: setup  ## Wall time, CPU time and memory of the main jobs
 	$(BIN)/python bench/bench.py $(if $(LAKE),--lake $(LAKE))
+	$(BIN)/mdformat docs/performance.md
 
 calibrate: setup  ## How often tests of edges err and what they find: docs/calibration.md (20 minutes)
 	$(BIN)/python bench/calibrate.py
+	$(BIN)/mdformat docs/calibration.md
 
 sample-null: setup  ## Two hundred lakes without an edge: docs/sample-null.md (half an hour)
 	$(BIN)/python bench/sample_null.py
+	$(BIN)/mdformat docs/sample-null.md
 
-lint: setup  ## sqlfluff, ruff, mypy
+lint: setup  ## ruff, mypy, sqlfluff, the form of the docs, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint models macros tests/dbt
+	$(BIN)/mdformat --check $(DOCS)
+	$(BIN)/codespell
 
-format: setup  ## Let ruff and sqlfluff write what they would ask for
+format: setup  ## Let ruff, sqlfluff and mdformat write what they would ask for
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix models macros tests/dbt
+	$(BIN)/mdformat $(DOCS)
 
 docs: setup  ## dbt's documentation as one page: target/static_index.html
 	$(BIN)/dbt docs generate --static
+
+site: $(VENV)-docs/installed  ## The docs as a web site, with the reference of msm_py: site/index.html
+	$(VENV)-docs/bin/python docs/build_site.py
+
+$(VENV)-docs/installed: requirements-docs.lock
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python $(INSTALL_LOCK) requirements-docs.lock
+	@touch $@
+
+coverage: setup  ## How much of msm_py the tests reach
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report term:skip-covered
 
 setup: $(VENV)/installed
 
@@ -48,31 +71,30 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "MSM needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python $(INSTALL_LOCK) requirements.lock
+	$(BIN)/python $(INSTALL) --editable .
 	@touch $@
 
 ray: $(VENV)/ray-installed  ## Install Ray too, for `msm sweep --executor ray`
 
 $(VENV)/ray-installed: requirements-ray.lock $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-ray.lock
+	$(BIN)/python $(INSTALL_LOCK) requirements-ray.lock
 	@touch $@
 
 $(SAMPLE)/lake.yaml: | setup
 	$(BIN)/msm lake sample $(SAMPLE)
 
-lock: setup  ## Resolve the pinned dependencies again, for all platforms
-	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --no-annotate \
-		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
-	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --extra ray --no-annotate \
-		--constraint requirements.lock \
-		--custom-compile-command "make lock" --output-file requirements-ray.lock pyproject.toml
+lock: setup  ## Write the lock files; UPGRADE=--upgrade takes the newest versions in the ranges
+	$(COMPILE) --extra dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --extra ray --constraint requirements.lock \
+		--output-file requirements-ray.lock pyproject.toml
+	$(COMPILE) --group docs --output-file requirements-docs.lock
 
 schema: setup  ## Write the JSON Schema that completes experiment files in editors
 	$(BIN)/python -m msm_py.experiment.json_schema > experiments/experiment.schema.json
 
 clean:  ## Remove what runs and tests made, but not the environment
-	rm -rf target logs warehouse runs $(SAMPLE) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf target logs warehouse runs site $(SAMPLE) .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

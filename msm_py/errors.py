@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class MsmError(Exception):
-    """A mistake in what the user gave, told in one clear paragraph.
+    """A mistake in what the user gave, reported in one clear paragraph.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def show(renderable: RenderableType, console: Console) -> None:
 
 
 def run(family: Family, places: Places, options: Options, console: Console) -> Summary:
-    """Carry a sweep out, telling of every variant, and publish once at the end."""
+    """Carry a sweep out, reporting every variant, and publish once at the end."""
     run_folder.check_runs_dir(places.runs)
     warehouse.check_warehouse(places.warehouse)
     found = lake_records.look_over(places.runs, places.lake, family.lake_fingerprint)

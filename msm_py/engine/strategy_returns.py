@@ -2,7 +2,8 @@
 
 The SQL models (`positions`, `leg_trades`, `daily_returns`) do this for the runs of an invocation.
 The candidates of a walk-forward search need it before a run has states, and are many: here a day is
-a few array operations over all of them. Both follow METHODOLOGY 6; a test holds them together.
+a few array operations over all of them. Both follow docs/methodology.md, section 6; a test
+holds them together.
 """
 
 from __future__ import annotations

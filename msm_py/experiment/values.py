@@ -1,7 +1,7 @@
 """The values of an experiment as people write them, and the parts of a message when they are wrong.
 
 Each reader takes what YAML, JSON or dbt's ``--vars`` handed over, returns the one value that is
-meant, and raises a `rule` that names no place: where it happened is told by the translator.
+meant, and raises a `rule` that names no place: where it happened is said by the translator.
 """
 
 from __future__ import annotations

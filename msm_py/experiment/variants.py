@@ -1,4 +1,4 @@
-"""Sweeps: from the ``sweep:`` block of a file to a family of experiments.
+"""Sweeps: from the ``sweep:`` block of a file to its variants.
 
 The variants are all points of ``grid``, each with every row of ``zip``, each with every draw of
 ``random``; a part that is left out counts as one that changes nothing. Every grid point sees the

@@ -111,8 +111,8 @@ def check_lake(lake: Lake) -> LakeReport:
             "the lake cannot be checked",
             where=str(lake.path),
             received=str(error).splitlines()[0],
-            remedy="if it tells of memory, raise MSM_MEMORY_LIMIT or use a larger machine; else "
-            "write the table that it tells of anew",
+            remedy="if it names memory, raise MSM_MEMORY_LIMIT or use a larger machine; else "
+            "write the table that it names again",
         ) from error
     order = list(TABLES)
     items.sort(key=lambda item: order.index(item.table))

@@ -190,7 +190,7 @@ def _sentences(rows: Sequence[Row], found: Row) -> Iterator[str]:
         yield (
             f"The run stands above {figure(found['placebo_percentile'], 0, '%')} of its "
             f"{found['n_placebos']} placebos (p {p_text(found['placebo_p'])}): its timing "
-            + ("is better than chance at 5%." if beaten else "is not told from chance.")
+            + ("is better than chance at 5%." if beaten else "is not better than chance at 5%.")
         )
     if found["n_placebos"] < robustness_panel.FEWEST_PLACEBOS:
         yield (

@@ -88,7 +88,7 @@ def _leaderboard(warehouse: Path) -> list[Row]:
             "the warehouse cannot be read",
             where=_relative(warehouse),
             received=str(error).splitlines()[0],
-            remedy="`dbt build` without experiments makes it again from the run folders",
+            remedy="`dbt build` without experiments rebuilds it from the run folders",
         ) from None
 
 

@@ -99,7 +99,7 @@ def headline(folder: Path) -> str:
         entry = json.loads((folder / layout.CATALOG_ENTRY).read_bytes())
     except run_list.BROKEN as error:
         fault = f"{layout.CATALOG_ENTRY}: {run_list.fault_of(error)}"
-        return f"its folder is broken, {fault}; with --force it is made again"
+        return f"its folder is broken, {fault}; with --force it is computed again"
 
     def shown(name: str, form: str) -> str:
         return "—" if entry[name] is None else format(entry[name], form)
@@ -194,7 +194,7 @@ def _ranked(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def leaderboard(record: dict[str, Any], limit: int = 15) -> RenderableType:
-    """Return a sweep's best runs by deflated Sharpe ratio, and what is known of the family."""
+    """Return a sweep's best runs by deflated Sharpe ratio, and what is known of the sweep."""
     titles = {trial["run_id"]: trial["title"] for trial in record["trials"]}
     ranked = _ranked(record)
     if not ranked:

@@ -175,7 +175,7 @@ def _row(
         return {**row, "status": "failed", "note": errors.get(other, "it was not computed")}
     except run_list.BROKEN as error:
         fault = f"its folder is broken: {run_list.fault_of(error)}"
-        return {**row, "status": "failed", "note": f"{fault}; with --force it is made again"}
+        return {**row, "status": "failed", "note": f"{fault}; with --force it is computed again"}
     return {
         **row,
         **result,

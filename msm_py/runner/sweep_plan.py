@@ -234,5 +234,5 @@ def _is_waiting(spec: Spec, places: Places) -> bool:
 
 
 def _rejected(family: Family, options: Options) -> tuple[Trial, ...]:
-    """Return the rejected variants that this shard tells of: they are the first one's."""
+    """Return the rejected variants that this shard reports: the first one reports them all."""
     return family.rejected if options.shard[0] == 1 else ()

@@ -70,7 +70,7 @@ def write_record(
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{identity}.json"
     with FileLock(f"{file}.lock"):
-        # a damaged record is made again from what is there
+        # a damaged record is rebuilt from what is there
         try:
             before = record_files.read(file, SHAPE, REMEDY) if file.exists() else {}
         except MsmError:
@@ -119,7 +119,7 @@ def count_looks(runs: Path) -> None:
 
 
 def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, Any]:
-    """Return the statistics across the complete runs of a sweep (METHODOLOGY: across runs).
+    """Return the statistics across the complete runs of a sweep (docs/methodology.md, 10).
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ class _Member:
 
 
 def _read_member(folder: Path) -> _Member | None:
-    """Read a run; None when it is not there or broken, which is told where runs are published."""
+    """Read a run; None when it is not there or broken (reported where runs are published)."""
     if not run_list.is_run(folder):
         return None
     try:

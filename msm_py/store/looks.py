@@ -289,7 +289,7 @@ def _looking_folders(runs: Path) -> dict[str, str]:
                 entry = json.loads(content)
                 found[run_id] = family_of(str(entry["experiment_id"]))
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # a broken folder is told where runs are published
+            continue  # a broken folder is reported where runs are published
     return found
 
 
@@ -450,7 +450,7 @@ def _reaching(runs: Path, family: str, start: str) -> list[str]:
             entry = json.loads((folder / layout.CATALOG_ENTRY).read_bytes())
             if not entry.get("is_look") and str(entry.get("last_date") or "") >= start:
                 found.append(folder.name)
-        except run_list.BROKEN:  # told where runs are published
+        except run_list.BROKEN:  # reported where runs are published
             continue
     return found
 

@@ -32,7 +32,7 @@ def read(file: Path, shape: Shape, remedy: str) -> Record:
         Keys that it must have, and of which type their values are. The first one's value is what
         the file is called: a copy under another name is no record.
     remedy
-        How it is made again once it is out of the way.
+        How it is rebuilt once it is out of the way.
 
     Raises
     ------

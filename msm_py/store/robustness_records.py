@@ -2,7 +2,7 @@
 
 Everything is hidden in the runs folder: the neighbours are run folders in a runs folder of their
 own, so that they are in no catalog and no leaderboard and are no trials, and every panel is one
-JSON file beside it. A panel holds no times: made again from the same runs it has the same bytes.
+JSON file beside it. A panel holds no times: rebuilt from the same runs it has the same bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msm_py.store import record_files, run_list
 
 FOLDER: Final = ".robustness"
 SHAPE: Final = {"run_id": str, "title": str, "rows": list, "summary": dict}
-REMEDY: Final = "`msm run EXPERIMENT --robust` makes it again"
+REMEDY: Final = "`msm run EXPERIMENT --robust` writes it again"
 STANDARD_HORIZON: Final = 5  # days; as in lists of runs, the spread is that of the nearest horizon
 
 

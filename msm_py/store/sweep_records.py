@@ -28,7 +28,7 @@ SHAPE: Final = {
     "runs": list,
     "edges": list,
 }
-REMEDY: Final = "running the sweep again makes it again (what is complete is not computed anew)"
+REMEDY: Final = "running the sweep again writes it (what is complete is not computed again)"
 
 
 def sweep_id(name: str, specs: Sequence[Spec], rejected: Sequence[str]) -> str:

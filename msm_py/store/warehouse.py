@@ -1,8 +1,8 @@
 """The file that people and BI tools open: every run of a runs folder, as flat tables.
 
-The warehouse is derived from the run folders and can be made again from them at any time. It is
+The warehouse is derived from the run folders and can be rebuilt from them at any time. It is
 built beside its place and put there with one rename, so a reader sees the old file or the new one,
-never half of one, and an open reader blocks nobody. Listing, building and replacing happen under a
+never half of one, and an open reader blocks no run. Listing, building and replacing happen under a
 lock, so two publishers cannot drop each other's runs.
 """
 
@@ -274,7 +274,7 @@ def _hash(record: Row) -> str:
 def _published(path: Path) -> tuple[dict[str, int], set[str]] | None:
     """Return the runs, with when they were written, and the hashes of the records in a warehouse.
 
-    None when it cannot be read: it is derived, and made again from the run folders.
+    None when it cannot be read: it is derived, and rebuilt from the run folders.
     """
     try:
         with duckdb.connect(path, read_only=True) as con:

@@ -232,7 +232,7 @@ RUN_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
-# small, and made again from what lies hidden in the runs folder whenever that has changed: records
+# small, and rebuilt from what lies hidden in the runs folder whenever that has changed: records
 # of sweeps, robustness panels, the ledger of looks
 DERIVED_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     "sweeps": {

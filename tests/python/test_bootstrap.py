@@ -29,7 +29,7 @@ def statistics(y, regime, n_regimes, best, worst):
 
 
 def block_standard_errors(y, regime, n_regimes, best, worst, block_days):
-    """METHODOLOGY: psi* with the replicate's means and shares, summed by blocks."""
+    """docs/methodology.md, 8: psi* with the replicate's means and shares, summed by blocks."""
     n = len(y)
     part = [
         (regime == r) * (y - y[regime == r].mean()) / (regime == r).mean()

@@ -1691,7 +1691,7 @@ def test_the_reference_names_every_key() -> None:
     text = (ROOT / "experiments" / "README.md").read_text(encoding="utf-8")
     definitions = json_schema()["$defs"] | {"Experiment": json_schema()}
     keys = {key for one in definitions.values() for key in one["properties"]}
-    named = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]+)`", text))))
+    named = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`\n]+)`", text))))
     assert keys <= named
 
 

@@ -1,4 +1,4 @@
-"""Every number of a run against an independent implementation of METHODOLOGY.md."""
+"""Every number of a run against an independent implementation of docs/methodology.md."""
 
 from __future__ import annotations
 

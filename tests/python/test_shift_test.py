@@ -13,7 +13,7 @@ def pairs(seed, runs, n, n_regimes, stay=9):
 
 
 def reference_t(y, regime, edge, block_days):
-    """METHODOLOGY, word for word: the edge, its influence series, its circular sums."""
+    """docs/methodology.md, word for word: the edge, its influence series, its circular sums."""
     n, m = len(y), y.mean()
 
     def part(r):

@@ -1,4 +1,4 @@
-"""The state machine against loops written straight from METHODOLOGY sections 4 and 5."""
+"""The state machine against loops written straight from docs/methodology.md, 4 and 5."""
 
 from __future__ import annotations
 

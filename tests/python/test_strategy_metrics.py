@@ -101,7 +101,7 @@ def read(folder: Path) -> Run:
 
 
 def performance(r: Floats, invested: NDArray[np.bool_]) -> dict[str, float | None]:
-    """Return the measures of METHODOLOGY section 8 of daily returns; None where undefined."""
+    """Return the measures of docs/methodology.md, 9, of daily returns; None where undefined."""
     n = len(r)
     equity = np.concatenate([[1.0], np.cumprod(1 + r)])
     mean, std = r.mean(), r.std(ddof=1)

@@ -496,6 +496,6 @@ def test_editors_refuse(block: object) -> None:
 
 def test_the_example_of_the_reference_expands_as_it_says() -> None:
     text = (SHIPPED.parent / "README.md").read_text(encoding="utf-8")
-    lines = text[text.index("    sweep:\n") :].split("\n\n")[0]
+    lines = text[text.index("sweep:\n  grid:") :].split("\n```")[0]
     block = yaml.safe_load(lines)["sweep"]
     assert len(expand(sweep(block)).variants) == 120
