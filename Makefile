@@ -23,7 +23,7 @@ test-all: ray lint  ## The slow tests too: simulations, DuckDB versions, isolati
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "slow or not slow"
 
 test-ray: ray  ## Sweeps on a Ray cluster, one of its nodes killed
-	$(BIN)/pytest tests/python/test_ray.py -m "slow or not slow"
+	$(BIN)/pytest tests/pipeline/test_ray.py -m "slow or not slow"
 
 bench: setup  ## Wall time, CPU time and memory of the main jobs
 	$(BIN)/python bench/bench.py $(if $(LAKE),--lake $(LAKE))

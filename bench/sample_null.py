@@ -359,7 +359,7 @@ class Figure:
 
     file: str
     what: str
-    load: str
+    experiment: str
     kind: str
 
 

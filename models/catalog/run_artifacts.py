@@ -1,9 +1,13 @@
 import os
+from typing import Any
+
+import pyarrow as pa
+from duckdb import DuckDBPyConnection
 
 from msm_py.dbt_models import plugin, run_artifacts
 
 
-def model(dbt, session):
+def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
     dbt.config(materialized="table")
     return run_artifacts.write_run_folders(
         {

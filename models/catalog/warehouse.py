@@ -1,13 +1,16 @@
+from typing import Any
+
 import pyarrow as pa
 from dbt_common.events.base_types import EventLevel
 from dbt_common.events.functions import fire_event
 from dbt_common.events.types import Note
+from duckdb import DuckDBPyConnection
 
 from msm_py import settings
 from msm_py.store import warehouse
 
 
-def model(dbt, session):
+def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
     dbt.config(materialized="table")
     dbt.ref("run_artifacts")  # this invocation's runs are in the runs folder now
     folder, file = settings.runs_dir(), settings.warehouse_path()

@@ -1,7 +1,12 @@
+from typing import Any
+
+import pyarrow as pa
+from duckdb import DuckDBPyConnection
+
 from msm_py.dbt_models import edges
 
 
-def model(dbt, session):
+def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
     dbt.config(materialized="table")
     horizons = dbt.ref("run_horizons")
     strategies = dbt.ref("strategies").filter("is_run")

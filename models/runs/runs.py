@@ -1,5 +1,9 @@
 import os
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from duckdb import DuckDBPyConnection
 
 from msm_py import settings
 from msm_py.dbt_models import runs
@@ -8,7 +12,7 @@ from msm_py.store.origin import code_fingerprint
 from msm_py.store.written_places import check_outside_lake, dbt_places, written_places
 
 
-def model(dbt, session):
+def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
     dbt.config(materialized="table")
     experiments = dbt.ref("experiments").fetchall()[0]
     lake = dbt.ref("lake").select("fingerprint").fetchall()
@@ -28,6 +32,6 @@ def model(dbt, session):
     )
 
 
-def _database_files(session):
+def _database_files(session: DuckDBPyConnection) -> dict[str, Path]:
     found = session.execute("select database_name, path from duckdb_databases()").fetchall()
     return {name: Path(path) for name, path in found if path}

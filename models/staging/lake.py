@@ -1,11 +1,15 @@
 import os
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from duckdb import DuckDBPyConnection
 
 from msm_py.dbt_models import runs
 from msm_py.lake import loading, opening
 
 
-def model(dbt, session):
+def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
     dbt.config(materialized="table")
     experiments = dbt.ref("experiments").fetchall()[0]
     opened = None  # nothing asks for a lake: refreshing the catalog needs none

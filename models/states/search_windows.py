@@ -1,7 +1,12 @@
+from typing import Any
+
+import pyarrow as pa
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
 from msm_py.dbt_models import search_windows
 
 
-def model(dbt, session):
+def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
     dbt.config(materialized="table")
     runs = dbt.ref("runs").filter("grid_search is not null")
     strategies = (
@@ -12,7 +17,7 @@ def model(dbt, session):
     legs = strategies.project("unnest([short_leg_id, long_leg_id]) as leg_id")
 
     # only what runs with a search need, which most invocations have none of
-    def of(relation, searched, key):
+    def of(relation: DuckDBPyRelation, searched: DuckDBPyRelation, key: str) -> pa.Table:
         return relation.join(searched.project(key), key, how="semi").to_arrow_table()
 
     return search_windows.search_windows(

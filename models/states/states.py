@@ -1,7 +1,12 @@
+from typing import Any
+
+import pyarrow as pa
+from duckdb import DuckDBPyConnection
+
 from msm_py.dbt_models import states
 
 
-def model(dbt, session):
+def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
     dbt.config(materialized="table")
     return states.states(
         runs=dbt.ref("runs").to_arrow_table(),

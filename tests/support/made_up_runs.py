@@ -1,0 +1,214 @@
+"""Run folders that no run has written, the warehouse made of them, and whether it is sound."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from support.lakes import tiny_spec
+
+from msm_py.store import (
+    layout,
+    run_folder,
+    scratch,
+    warehouse,
+    warehouse_tables,
+)
+from msm_py.store.shared_files import PanelFiles, RowsByKey
+
+DAYS = [date(2024, 1, 1) + timedelta(days=i) for i in range(4)]
+
+
+# --- A made-up run -------------------------------------------------------------------------------
+
+
+def doubles(names: tuple[str, ...], value: float = 0.5) -> dict[str, list[float]]:
+    return {name: [value] * len(DAYS) for name in names}
+
+
+def panel_rows(key: str = "p", weight: float = 1.0) -> tuple[RowsByKey, RowsByKey]:
+    """Return baskets and features of one panel."""
+    baskets = {
+        "panel_id": [key] * len(DAYS),
+        "date": DAYS,
+        "asset_id": ["AAA"] * len(DAYS),
+        "rank": pa.array([1] * len(DAYS), pa.int32()),
+        **doubles(("marketcap_usd", "weight"), weight),
+    }
+    features = {
+        "panel_id": [key] * len(DAYS),
+        "date": DAYS,
+        "feature_id": ["momentum"] * len(DAYS),
+        **doubles(("raw_value", "z_score"), weight),
+    }
+    return (
+        RowsByKey(pa.table(baskets), "panel_id", ["date"]),
+        RowsByKey(pa.table(features), "panel_id", ["date"]),
+    )
+
+
+def panel_files(scratch: Path, *, weight: float = 1.0) -> dict[str, tuple[PanelFiles, str]]:
+    scratch.mkdir(parents=True, exist_ok=True)
+    baskets, features = panel_rows(weight=weight)
+    return {
+        layout.BASKET: (PanelFiles("b", baskets, layout.BASKET_COLUMNS, scratch), "p"),
+        layout.FEATURES: (PanelFiles("f", features, layout.FEATURES_COLUMNS, scratch), "p"),
+    }
+
+
+def run_files(
+    run_id: str, panels: dict[str, tuple[PanelFiles, str]], sharpe: float = 1.0
+) -> dict[str, Any]:
+    """Return what stands in the other files of a small run."""
+    timeseries = {
+        "date": DAYS,
+        **doubles(("score", "feature_coverage")),
+        "regime": ["BALANCED"] * len(DAYS),
+        "regime_age_days": pa.array(range(len(DAYS)), pa.int32()),
+    }
+    returns = {
+        "date": DAYS,
+        **doubles(layout.RETURNS_COLUMNS[1:-1]),
+        "is_test_day": [True] * len(DAYS),
+    }
+    stability = {"n_days": 4, "n_spells": 1, "total_switches": 0, "switches_per_year": 0.0}
+    shares = {"regime": "BALANCED", "n_days": 4, "n_spells": 1, "pct": 100.0}
+    return {
+        layout.MANIFEST: {
+            "run_id": run_id,
+            "spec": tiny_spec(),
+            "finished_at": "2024-05-01T12:00:00.000+00:00",
+            "git_commit": None,
+            "git_dirty": None,
+            "duration_seconds": 1.5,
+        },
+        layout.METRICS: {
+            "stability": {
+                **stability,
+                "avg_regime_duration_days": 4.0,
+                "regime_distribution": [shares],
+                "regime_transitions": [],
+            },
+            "warnings": ["Made up."],
+        },
+        layout.REGIME_EVALUATION: {
+            "regime_statistics": [{"horizon_days": 1, "regime": "BALANCED", "n": 4}],
+            "edges": [{"horizon_days": 1, "edge": "spread", "estimate": None}],
+        },
+        layout.REGIME_METRICS: "regime,position_scale,n_days,total_net\nBALANCED,0.0,4,\n",
+        layout.REGIME_TIMESERIES: pa.table(timeseries),
+        layout.RETURNS: pa.table(returns),
+        layout.CATALOG_ENTRY: {
+            "title": "Made up",
+            "net_sharpe": sharpe,
+            "n_days": 4,
+            "first_date": DAYS[0],
+            "last_date": DAYS[-1],
+            "basket_panel": panels[layout.BASKET][0].content_id("p"),
+            "feature_panel": panels[layout.FEATURES][0].content_id("p"),
+        },
+    }
+
+
+def write_made_up_run(
+    runs: Path, run_id: str, *, sharpe: float = 1.0, weight: float = 1.0, replace: bool = False
+) -> bool:
+    panels = panel_files(runs.parent / "scratch" / run_id, weight=weight)
+    runs.mkdir(parents=True, exist_ok=True)
+    with scratch.folder(runs) as own:
+        files = run_files(run_id, panels, sharpe)
+        return run_folder.write_run(run_id, own, files, panels, replace=replace)
+
+
+OWN_FILES = ("msm.duckdb", "msm.duckdb.lock", "msm.duckdb.stamp")
+ALL_FILES = sorted(
+    (
+        layout.MANIFEST,
+        layout.METRICS,
+        layout.REGIME_EVALUATION,
+        layout.REGIME_METRICS,
+        layout.REGIME_TIMESERIES,
+        layout.RETURNS,
+        layout.BASKET,
+        layout.FEATURES,
+        layout.CATALOG_ENTRY,
+    )
+)
+
+
+def names(folder: Path) -> list[str]:
+    """Return everything in a folder, hidden or not."""
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def full_disk(*_: object, **__: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+# what DuckDB 1.x can open: the version number in the file's header
+V1_STORAGE = 64
+
+
+def storage_version(file: Path) -> int:
+    header = file.read_bytes()[:20]
+    assert header[8:12] == b"DUCK"
+    return int.from_bytes(header[12:20], "little")
+
+
+def published(file: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(file, read_only=True) as con:
+        return con.execute(query).fetchall()
+
+
+def catalog(file: Path) -> list[tuple[Any, ...]]:
+    return published(file, "select run_id, net_sharpe from catalog order by run_id")
+
+
+def publish(place: Path) -> dict[str, int]:
+    return warehouse.publish(place / "runs", place / "wh" / "msm.duckdb")
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
+
+
+def assert_sound(place: Path, expected: list[tuple[Any, ...]]) -> None:
+    file = place / "wh" / "msm.duckdb"
+    assert catalog(file) == expected
+    assert storage_version(file) == V1_STORAGE
+    assert names(place / "wh") == sorted(
+        [
+            *(f"{table}.parquet" for table in warehouse_tables.ALL_TABLES),
+            *OWN_FILES,
+        ]
+    )
+    for table in warehouse_tables.ALL_TABLES:
+        beside = pq.read_table(place / "wh" / f"{table}.parquet")
+        assert published(file, f"select count(*) from {table}") == [(beside.num_rows,)]
+        assert beside.column_names == list(warehouse_tables.ALL_TABLES[table])
+
+
+def everything_published(place: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Return all rows of a warehouse, sorted, and those of the Parquet beside it."""
+    found = {}
+    for table in warehouse_tables.ALL_TABLES:
+        rows = published(place / "wh" / "msm.duckdb", f"select * from {table}")
+        beside = pq.read_table(place / "wh" / f"{table}.parquet").to_pylist()
+        assert sorted(map(repr, rows)) == sorted(repr(tuple(x.values())) for x in beside)
+        found[table] = sorted(rows, key=repr)
+    return found
+
+
+def contents_as_rebuilt(place: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Return what `everything_published` would after making the warehouse anew, elsewhere."""
+    again = place / "again"
+    shutil.rmtree(again, ignore_errors=True)
+    warehouse.publish(place / "runs", again / "wh" / "msm.duckdb", anew=True)
+    return everything_published(again)

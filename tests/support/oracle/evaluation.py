@@ -1,0 +1,200 @@
+"""Strategy metrics, forward returns, edges and stability."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from support.oracle.features import std
+from support.oracle.lake import NAN, Float
+
+
+def drawdowns(equity: Float) -> Float:
+    peak = np.maximum.accumulate(np.concatenate([[1.0], equity]))[1:]
+    return equity / peak - 1
+
+
+def drawdown_lengths(equity: Float) -> dict[str, int]:
+    """Days of the deepest drawdown (to recovery or end, and to trough), and of the longest."""
+    path = np.concatenate([[1.0], equity])
+    peak = np.maximum.accumulate(path)
+    depth = path / peak - 1
+    trough = int(np.argmin(depth))
+    top = int(np.flatnonzero(path[: trough + 1] == peak[trough])[-1])
+    recovered = np.flatnonzero(path[trough:] >= peak[trough])
+    end = trough + int(recovered[0]) if len(recovered) else len(path) - 1
+    longest = run_length = 0
+    for below in depth < 0:
+        run_length = run_length + 1 if below else 0
+        longest = max(longest, run_length)
+    return {
+        "max_drawdown_days": end - top if depth[trough] < 0 else 0,
+        "max_drawdown_peak_to_trough_days": trough - top if depth[trough] < 0 else 0,
+        "longest_underwater_days": longest,
+    }
+
+
+def number(x: float) -> float | None:
+    return float(x) if np.isfinite(x) else None
+
+
+def strategy_metrics(returns: pd.DataFrame, column: str) -> dict[str, float | int | None]:
+    days = returns[returns["is_test_day"]]
+    r, n = days[column].to_numpy(), len(days)
+    out: dict[str, float | int | None] = {"n_days": n}
+    if n == 0:
+        return out
+    equity = np.cumprod(1 + r)
+    depth = drawdowns(equity)
+    sigma = r.std(ddof=1) if n > 1 and np.ptp(r) > 0 else NAN
+    downside = np.sqrt(np.mean(np.minimum(r, 0) ** 2))
+    cagr = equity[-1] ** (365 / n) - 1 if equity[-1] > 0 else NAN
+    moment = {p: np.mean((r - r.mean()) ** p) for p in (2, 3, 4)}
+    varies = sigma > 0
+    skewness = moment[3] / moment[2] ** 1.5 if varies else NAN
+    kurtosis = moment[4] / moment[2] ** 2 if varies else NAN
+    daily = r.mean() / sigma if varies else NAN
+    spread = 1 - skewness * daily + (kurtosis - 1) / 4 * daily**2
+    psr = float(stats.norm.cdf(daily * np.sqrt(n - 1) / np.sqrt(spread))) if spread > 0 else NAN
+    invested = days["held_gross_weight"].to_numpy() > 0
+    out |= {
+        "total_return": number(equity[-1] - 1),
+        "cagr": number(cagr),
+        "volatility": number(r.std(ddof=1) * np.sqrt(365)) if n > 1 else None,
+        "sharpe": number(daily * np.sqrt(365)),
+        "sortino": number(r.mean() / downside * np.sqrt(365)) if downside > 0 else None,
+        "max_drawdown": number(depth.min()),
+        "calmar": number(cagr / -depth.min()) if depth.min() < 0 else None,
+        "hit_rate": number(np.mean(r[invested] > 0)) if invested.any() else None,
+        "invested_days": int(invested.sum()),
+        "skewness": number(skewness),
+        "kurtosis": number(kurtosis),
+        "avg_turnover": number(days["turnover"].mean()),
+        "cost_drag_per_year": number(days["cost"].mean() * 365),
+        "funding_drag_per_year": number(days["funding"].mean() * 365),
+        "avg_gross_exposure": number(days["held_gross_weight"].mean()),
+        "psr": number(psr),
+    }
+    return out | drawdown_lengths(equity)
+
+
+def forward_targets(
+    returns: pd.DataFrame, regimes: Sequence[str], horizons: Sequence[int], lag: int
+) -> pd.DataFrame:
+    """One row per horizon and decision day whose t + lag + h lies inside the window (D30)."""
+    alts, btc = 1 + returns["r_alts"].to_numpy(), 1 + returns["r_btc"].to_numpy()
+    spell = np.cumsum([k > 0 and regimes[k] != regimes[k - 1] for k in range(len(regimes))])
+    rows = [
+        {
+            "horizon_days": h,
+            "date": returns["date"].iloc[k],
+            "regime": regimes[k],
+            "spell": int(spell[k]),
+            "y": np.prod(alts[k + lag + 1 : k + lag + h + 1])
+            - np.prod(btc[k + lag + 1 : k + lag + h + 1]),
+        }
+        for h in horizons
+        for k in range(len(returns) - lag - h)
+    ]
+    return pd.DataFrame(rows, columns=["horizon_days", "date", "regime", "spell", "y"])
+
+
+def regime_statistics(targets: pd.DataFrame, states: Sequence[str]) -> pd.DataFrame:
+    rows = []
+    for horizon, days in targets.dropna(subset="y").groupby("horizon_days"):
+        for regime in states:
+            chosen = days[days["regime"] == regime]
+            y, n = chosen["y"].to_numpy(), len(chosen)
+            if n == 0:
+                continue
+            sigma = float(std(y)) if n > 1 else NAN
+            t_stat = y.mean() / (sigma / np.sqrt(n)) if sigma > 0 else NAN
+            rows.append(
+                {
+                    "horizon_days": horizon,
+                    "regime": regime,
+                    "n": n,
+                    "n_spells": chosen["spell"].nunique(),
+                    "mean": y.mean(),
+                    "median": np.median(y),
+                    "std": sigma,
+                    "hit_rate": np.mean(y > 0),
+                    "t_stat": t_stat,
+                    "p_value": 2 * stats.t.sf(abs(t_stat), n - 1) if sigma > 0 else NAN,
+                }
+            )
+    columns = "horizon_days regime n n_spells mean median std hit_rate t_stat p_value".split()
+    return pd.DataFrame(rows, columns=columns)
+
+
+def edges(targets: pd.DataFrame, states: Sequence[str]) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for horizon, days in targets.dropna(subset="y").groupby("horizon_days"):
+        overall = days["y"].mean()
+        present = [state for state in states if (days["regime"] == state).any()]
+        means = {state: days.loc[days["regime"] == state, "y"].mean() for state in present}
+        spells = {s: days.loc[days["regime"] == s, "spell"].nunique() for s in present}
+        worst, best = present[0], present[-1]
+        found = [(state, means[state] - overall, spells[state]) for state in present]
+        found += [
+            ("edge_best", means[best] - overall, spells[best]),
+            ("edge_worst", means[worst] - overall, spells[worst]),
+            (
+                "spread",
+                means[best] - means[worst] if best != worst else NAN,
+                min(spells[best], spells[worst]),
+            ),
+        ]
+        rows.extend(
+            {
+                "horizon_days": horizon,
+                "edge": name,
+                "estimate": estimate,
+                "trade_edge": -estimate,
+                "n_spells": n_spells,
+            }
+            for name, estimate, n_spells in found
+        )
+    return pd.DataFrame(
+        rows, columns=["horizon_days", "edge", "estimate", "trade_edge", "n_spells"]
+    )
+
+
+def stability(
+    regimes: Sequence[str], states: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    n = len(regimes)
+    pairs = list(itertools.pairwise(regimes))
+    switches = sum(a != b for a, b in pairs)
+    summary = pd.DataFrame(
+        [
+            {
+                "n_days": n,
+                "total_switches": switches,
+                "switches_per_year": switches / (n / 365),
+                "avg_regime_duration_days": n / (switches + 1),
+            }
+        ]
+    )
+    distribution = pd.DataFrame(
+        [{"regime": s, "pct": 100 * sum(r == s for r in regimes) / n} for s in states]
+    )
+    transitions = pd.DataFrame(
+        [
+            {
+                "from_regime": a,
+                "to_regime": b,
+                "n": pairs.count((a, b)),
+                "probability": pairs.count((a, b)) / sum(x == a for x, _ in pairs),
+            }
+            for a in states
+            for b in states
+            if (a, b) in pairs
+        ],
+        columns=["from_regime", "to_regime", "n", "probability"],
+    )
+    return summary, distribution, transitions

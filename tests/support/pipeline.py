@@ -1,0 +1,154 @@
+"""Running experiments as a user does, and reading what they wrote."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+EXCLUDED = frozenset(
+    row["asset_id"]
+    for row in csv.DictReader((ROOT / "seeds" / "excluded_assets.csv").read_text().splitlines())
+)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command.
+
+    Parameters
+    ----------
+    code, out, err
+        Exit code and what was printed.
+    runs
+        The runs folder.
+    warehouse
+        The warehouse file.
+    """
+
+    code: int
+    out: str
+    err: str
+    runs: Path
+    warehouse: Path
+
+    def folder(self, experiment_id: str) -> Path:
+        """Return the one run folder of an experiment."""
+        (found,) = self.runs.glob(f"{experiment_id}-*")
+        return found
+
+
+def environment(place: Path, **more: str) -> dict[str, str]:
+    """Return an environment in which everything is written below ``place``."""
+    return {
+        **os.environ,
+        "MSM_RUNS": str(place / "runs"),
+        "MSM_WAREHOUSE": str(place / "warehouse" / "msm.duckdb"),
+        "MSM_TARGET": str(place / "target"),
+        "COLUMNS": "120",
+        **more,
+    }
+
+
+def command(words: Sequence[str], place: Path, *, cwd: Path = ROOT, **env: Any) -> Done:
+    """Run a command in the project's environment, everything written below ``place``."""
+    place.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        words,
+        cwd=cwd,
+        env=environment(place, **env),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Done(
+        done.returncode,
+        done.stdout,
+        done.stderr,
+        place / "runs",
+        place / "warehouse" / "msm.duckdb",
+    )
+
+
+def msm(*words: str, place: Path, **env: Any) -> Done:
+    """Run `msm`."""
+    return command([sys.executable, "-m", "msm_py.cli", *words], place, **env)
+
+
+def dbt(*words: str, place: Path, **env: Any) -> Done:
+    """Run `dbt` as someone without msm would."""
+    scratch = {"MSM_SCRATCH": str(place / "target" / "scratch.duckdb")}
+    return command(
+        [
+            str(Path(sys.executable).parent / "dbt"),
+            *words,
+            "--profiles-dir",
+            str(ROOT),
+            "--target-path",
+            str(place / "target"),
+            "--log-path",
+            str(place / "logs"),
+        ],
+        place,
+        **{**scratch, **env},
+    )
+
+
+def run_experiments(
+    specs: Sequence[Mapping[str, Any]], lake: Path, place: Path, **env: str
+) -> Done:
+    """Run resolved experiments with one `msm run`."""
+    place.mkdir(parents=True, exist_ok=True)
+    files = []
+    for spec in specs:
+        file = place / f"{spec['experiment_id']}.yaml"
+        file.write_text(yaml.safe_dump(dict(spec), sort_keys=False))
+        files.append(str(file))
+    return msm("run", *files, "--lake", str(lake), place=place, **env)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of a run folder but the manifest, by name."""
+    return {
+        file.name: file.read_bytes()
+        for file in sorted(folder.iterdir())
+        if file.name != "manifest.json"
+    }
+
+
+def contents_apart_from_ids(folder: Path) -> dict[str, bytes]:
+    """Return `contents` without what differs between lakes: run id and lake fingerprint."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    ids = (manifest["run_id"], manifest["lake"]["fingerprint"], manifest["lake"]["name"])
+    found = contents(folder)
+    for name, content in found.items():
+        if not name.endswith(".parquet"):
+            for text in ids:
+                content = content.replace(text.encode(), b"...")
+            found[name] = content
+    return found
+
+
+Facts = dict[str, tuple[int, int, bytes]]
+
+
+def facts(folder: Path) -> Facts:
+    """Return mode, time of the last change and content of everything in a folder."""
+    return {
+        str(entry.relative_to(folder)): (
+            entry.stat().st_mode,
+            entry.stat().st_mtime_ns,
+            entry.read_bytes() if entry.is_file() else b"",
+        )
+        for entry in sorted([folder, *folder.rglob("*")])
+    }

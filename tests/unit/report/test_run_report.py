@@ -1,0 +1,453 @@
+"""What the terminal shows of runs: every number there, no line too long, no word too much."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from support.run_content import (
+    FIVE,
+    THREE,
+    catalog_row,
+    edge,
+    make_warehouse,
+    run_content,
+    trading,
+    write,
+)
+
+from msm_py.errors import MsmError
+from msm_py.report.comparison import comparison
+from msm_py.report.figures import MISSING, excludes_zero, figure, p_text
+from msm_py.report.run_report import run_report
+from msm_py.report.runs_table import runs_table
+from msm_py.report.verdict import verdict
+from msm_py.store import layout
+from msm_py.store.run import Run
+
+Write = Callable[[dict[str, Any]], Path]
+WIDTHS = (80, 100, 120)
+
+
+def shown(renderable: RenderableType, width: int = 120) -> str:
+    """Return what a file gets, and see that nothing is cut off and no line is too long."""
+    out = io.StringIO()
+    Console(file=out, width=width).print(renderable)
+    text = out.getvalue()
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    assert "…" not in text
+    return text
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def content() -> dict[str, Any]:
+    return run_content(FIVE)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Write:
+    return lambda content: write(tmp_path / "runs" / "demo-0123456789", content)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_report_shows_every_headline_number_at_every_width(
+    content: dict[str, Any], run: Write, width: int
+) -> None:
+    text = shown(run_report(run(content), warehouse=Path("warehouse/msm.duckdb")), width)
+    for expected in (
+        "Demo [not markup]",
+        "demo-0123456789",
+        "2024-01-01 to 2024-12-31",
+        "365 decision days, 100 of them test days",
+        "12.3 switches a year, average stay 8.8 days",
+        "WEAK_RISK_ON_MAJORS",
+        "26.0%",
+        "95 days",
+        "Negative Y and edge are good for the trade",
+        "12.3%",  # total return
+        "1.25",  # Sharpe
+        "87.0%",  # PSR
+        "-8.0%",  # max drawdown
+        "12d",
+        "1.83%",  # costs
+        "-0.21%",  # funding
+        "99.0%",  # BTC
+        "1 warning:",
+        "! Something [to know] about the numbers.",
+        "manifest.json",
+        "warehouse/msm.duckdb",
+        "msm show demo-0123456789",
+        "msm compare demo-0123456789",
+        "docs/bi.md",
+    ):
+        assert expected in words(text), expected
+
+
+def test_edge_row_carries_all_its_numbers_in_order(content: dict[str, Any], run: Write) -> None:
+    content["evaluation"]["edges"][3] |= {"p_value": 0.031, "p_shift": 0.044, "ci_high": -0.001}
+    (row,) = [
+        line.split()
+        for line in shown(run_report(run(content)), 120).splitlines()
+        if line.startswith("WEAK_RISK_ON_MAJORS") and "normal" in line
+    ]
+    # state, n, spells, mean Y, hit rate, edge, CI, trade edge, p, p_shift, p_max_t, p_nw, evidence
+    assert (
+        row[1:] == "95 12 -1.23 44 -0.90 -2.90 -0.10 +0.90 0.031* 0.044 0.430 0.420 normal".split()
+    )
+
+
+def test_narrow_report_has_short_names_and_the_same_numbers(
+    content: dict[str, Any], run: Write
+) -> None:
+    text = shown(run_report(run(content)), 80)
+    (row,) = [line.split() for line in text.splitlines() if line.startswith("weak majors")]
+    assert row[2:] == "95/12 -1.23 44 -0.90 -2.90 1.10 +0.90 0.400 0.410 normal".split()
+
+
+def test_widest_numbers_fit_80_columns(content: dict[str, Any], run: Write) -> None:
+    for row in content["evaluation"]["edges"]:
+        row |= {"estimate": -0.123, "ci_low": -0.234, "ci_high": -0.112, "trade_edge": 0.123}
+        row |= {"p_value": 0.001, "n_spells": 123, "evidence": "shift only"}
+    for row in content["evaluation"]["regime_statistics"]:
+        row |= {"n": 1234, "n_spells": 123, "mean": -0.123, "hit_rate": 1.0}
+    text = shown(run_report(run(content)), 80)
+    (row,) = [line.split() for line in text.splitlines() if line.startswith("weak majors")]
+    assert "strong majors" in text
+    assert row[2:] == "1234/123 -12.3 100 -12.3 -23.4 -11.2 +12.3 0.001* 0.410 shift only".split()
+
+
+def test_few_spells_show_neither_p_nor_interval(content: dict[str, Any], run: Write) -> None:
+    content["evaluation"]["edges"][3] = edge("WEAK_RISK_ON_MAJORS", -0.009, 2)
+    (row,) = [
+        line.split()
+        for line in shown(run_report(run(content)), 100).splitlines()
+        if line.startswith("WEAK_RISK_ON_MAJORS") and "none" in line
+    ]
+    assert row[5:] == ["-0.90", MISSING, MISSING, "+0.90", MISSING, MISSING, "none"]
+
+
+def test_student_p_of_overlapping_returns_is_not_shown(content: dict[str, Any], run: Write) -> None:
+    assert "<.001" not in shown(run_report(run(content)))
+
+
+def test_states_never_seen_are_named_not_tabulated(content: dict[str, Any], run: Write) -> None:
+    text = shown(run_report(run(content)), 120)
+    assert "Never seen: STRONG_RISK_ON_ALTS, STRONG_RISK_ON_MAJORS." in words(text)
+    assert sum(line.startswith("STRONG_RISK_ON_ALTS") for line in text.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("estimate", "evidence", "colour"),
+    [
+        (-0.05, "normal", "32"),  # green: alts fall behind BTC, which the trade wants
+        (0.05, "normal", "31"),
+        (-0.05, "low", None),
+        (-0.001, "normal", None),
+    ],
+)
+def test_colour_means_good_for_the_trade_and_needs_evidence(
+    content: dict[str, Any],
+    run: Write,
+    estimate: Any,
+    evidence: Any,
+    colour: Any,
+) -> None:
+    is_sure = abs(estimate) > 0.02
+    content["evaluation"]["edges"][-1] = edge(
+        "spread", estimate, p_value=0.01 if is_sure else 0.9, evidence=evidence
+    )
+    out = io.StringIO()
+    Console(file=out, width=100, force_terminal=True, color_system="standard").print(
+        run_report(run(content))
+    )
+    (line,) = [line for line in out.getvalue().splitlines() if line.startswith("spread ")]
+    assert ("\x1b[3" in line) == (colour is not None)
+    assert colour is None or f"\x1b[{colour}m" in line
+    assert ("0.010*" in line) == is_sure  # what colour says stands there in plain text, too
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_three_states(run: Write, width: int) -> None:
+    text = shown(run_report(run(run_content(THREE, 3))), width)
+    assert "RISK_ON_ALTS" in text
+    assert "STRONG" not in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_run_without_regime_evaluation(content: dict[str, Any], run: Write, width: int) -> None:
+    content["evaluation"] |= {"edges": [], "regime_statistics": []}
+    text = words(shown(run_report(run(content)), width))
+    assert "Not evaluated (backtest.with_regime_eval: false)" in text
+    assert "nothing is known of an edge" in text
+    assert "1.25" in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_single_state_run_that_never_traded(run: Write, width: int) -> None:
+    content = run_content({"BALANCED": 365})
+    content["evaluation"]["edges"][-1] = edge("spread", None, 0)
+    undefined = dict.fromkeys(
+        ("sharpe", "sortino", "calmar", "hit_rate", "probabilistic_sharpe", "skewness", "kurtosis")
+    )
+    content["metrics"]["headline"] = {
+        series: trading(n_invested_days=0, cagr=0.0, **undefined) for series in ("net", "gross")
+    }
+    text = words(shown(run_report(run(content)), width))
+    assert "The score never left BALANCED" in text
+    assert "held nothing on test days" in text
+    assert f"Sharpe {MISSING} {MISSING} 0.75" in text
+    assert "nan" not in text.lower()
+    assert "None" not in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_missing_numbers_are_dashes(content: dict[str, Any], run: Write, width: int) -> None:
+    content["metrics"]["controls"] = {"btc": None}
+    for part in (
+        content["metrics"]["coverage"],
+        *content["metrics"]["headline"].values(),
+        *content["evaluation"]["edges"],
+    ):
+        part |= {
+            key: None
+            for key in part
+            if key not in ("horizon_days", "edge", "evidence", "n_spells", "block_days")
+        }
+    text = shown(run_report(run(content)), width)
+    assert MISSING in text
+    assert "None" not in text
+
+
+def test_verdict_without_an_edge_says_that_none_is_shown(
+    content: dict[str, Any], run: Write
+) -> None:
+    said = verdict(Run.read(run(content)))
+    assert said.startswith("No edge is shown, which is not to say that there is none.")
+    assert "95% CI includes 0 at every horizon" in said
+    assert "at 5 days: +2.00% (CI 0.00% to +4.00%, p 0.400, p_shift 0.410, evidence normal)" in said
+    assert "Of 4 intervals looked at (states and spread, all horizons), none exclude 0" in said
+    assert "luck alone brings about 0.2" in said
+    assert "p_max_t" in said
+
+
+@pytest.mark.parametrize(
+    ("estimate", "changes", "opening"),
+    [
+        (-0.05, {}, "The states show an edge in favour of the trade."),
+        (0.05, {}, "The states show an edge against the trade."),
+        (
+            -0.05,
+            {"p_value": 0.04},
+            "The states hint at an edge in favour of the trade, not more: it is in doubt for being "
+            "one of 2 tests of spread and best state (p 0.040 x 2 = 0.08).",
+        ),
+        (
+            -0.05,
+            {"p_shift": 0.2, "evidence": "low", "n_spells": 6},
+            "The states hint at an edge in favour of the trade, not more: it is in doubt for few "
+            "spells (6) and the shift test (p_shift 0.200).",
+        ),
+    ],
+)
+def test_verdict_on_an_edge_names_direction_and_doubts(
+    content: dict[str, Any],
+    run: Write,
+    estimate: Any,
+    changes: Any,
+    opening: str,
+) -> None:
+    own = {"p_value": 0.002, "p_shift": 0.004, **changes}
+    content["evaluation"]["edges"][-1] = edge("spread", estimate, **own)
+    said = verdict(Run.read(run(content)))
+    assert said.startswith(opening)
+    assert "95% CI excludes 0: at 5 days" in said
+
+
+def test_verdict_on_edges_without_tests(content: dict[str, Any], run: Write) -> None:
+    for row in content["evaluation"]["edges"]:
+        row |= {"p_value": None, "ci_low": None, "ci_high": None, "evidence": "none"}
+    assert verdict(Run.read(run(content))).startswith("No edge could be tested: too few spells.")
+
+
+def test_verdict_without_bootstrap_rules_no_chance_out(content: dict[str, Any], run: Write) -> None:
+    content["manifest"]["spec"]["evaluation"]["bootstrap"]["enabled"] = False
+    assert "chance is not ruled out" in verdict(Run.read(run(content)))
+
+
+def test_verdict_warns_of_the_percentile_bootstrap(content: dict[str, Any], run: Write) -> None:
+    content["manifest"]["spec"]["evaluation"]["bootstrap"]["method"] = "percentile"
+    assert "excludes 0 too easily" in verdict(Run.read(run(content)))
+
+
+@pytest.mark.parametrize(
+    ("net", "said"),
+    [
+        ({}, "gating beat the ungated control, by Sharpe ratio and by CAGR."),
+        ({"cagr": 0.1}, "gating beat the ungated control by Sharpe ratio but not by CAGR."),
+        (
+            {"cagr": -0.1, "sharpe": -1.0},
+            "gating did not beat the ungated control by Sharpe ratio or by CAGR. "
+            "Before costs it made +60.0% a year.",
+        ),
+        ({"sharpe": None}, "gating beat the ungated control, by CAGR."),
+    ],
+)
+def test_verdict_holds_gating_against_the_ungated_control(
+    content: dict[str, Any], run: Write, net: Any, said: str
+) -> None:
+    content["metrics"]["headline"]["net"] |= net
+    assert said in verdict(Run.read(run(content)))
+
+
+def test_interval_and_p_must_both_speak_against_0() -> None:
+    sure = edge("spread", 0.05, p_value=0.01)
+    assert excludes_zero(sure)
+    assert not excludes_zero({**sure, "p_value": 0.2})  # possible for percentile intervals
+    assert not excludes_zero({**sure, "ci_low": None, "ci_high": None})
+    assert not excludes_zero({**sure, "ci_low": -0.01})
+
+
+def test_missing_and_broken_run_folders_are_told(
+    content: dict[str, Any], run: Write, tmp_path: Path
+) -> None:
+    with pytest.raises(MsmError, match="no such run") as missing:
+        run_report(tmp_path / "runs" / "nothing")
+    assert "msm list" in str(missing.value)
+    folder = run(content)
+    (folder / layout.METRICS).write_text("{")
+    with pytest.raises(MsmError, match="broken"):
+        run_report(folder)
+
+
+def test_figures() -> None:
+    assert figure(-0.0004, 1, "%") == "0.0%"
+    assert figure(1234.5, 1) == "1,234.5"
+    assert figure(0.123, 1, "%", sign=True) == "+12.3%"
+    assert p_text(0.00049) == "<.001"
+    assert p_text(1.0) == "1.000"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_list_is_newest_first_with_the_spread_of_the_middle_horizon(
+    tmp_path: Path, width: int
+) -> None:
+    file = make_warehouse(
+        tmp_path / "msm.duckdb",
+        [
+            catalog_row("msm_v1_rather_long_experiment-0000000000", "2026-01-01 00:00:00"),
+            catalog_row("newer-1111111111", "2026-01-02 00:00:00", net_sharpe=None),
+        ],
+        [
+            {"run_id": "newer-1111111111", **edge("spread", 0.02, horizon_days=20)},
+            {"run_id": "newer-1111111111", **edge("spread", -0.0321, p_value=0.012)},
+        ],
+    )
+    text = shown(runs_table(file), width)
+    assert text.index("newer-1111111111") < text.index("msm_v1_rather_long_experiment-0000000000")
+    row = next(line for line in text.splitlines() if line.startswith("newer-"))
+    for expected in (MISSING, "-2.8%", "+3.21%", "0.012*", "4"):
+        assert expected in row
+    for expected in ("-12.2%", "2024-01-01", "2024-12-31", "normal", "(5)", "2 runs in"):
+        assert expected in text
+    limited = shown(runs_table(file, limit=1), width)
+    assert "the newest 1 of 2 runs" in words(limited)
+    assert "rather_long" not in limited
+
+
+def test_list_without_runs_says_how_to_make_one(tmp_path: Path) -> None:
+    assert "No runs yet" in shown(runs_table(make_warehouse(tmp_path / "msm.duckdb", [], [])))
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda path: None, "there is no warehouse yet"),
+        (lambda path: path.mkdir(), "the warehouse is a folder"),
+        (lambda path: path.write_text("no database" * 999), "the warehouse cannot be read"),
+    ],
+)
+def test_list_without_a_warehouse_is_an_error_with_a_remedy(
+    tmp_path: Path, make: Any, what: str
+) -> None:
+    make(tmp_path / "msm.duckdb")
+    with pytest.raises(MsmError, match=what) as error:
+        runs_table(tmp_path / "msm.duckdb")
+    assert error.value.remedy
+
+
+# --------------------------------------------------------------------------------- the comparison
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_comparison_shows_what_differs(content: dict[str, Any], tmp_path: Path, width: int) -> None:
+    other = copy.deepcopy(content)
+    other["manifest"]["spec"]["features"][0]["weight"] = 0.25
+    other["manifest"]["spec"]["state_mapping"]["thresholds"] = {"high": 0.5}
+    other["manifest"]["code_fingerprint"] = "beef" * 16
+    other["metrics"]["run_id"] = "other-9876543210"
+    other["metrics"]["headline"]["net"] |= {"cagr": 0.4, "sharpe": None}
+    other["evaluation"]["edges"][-1] = edge("spread", 0.03)
+    a = write(tmp_path / "a", content, ["BALANCED"] * 4)
+    b = write(tmp_path / "b", other, ["BALANCED", "WEAK_RISK_ON_ALTS"] * 2 + ["BALANCED"])
+    text = words(shown(comparison(a, b), width))
+    for expected in (
+        "A demo-0123456789",
+        "B other-9876543210",
+        "features.momentum.weight -0.5 0.25",
+        "state_mapping.thresholds.low -0.5 not there",
+        "state_mapping.thresholds.high not there 0.5",
+        "Not comparable: other code.",
+        "c0dec0dec0de beefbeefbeef",
+        "CAGR 50.0% 40.0% -10.0 pp",
+        f"Sharpe 1.25 {MISSING} {MISSING}",
+        "spread +2.00 0.400 normal -3.00 0.400 normal -5.00",
+        "The states differ on 2 of 4 common days (50.0%).",
+        "2024-01-02 BALANCED WEAK_RISK_ON_ALTS",
+    ):
+        assert expected in text, expected
+
+
+def test_comparison_of_a_run_with_itself_finds_nothing(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "a", content)
+    text = shown(comparison(folder, folder))
+    assert "The same." in text
+    assert "Comparable: the same lake, the same code." in text
+    assert "The states are the same on all of 4 common days." in text
+
+
+def test_comparison_of_another_lake_and_window(content: dict[str, Any], tmp_path: Path) -> None:
+    other = copy.deepcopy(content)
+    other["manifest"]["lake"]["fingerprint"] = "f00d" * 16
+    other["metrics"]["window"]["last_date"] = "2024-06-30"
+    text = words(shown(comparison(write(tmp_path / "a", content), write(tmp_path / "b", other))))
+    assert "Not comparable: other lake." in text
+    assert "Other windows: A 2024-01-01 to 2024-12-31, B 2024-01-01 to 2024-06-30." in text
+
+
+def test_comparison_of_three_with_five_states_goes_by_side(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    a = write(tmp_path / "a", content, ["BALANCED", "WEAK_RISK_ON_ALTS", "WEAK_RISK_ON_MAJORS"])
+    b = write(tmp_path / "b", run_content(THREE, 3), ["BALANCED", "RISK_ON_ALTS", "BALANCED"])
+    text = words(shown(comparison(a, b)))
+    assert "The states differ on 1 of 3 common days (33.3%) (as ALTS, BALANCED or MAJORS" in text
+    assert "2024-01-03 WEAK_RISK_ON_MAJORS BALANCED" in text
+    assert "edge_best" in text
+
+
+def test_comparison_of_runs_without_edges(content: dict[str, Any], tmp_path: Path) -> None:
+    content["evaluation"] |= {"edges": [], "regime_statistics": []}
+    text = shown(comparison(write(tmp_path / "a", content), write(tmp_path / "b", content)))
+    assert "Neither run has edges." in text

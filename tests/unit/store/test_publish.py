@@ -1,0 +1,221 @@
+"""The warehouse made of run folders: complete, and never wrong quietly."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from support.made_up_runs import (
+    ALL_FILES,
+    DAYS,
+    assert_sound,
+    catalog,
+    contents_as_rebuilt,
+    everything,
+    everything_published,
+    full_disk,
+    publish,
+    published,
+    write_made_up_run,
+)
+
+from msm_py.errors import MsmError
+from msm_py.store import (
+    layout,
+    warehouse,
+)
+
+
+def test_publish_adds_what_is_new_and_drops_what_is_gone(place: Path) -> None:
+    file = place / "wh" / "msm.duckdb"
+    assert_sound(place, [("a-0000000001", 1.0), ("b-0000000002", 2.0)])
+    counts = publish(place)
+    assert counts["daily"] == 8
+    assert counts["baskets"] == counts["features"] == 4, "a panel that runs share is there once"
+
+    assert write_made_up_run(place / "runs", "c-0000000003", sharpe=3.0, weight=0.25)
+    counts = publish(place)
+    assert_sound(place, [("a-0000000001", 1.0), ("b-0000000002", 2.0), ("c-0000000003", 3.0)])
+    assert (counts["daily"], counts["baskets"], counts["features"]) == (12, 8, 8)
+    assert [row[1:3] for row in published(file, "select * from v_leaderboard order by 1")] == [
+        ("c-0000000003", "Made up"),
+        ("b-0000000002", "Made up"),
+        ("a-0000000001", "Made up"),
+    ]
+
+    shutil.rmtree(place / "runs" / "c-0000000003")
+    shutil.rmtree(place / "runs" / "a-0000000001")
+    counts = publish(place)
+    assert_sound(place, [("b-0000000002", 2.0)])
+    assert (counts["daily"], counts["baskets"], counts["features"]) == (4, 4, 4)
+    assert published(file, "select distinct weight from baskets") == [(1.0,)]
+
+
+def test_publish_without_news_leaves_the_file_alone(place: Path) -> None:
+    before = {entry: entry.stat().st_mtime_ns for entry in (place / "wh").glob("[!.]*[!k]")}
+    publish(place)
+    assert {entry: entry.stat().st_mtime_ns for entry in before} == before
+
+
+def test_a_run_that_was_replaced_is_published_anew(place: Path) -> None:
+    file = place / "wh" / "msm.duckdb"
+    shutil.rmtree(place / "runs" / "a-0000000001")
+    assert write_made_up_run(place / "runs", "a-0000000001", sharpe=7.0)
+    counts = publish(place)
+    assert_sound(place, [("a-0000000001", 7.0), ("b-0000000002", 2.0)])
+    assert (counts["daily"], counts["run_warnings"], counts["baskets"]) == (8, 2, 4)
+    assert published(file, "select count(distinct manifest_mtime_ns) from run_panels") == [(2,)]
+
+
+def test_publish_of_no_runs_is_an_empty_warehouse(tmp_path: Path) -> None:
+    counts = warehouse.publish(tmp_path / "no runs", tmp_path / "wh" / "msm.duckdb")
+    assert set(counts.values()) == {0}
+    assert_sound(tmp_path, [])
+
+
+def test_hidden_folders_are_not_published(place: Path) -> None:
+    (place / "runs" / ".c-3-unfinished").mkdir()
+    publish(place)
+    assert_sound(place, [("a-0000000001", 1.0), ("b-0000000002", 2.0)])
+
+
+def _earlier_version(file: Path) -> None:
+    with duckdb.connect(file) as con:
+        con.execute("alter table catalog drop column seed")
+
+
+def _later_version(file: Path) -> None:
+    with duckdb.connect(file) as con:
+        con.execute("create table from_the_future (sweep_id varchar)")
+
+
+def _nothing_of_ours(file: Path) -> None:
+    file.unlink()
+    with duckdb.connect(file) as con:
+        con.execute("create table t (x integer)")
+
+
+UNUSABLE: dict[str, Callable[[Path], Any]] = {
+    "garbage": lambda file: file.write_bytes(b"not a database" * 1000),
+    "cut short": lambda file: os.truncate(file, 5000),
+    "empty": lambda file: os.truncate(file, 0),
+    "earlier version": _earlier_version,
+    "later version": _later_version,
+    "somebody else's": _nothing_of_ours,
+    "gone": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_a_warehouse_that_cannot_be_built_on_is_made_again(what: str, place: Path) -> None:
+    UNUSABLE[what](place / "wh" / "msm.duckdb")
+    publish(place)
+    assert_sound(place, [("a-0000000001", 1.0), ("b-0000000002", 2.0)])
+
+
+def _json_edit(name: str, edit: Callable[[Any], Any]) -> Callable[[Path], Any]:
+    def change(folder: Path) -> None:
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(edit(content)))
+
+    return change
+
+
+def _parquet_edit(name: str, edit: Callable[[pa.Table], pa.Table]) -> Callable[[Path], Any]:
+    return lambda folder: pq.write_table(edit(pq.read_table(folder / name)), folder / name)
+
+
+def _text_edit(name: str, text: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_text(text)
+
+
+def _without(name: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).unlink()
+
+
+BROKEN: dict[str, Callable[[Path], Any]] = {
+    **{f"no {name}": _without(name) for name in ALL_FILES},
+    "an empty folder": lambda folder: list(map(Path.unlink, folder.iterdir())),
+    "half a JSON file": _text_edit(layout.METRICS, '{"stability": {'),
+    "a list for a map": _text_edit(layout.CATALOG_ENTRY, "[]"),
+    "a key missing": _json_edit(layout.MANIFEST, lambda x: {"spec": x["spec"]}),
+    "text for a number": _json_edit(layout.CATALOG_ENTRY, lambda x: {**x, "n_days": "many"}),
+    "a Parquet file cut short": lambda folder: os.truncate(folder / layout.RETURNS, 300),
+    "a column missing": _parquet_edit(layout.RETURNS, lambda x: x.drop_columns(["r_net"])),
+    "a column of text": _parquet_edit(
+        layout.RETURNS,
+        lambda x: x.set_column(
+            x.column_names.index("r_net"), "r_net", pa.array(["?"] * x.num_rows)
+        ),
+    ),
+    "days missing": _parquet_edit(layout.RETURNS, lambda x: x.slice(1)),
+    "a panel column missing": _parquet_edit(layout.BASKET, lambda x: x.drop_columns(["weight"])),
+    "text in the CSV": _text_edit(
+        layout.REGIME_METRICS, "regime,position_scale,n_days\nBALANCED,none,4\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_run_folder_is_left_out_and_named(what: str, place: Path) -> None:
+    runs, broken = place / "runs", place / "runs" / "c-0000000003"
+    assert write_made_up_run(runs, "c-0000000003", weight=0.25)
+    assert write_made_up_run(runs, "d-0000000004")
+    BROKEN[what](broken)
+    sound = [("a-0000000001", 1.0), ("b-0000000002", 2.0), ("d-0000000004", 1.0)]
+    for _ in range(2):
+        assert publish(place)["baskets"] == len(DAYS)
+        assert_sound(place, sound)
+        (told,) = warehouse.alarms(runs, place / "wh" / "msm.duckdb")
+        assert told.count("c-0000000003: ") == 1
+        assert re.search(r"c-0000000003: [a-z_]+\.(json|csv|parquet)( or \S+)?: \S", told), told
+        assert "run the experiment again with --force, or move this folder elsewhere" in told
+        assert "delete" not in told
+    assert everything_published(place) == contents_as_rebuilt(place)
+    assert write_made_up_run(runs, "c-0000000003", weight=0.25, replace=True)
+    publish(place)
+    assert_sound(place, sorted([*sound, ("c-0000000003", 1.0)]))
+    assert warehouse.alarms(runs, place / "wh" / "msm.duckdb") == []
+
+
+def test_of_many_new_runs_only_the_broken_ones_are_left_out(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for i in range(13):
+        assert write_made_up_run(runs, f"x-{i:010}")
+    for i, what in ((3, "text for a number"), (7, "half a JSON file"), (11, "a column of text")):
+        BROKEN[what](runs / f"x-{i:010}")
+    assert publish(tmp_path)["catalog"] == 10
+    (told,) = warehouse.alarms(runs, tmp_path / "wh" / "msm.duckdb")
+    assert told.count(" 0x") == 0
+    assert [f"x-{i:010}: " in told for i in (2, 3, 7, 11)] == [False, True, True, True]
+
+
+@pytest.mark.parametrize("step", ["copy", "replace"])
+def test_a_full_disk_while_publishing_is_told_and_the_warehouse_stays(
+    step: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert write_made_up_run(place / "runs", "c-0000000003")
+    before = everything(place / "wh")
+    with monkeypatch.context() as patched:
+        if step == "copy":
+            patched.setattr(shutil, "copyfile", full_disk)
+        else:
+            patched.setattr(os, "replace", full_disk)
+        with pytest.raises(MsmError, match="No space left on device"):
+            publish(place)
+    assert everything(place / "wh") == before
+    publish(place)
+    assert [run_id for run_id, _ in catalog(place / "wh" / "msm.duckdb")] == [
+        "a-0000000001",
+        "b-0000000002",
+        "c-0000000003",
+    ]
