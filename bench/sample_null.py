@@ -29,6 +29,7 @@ import pandas as pd
 from scipy import stats
 
 from msm_py.experiment import ids, load
+from msm_py.experiment.schema import Experiment
 from msm_py.lake import sample
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation
@@ -71,20 +72,21 @@ END: Final = "<!-- written by bench/sample_null.py: end -->"
 
 def evaluate(seed: int, *, planted: bool) -> Record:
     """Return the edges and regime statistics of all experiments on the sample lake of a seed."""
-    specs = _specs()
-    with tempfile.TemporaryDirectory(prefix="sample-null-") as folder:
-        here = Path(folder)
+    experiments = _experiments()
+    with tempfile.TemporaryDirectory(prefix="sample-null-") as scratch:
+        here = Path(scratch)
         lake = sample.write_sample_lake(here / "lake", seed=seed, planted_edge=planted)
         data, code = fingerprint(open_lake(lake)), code_fingerprint()
+        runs = [ids.ResolvedRun.of(experiment, data, code) for experiment in experiments]
         invocation.build(
-            [{"run_id": ids.run_id(spec, data, code), **spec} for spec in specs],
+            runs,
             Places(lake=lake, runs=here / "runs", warehouse=here / "warehouse.duckdb"),
         )
         found = {}
-        for spec in specs:
-            run = here / "runs" / ids.run_id(spec, data, code)
-            evaluation = json.loads((run / "regime_evaluation.json").read_text())
-            found[spec["experiment_id"]] = {
+        for run in runs:
+            folder = here / "runs" / run.run_id
+            evaluation = json.loads((folder / "regime_evaluation.json").read_text())
+            found[run.experiment.experiment_id] = {
                 "edges": [[row[key] for key in EDGE_KEYS] for row in evaluation["edges"]],
                 "statistics": [
                     [row[key] for key in STATISTICS_KEYS] for row in evaluation["regime_statistics"]
@@ -93,15 +95,16 @@ def evaluate(seed: int, *, planted: bool) -> Record:
     return {"code": _code(), "seed": seed, "planted": planted, "experiments": found}
 
 
-def _specs() -> list[dict[str, Any]]:
+def _experiments() -> list[Experiment]:
     files = [project_dir() / "experiments" / "msm" / f"{name}.yaml" for name in EXPERIMENTS]
-    return [load.resolve(x) for x in load.load_experiments(files)]
+    return load.load_experiments(files)
 
 
 def _code() -> str:
     """Return what results depend on beside the seed: code, sample lake, experiments."""
     source = Path(sample.__file__).read_text()
-    text = code_fingerprint() + source + json.dumps(_specs(), sort_keys=True)
+    specs = [ids.resolve(experiment) for experiment in _experiments()]
+    text = code_fingerprint() + source + json.dumps(specs, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

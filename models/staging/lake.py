@@ -13,7 +13,7 @@ def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
     dbt.config(materialized="table")
     experiments = dbt.ref("experiments").fetchall()[0]
     opened = None  # nothing asks for a lake: refreshing the catalog needs none
-    if runs.given_experiments(*experiments).resolved:
+    if runs.given_experiments(*experiments).experiments:
         opened = opening.open_lake(Path(os.environ.get("MSM_LAKE", "lake")).absolute())
     loading.load(session, opened)  # the source `lake`, which staging reads
     return runs.lake_table(opened)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Group
@@ -30,7 +30,8 @@ from msm_py.cli.options import (
     out,
 )
 from msm_py.errors import MsmError
-from msm_py.experiment import ids, load
+from msm_py.experiment import load
+from msm_py.experiment.ids import ResolvedRun
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.report.terminal import Text
 from msm_py.runner import invocation
@@ -91,8 +92,8 @@ def run(
     resolved, lake_fingerprint = _rendered(experiments, lake, start, end, look=look is not None)
     if robust:
         looks.refuse(resolved, "a robustness panel")
-    for spec in resolved if robust else []:
-        neighbours.check_no_placebo(spec)
+    for one in resolved if robust else []:
+        neighbours.check_no_placebo(one.experiment)
     places = _places(lake, runs, warehouse_file, force=force)
     run_folder.check_runs_dir(places.runs)
     warehouse.check_warehouse(places.warehouse)
@@ -101,15 +102,15 @@ def run(
         _record_looks(resolved, places.runs, look)
     ledger = looks.read(places.runs)
     waiting = [
-        spec
-        for spec in resolved
+        one
+        for one in resolved
         # a look that nobody recorded is never shown: as a run it fails
-        if force or not (places.runs / spec["run_id"]).is_dir() or ledger.lacks(spec)
+        if force or not (places.runs / one.run_id).is_dir() or ledger.lacks(one)
     ]
-    for spec in resolved:
-        if spec not in waiting:
+    for one in resolved:
+        if one not in waiting:
             out.print(
-                f"{spec['run_id']} is there already: same question, data and code. "
+                f"{one.run_id} is there already: same question, data and code. "
                 "(--force computes it again.)",
                 soft_wrap=True,
             )
@@ -121,7 +122,7 @@ def run(
         outcomes = []
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     lost = {outcome.run_id for outcome in failed}
-    shown = [places.runs / spec["run_id"] for spec in resolved if spec["run_id"] not in lost]
+    shown = [places.runs / one.run_id for one in resolved if one.run_id not in lost]
     if not 0 < len(shown) <= MOST_REPORTS:  # else they stand at the top of each report
         out.print(Group(*lake_report.lake_findings(found)))
     if len(shown) <= MOST_REPORTS:
@@ -193,24 +194,23 @@ def vars_(
 
 def _rendered(
     files: list[Path], lake: Path, start: str | None, end: str | None, *, look: bool = False
-) -> tuple[list[dict[str, Any]], str]:
-    """Return resolved experiments with their run ids here, and the fingerprint of the lake."""
+) -> tuple[list[ResolvedRun], str]:
+    """Return the runs of experiments here, and the fingerprint of the lake."""
     found = load.load_experiments(files, start=start, end=end)
     data, code = fingerprint(open_lake(lake)), code_fingerprint()
-    specs = [load.resolve(x) for x in found]
     if look:
-        specs = [looks.opened(spec) for spec in specs]
-    return [{"run_id": ids.run_id(spec, data, code), **spec} for spec in specs], data
+        found = [looks.opened(x) for x in found]
+    return [ResolvedRun.of(x, data, code) for x in found], data
 
 
-def _record_looks(resolved: list[dict[str, Any]], runs: Path, reason: str) -> None:
+def _record_looks(resolved: list[ResolvedRun], runs: Path, reason: str) -> None:
     """Record looks before they are taken, and say so; sweeps count them from now on."""
     from msm_py.runner import sweep_statistics
 
     new = {look.run_id for look in looks.record(runs, resolved, reason)}
     ledger = looks.read(runs)
-    for spec in resolved:
-        own = ledger.of_run(spec["run_id"])
+    for one in resolved:
+        own = ledger.of_run(one.run_id)
         if own is None:
             continue
         family = ledger.of_families([own.family])
@@ -231,8 +231,8 @@ def _record_looks(resolved: list[dict[str, Any]], runs: Path, reason: str) -> No
         sweep_statistics.count_looks(runs)
 
 
-def _build(resolved: list[dict[str, Any]], places: Places, *, verbose: bool) -> list[Outcome]:
-    what = resolved[0]["title"] if len(resolved) == 1 else f"{len(resolved)} experiments"
+def _build(resolved: list[ResolvedRun], places: Places, *, verbose: bool) -> list[Outcome]:
+    what = resolved[0].title if len(resolved) == 1 else f"{len(resolved)} experiments"
     if verbose:
         return invocation.build(resolved, places, verbose=True)
     if not out.is_terminal:

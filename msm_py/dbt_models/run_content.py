@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from msm_py._typing import Row
+from msm_py.experiment.schema import Backtest, Experiment
 from msm_py.regimes import CUTS
 from msm_py.stats.sharpe import FEWEST_INVESTED_DAYS, FEWEST_TEST_DAYS, net_sharpe
 from msm_py.store import formats, layout, origin, run_folder
@@ -288,15 +288,17 @@ def warnings_of(run: Row, strategy: Row, coverage: Row, net: Row | None) -> list
 
 def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) -> dict[str, Any]:
     """Return the flat row of a run in the catalog, less what the manifest knows."""
-    spec = json.loads(run["spec_json"])
-    target, mapping, backtest = spec["target"], spec["state_mapping"], spec["backtest"]
+    # `runs` wrote it in this invocation, so the schema reads it
+    experiment = Experiment.model_validate_json(run["spec_json"])
+    target, mapping = experiment.target, experiment.state_mapping
+    backtest, evaluation = experiment.backtest, experiment.evaluation
     net, gross = metrics["headline"]["net"], metrics["headline"]["gross"]
     controls = metrics["controls"]
-    thresholds = mapping["thresholds"]
+    cuts = (getattr(mapping.thresholds, cut) for cut in CUTS)
     distribution = metrics["stability"]["regime_distribution"]
-    weekday = backtest["rebalance_weekday"]
-    every = backtest["rebalance_frequency_days"]
-    search = backtest["grid_search"] or {}
+    weekday = backtest.rebalance_weekday
+    every = backtest.rebalance_frequency_days
+    search, holdout_start = backtest.grid_search, evaluation.holdout_start
     coverage = metrics["coverage"]
     return {
         "run_id": run["run_id"],
@@ -305,36 +307,32 @@ def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) 
         "category_path": run["category_path"],
         "status": "complete",
         "error": None,
-        "features": ", ".join(f"{x['id']} {x['weight']:g}" for x in spec["features"]),
-        "n_features": len(spec["features"]),
-        "zscore_window_days": spec["feature_params"]["zscore_window_days"],
-        "n_regimes": mapping["n_regimes"],
-        "thresholds": " / ".join(
-            f"{thresholds[cut]:g}"
-            for cut in ("strong_low", "low", "high", "strong_high")
-            if thresholds[cut] is not None
-        ),
-        "low_band": mapping["hysteresis"]["low_band"],
-        "high_band": mapping["hysteresis"]["high_band"],
-        "min_duration_days": mapping["persistence"]["min_duration_days"],
-        "ema_span_days": mapping["smoothing"]["ema_span_days"],
-        "long_leg": ", ".join(f"{k} {v:g}" for k, v in target["long_leg"]["weights"].items()),
-        "short_n": target["short_leg"]["n"],
-        "short_weighting": target["short_leg"]["weighting"],
-        "min_mcap_usd": spec["universe"]["min_mcap_usd"],
-        "min_volume_usd": target["short_leg"]["min_volume_usd"],
+        "features": ", ".join(f"{x.id} {x.weight:g}" for x in experiment.features),
+        "n_features": len(experiment.features),
+        "zscore_window_days": experiment.feature_params.zscore_window_days,
+        "n_regimes": mapping.n_regimes,
+        "thresholds": " / ".join(f"{cut:g}" for cut in cuts if cut is not None),
+        "low_band": mapping.hysteresis.low_band,
+        "high_band": mapping.hysteresis.high_band,
+        "min_duration_days": mapping.persistence.min_duration_days,
+        "ema_span_days": mapping.smoothing.ema_span_days,
+        "long_leg": ", ".join(f"{k} {v:g}" for k, v in target.long_leg.weights.items()),
+        "short_n": target.short_leg.n,
+        "short_weighting": target.short_leg.weighting,
+        "min_mcap_usd": experiment.universe.min_mcap_usd,
+        "min_volume_usd": target.short_leg.min_volume_usd,
         "rebalance": weekday or ("daily" if every == 1 else f"every {every} days"),
-        "execution_lag_days": backtest["execution_lag_days"],
-        "taker_fee_bps": backtest["costs"]["taker_fee_bps"],
-        "slippage_bps": backtest["costs"]["slippage_bps"],
-        "capital_usd": backtest["capital_usd"],
-        "walk_forward": backtest["walk_forward"],
+        "execution_lag_days": backtest.execution_lag_days,
+        "taker_fee_bps": backtest.costs.taker_fee_bps,
+        "slippage_bps": backtest.costs.slippage_bps,
+        "capital_usd": backtest.capital_usd,
+        "walk_forward": backtest.walk_forward,
         "evaluation_sample": _sample(backtest),
-        "search_objective": search.get("objective"),
-        "n_candidates": search.get("n_candidates"),
-        "is_placebo": mapping["placebo_rotation_days"] != 0,
-        "holdout_start": spec["evaluation"]["holdout_start"],
-        "is_look": spec["evaluation"]["look"],
+        "search_objective": search and search.objective,
+        "n_candidates": search and search.n_candidates,
+        "is_placebo": mapping.placebo_rotation_days != 0,
+        "holdout_start": holdout_start and holdout_start.isoformat(),
+        "is_look": evaluation.look,
         "first_date": metrics["window"]["first_date"],
         "last_date": metrics["window"]["last_date"],
         "n_days": metrics["window"]["n_days"],
@@ -353,21 +351,21 @@ def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) 
         "regime_distribution": ", ".join(f"{x['regime']} {x['pct']:.1f}%" for x in distribution),
         **{name: coverage[name] for name in COVERAGE},
         "n_warnings": len(metrics["warnings"]),
-        "bootstrap_method": spec["evaluation"]["bootstrap"]["method"],
-        "n_boot": spec["evaluation"]["bootstrap"]["n_boot"],
-        "block_size": str(spec["evaluation"]["bootstrap"]["block_size"]),
-        "seed": spec["evaluation"]["bootstrap"]["seed"],
+        "bootstrap_method": evaluation.bootstrap.method,
+        "n_boot": evaluation.bootstrap.n_boot,
+        "block_size": str(evaluation.bootstrap.block_size),
+        "seed": evaluation.bootstrap.seed,
         "lake_name": provenance.lake_name,
         "lake_fingerprint": provenance.lake_fingerprint,
         "code_fingerprint": provenance.code_fingerprint,
     }
 
 
-def _sample(backtest: Mapping[str, Any]) -> str:
+def _sample(backtest: Backtest) -> str:
     """Return which days the strategy metrics are of, and what their parameters had seen."""
-    if not backtest["walk_forward"]:
+    if not backtest.walk_forward:
         return "all_days"
-    return "test_days" if backtest["grid_search"] is None else "out_of_sample"
+    return "test_days" if backtest.grid_search is None else "out_of_sample"
 
 
 COVERAGE: Final = (

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Final
 
 import pyarrow as pa
 
 from msm_py.errors import MsmError
 from msm_py.experiment import ids, load
-from msm_py.experiment.schema import last_day
+from msm_py.experiment.ids import ResolvedRun
+from msm_py.experiment.schema import Experiment, GridSearch, last_day
 from msm_py.lake.contract import TABLES
 from msm_py.lake.opening import Lake, fingerprint
 from msm_py.regimes import REGIMES_OF
@@ -148,14 +148,14 @@ class Given:
 
     Parameters
     ----------
-    resolved
-        Resolved experiments, in the order in which they were given.
+    experiments
+        In the order in which they were given.
     expected_run_ids
         By experiment_id, the run ids that stood beside them, if any did: what `msm vars` worked out
         for the lake and the code that it saw.
     """
 
-    resolved: tuple[dict[str, Any], ...]
+    experiments: tuple[Experiment, ...]
     expected_run_ids: Mapping[str, str]
 
 
@@ -219,8 +219,7 @@ def given_experiments(variables: str) -> Given:
             else item
             for item in given
         ]
-    found = load.experiments_from_vars(given, where=where)
-    return Given(tuple(load.resolve(x) for x in found), expected)
+    return Given(tuple(load.experiments_from_vars(given, where=where)), expected)
 
 
 def lake_table(lake: Lake | None) -> pa.Table:
@@ -276,8 +275,8 @@ def runs_table(
         When a run id was expected that this lake and this code do not give.
     """
     rows = [
-        _row(spec, ids.run_id(spec, lake_fingerprint, code_fingerprint), recorded_looks)
-        for spec in given.resolved
+        _row(ResolvedRun.of(experiment, lake_fingerprint, code_fingerprint), recorded_looks)
+        for experiment in given.experiments
     ]
     rows.sort(key=lambda row: str(row["run_id"]))
     for row in rows:
@@ -292,124 +291,122 @@ def runs_table(
     return pa.Table.from_pylist(rows, schema=RUNS_SCHEMA).cast(RUNS_SCHEMA)
 
 
-def _row(spec: Mapping[str, Any], run_id: str, recorded_looks: Collection[str]) -> dict[str, Any]:
-    universe = spec["universe"]
-    target = spec["target"]
-    mapping = spec["state_mapping"]
-    backtest = spec["backtest"]
-    evaluation = spec["evaluation"]
-    may_look = evaluation["look"] and run_id in recorded_looks
-    bootstrap = evaluation["bootstrap"]
-    gate = mapping["high_vol_gate"] or {}
-    zscore_window_days = spec["feature_params"]["zscore_window_days"]
-    universe_id = ids.universe_id(spec)
-    features = sorted(spec["features"], key=ids.feature_key)
+def _row(run: ResolvedRun, recorded_looks: Collection[str]) -> dict[str, Any]:
+    experiment = run.experiment
+    universe = experiment.universe
+    target = experiment.target
+    mapping = experiment.state_mapping
+    backtest = experiment.backtest
+    evaluation = experiment.evaluation
+    may_look = evaluation.look and run.run_id in recorded_looks
+    bootstrap = evaluation.bootstrap
+    gate = mapping.high_vol_gate
+    position_scale = backtest.position_scale
+    assert position_scale is not None  # validation fills it in
+    zscore_window_days = experiment.feature_params.zscore_window_days
+    universe_id = ids.universe_id(experiment)
+    features = sorted(experiment.features, key=ids.feature_key)
     feature_keys = [ids.feature_key(feature) for feature in features]
     feature_set_id = f"{universe_id}-{zscore_window_days}-{'+'.join(feature_keys)}"
-    long_weights = sorted(target["long_leg"]["weights"].items())
-    weekday = backtest["rebalance_weekday"]
-    block_size = bootstrap["block_size"]
+    long_weights = sorted(target.long_leg.weights.items())
+    weekday = backtest.rebalance_weekday
+    block_size = bootstrap.block_size
     return {
-        "run_id": run_id,
-        "experiment_id": spec["experiment_id"],
-        "title": spec["title"],
-        "category_path": spec["category_path"],
-        "spec_json": ids.canonical_json(spec),
-        "window_start": _date(spec["window"]["start"]),
-        "window_end": last_day(
-            _date(spec["window"]["end"]), _date(evaluation["holdout_start"]), look=may_look
-        ),
-        "hidden_from": None if may_look else _date(evaluation["holdout_start"]),
-        "is_unrecorded_look": evaluation["look"] and not may_look,
+        "run_id": run.run_id,
+        "experiment_id": experiment.experiment_id,
+        "title": experiment.title,
+        "category_path": experiment.category_path,
+        "spec_json": ids.canonical_json(ids.resolve(experiment)),
+        "window_start": experiment.window.start,
+        "window_end": last_day(experiment.window.end, evaluation.holdout_start, look=may_look),
+        "hidden_from": None if may_look else evaluation.holdout_start,
+        "is_unrecorded_look": evaluation.look and not may_look,
         "universe_id": universe_id,
-        "basket_id": ids.basket_id(spec),
+        "basket_id": ids.basket_id(experiment),
         "long_weights_id": json.dumps(long_weights),
         "feature_set_id": feature_set_id,
-        "majors": universe["majors"],
-        "exclude_assets": universe["exclude_assets"],
-        "min_mcap_usd": universe["min_mcap_usd"],
-        "min_volume_usd": target["short_leg"]["min_volume_usd"],
+        "majors": universe.majors,
+        "exclude_assets": universe.exclude_assets,
+        "min_mcap_usd": universe.min_mcap_usd,
+        "min_volume_usd": target.short_leg.min_volume_usd,
         "features": [
             {
                 "feature_set_id": feature_set_id,
-                "feature_id": feature["id"],
+                "feature_id": feature.id,
                 "feature_key": key,
-                "weight": feature["weight"],
-                "weighting": feature["params"].get("weighting"),
-                "min_oi_coverage": feature["params"].get("min_oi_coverage"),
+                "weight": feature.weight,
+                "weighting": feature.params and feature.params.weighting,
+                "min_oi_coverage": feature.params and feature.params.min_oi_coverage,
             }
             for feature, key in zip(features, feature_keys, strict=True)
         ],
-        "feature_weights": [feature["weight"] for feature in features],
-        "feature_abs_weights": [abs(feature["weight"]) for feature in features],
+        "feature_weights": [feature.weight for feature in features],
+        "feature_abs_weights": [abs(feature.weight) for feature in features],
         "zscore_window_days": zscore_window_days,
-        "min_coverage": spec["feature_params"]["min_coverage"],
-        "allow_missing_features": spec["allow_missing_features"],
+        "min_coverage": experiment.feature_params.min_coverage,
+        "allow_missing_features": experiment.allow_missing_features,
         "long_weights": [{"asset_id": asset, "weight": weight} for asset, weight in long_weights],
-        "short_n": target["short_leg"]["n"],
-        "short_weighting": target["short_leg"]["weighting"],
-        "horizons_days": target["horizons_days"],
-        "n_regimes": mapping["n_regimes"],
+        "short_n": target.short_leg.n,
+        "short_weighting": target.short_leg.weighting,
+        "horizons_days": target.horizons_days,
+        "n_regimes": mapping.n_regimes,
         "regimes": [
             {
                 "regime": regime,
                 "regime_order": order,
-                "position_scale": backtest["position_scale"].get(regime, 0.0),
+                "position_scale": position_scale.get(regime, 0.0),
             }
-            for order, regime in enumerate(REGIMES_OF[mapping["n_regimes"]])
+            for order, regime in enumerate(REGIMES_OF[mapping.n_regimes])
         ],
-        "strong_low": mapping["thresholds"]["strong_low"],
-        "low": mapping["thresholds"]["low"],
-        "high": mapping["thresholds"]["high"],
-        "strong_high": mapping["thresholds"]["strong_high"],
-        "low_band": mapping["hysteresis"]["low_band"],
-        "high_band": mapping["hysteresis"]["high_band"],
-        "min_duration_days": mapping["persistence"]["min_duration_days"],
-        "requires_stronger_signal": mapping["persistence"]["requires_stronger_signal"],
-        "placebo_rotation_days": mapping["placebo_rotation_days"],
-        "ema_span_days": mapping["smoothing"]["ema_span_days"],
-        "gate_btc_return_days": gate.get("btc_return_days"),
-        "gate_max_abs_return": gate.get("max_abs_return"),
-        "walk_forward": backtest["walk_forward"],
-        "lookback_window_days": backtest["lookback_window_days"],
-        "test_window_days": backtest["test_window_days"],
-        "min_test_days": backtest["min_test_days"],
-        "grid_search": _search(backtest["grid_search"], target["horizons_days"]),
-        "with_regime_eval": backtest["with_regime_eval"],
-        "rebalance_frequency_days": backtest["rebalance_frequency_days"],
+        "strong_low": mapping.thresholds.strong_low,
+        "low": mapping.thresholds.low,
+        "high": mapping.thresholds.high,
+        "strong_high": mapping.thresholds.strong_high,
+        "low_band": mapping.hysteresis.low_band,
+        "high_band": mapping.hysteresis.high_band,
+        "min_duration_days": mapping.persistence.min_duration_days,
+        "requires_stronger_signal": mapping.persistence.requires_stronger_signal,
+        "placebo_rotation_days": mapping.placebo_rotation_days,
+        "ema_span_days": mapping.smoothing.ema_span_days,
+        "gate_btc_return_days": gate and gate.btc_return_days,
+        "gate_max_abs_return": gate and gate.max_abs_return,
+        "walk_forward": backtest.walk_forward,
+        "lookback_window_days": backtest.lookback_window_days,
+        "test_window_days": backtest.test_window_days,
+        "min_test_days": backtest.min_test_days,
+        "grid_search": _search(backtest.grid_search, target.horizons_days[0]),
+        "with_regime_eval": backtest.with_regime_eval,
+        "rebalance_frequency_days": backtest.rebalance_frequency_days,
         "rebalance_weekday": None if weekday is None else WEEKDAYS.index(weekday) + 1,
-        "gross_long": backtest["gross"]["long"],
-        "gross_short": backtest["gross"]["short"],
-        "taker_fee_bps": backtest["costs"]["taker_fee_bps"],
-        "slippage_bps": backtest["costs"]["slippage_bps"],
-        "funding_enabled": backtest["costs"]["funding_enabled"],
-        "execution_lag_days": backtest["execution_lag_days"],
-        "capital_usd": backtest["capital_usd"],
-        "impact_coefficient": backtest["impact_coefficient"],
-        "bootstrap_enabled": bootstrap["enabled"],
-        "bootstrap_method": bootstrap["method"],
-        "bootstrap_kind": bootstrap["kind"],
+        "gross_long": backtest.gross.long,
+        "gross_short": backtest.gross.short,
+        "taker_fee_bps": backtest.costs.taker_fee_bps,
+        "slippage_bps": backtest.costs.slippage_bps,
+        "funding_enabled": backtest.costs.funding_enabled,
+        "execution_lag_days": backtest.execution_lag_days,
+        "capital_usd": backtest.capital_usd,
+        "impact_coefficient": backtest.impact_coefficient,
+        "bootstrap_enabled": bootstrap.enabled,
+        "bootstrap_method": bootstrap.method,
+        "bootstrap_kind": bootstrap.kind,
         "bootstrap_block_size": None if block_size == "auto" else block_size,
-        "n_boot": bootstrap["n_boot"],
-        "seed": bootstrap["seed"],
+        "n_boot": bootstrap.n_boot,
+        "seed": bootstrap.seed,
     }
 
 
-def _search(spec: Mapping[str, Any] | None, horizons_days: list[int]) -> dict[str, Any] | None:
-    if spec is None:
+def _search(search: GridSearch | None, shortest_horizon: int) -> dict[str, Any] | None:
+    if search is None:
         return None
     return {
-        **spec,
-        "horizon_days": spec["horizon_days"] or horizons_days[0],
-        **{
-            part: [
-                {"name": name, "least": least, "most": most}
-                for name, (least, most) in spec[part].items()
-            ]
-            for part in ("weights", "thresholds")
-        },
+        "n_candidates": search.n_candidates,
+        "seed": search.seed,
+        "objective": search.objective,
+        "horizon_days": search.horizon_days or shortest_horizon,
+        "weights": _ranges(search.weights.items()),
+        "thresholds": _ranges(search.thresholds.items()),
     }
 
 
-def _date(day: str | None) -> date | None:
-    return None if day is None else date.fromisoformat(day)
+def _ranges(ranges: Iterable[tuple[str, tuple[float, ...]]]) -> list[dict[str, Any]]:
+    return [{"name": name, "least": least, "most": most} for name, (least, most) in ranges]

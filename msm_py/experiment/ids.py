@@ -1,15 +1,77 @@
-"""What identifies an experiment, and the definitions that many experiments share."""
+"""What identifies an experiment, and the definitions that many experiments share.
+
+Inside, an experiment is its model, `msm_py.experiment.schema.Experiment`. At the border (what ids
+hash, dbt's variables, manifests) it is a plain dict, ready for JSON, with all defaults filled in,
+so that equal meaning gives equal bytes. What is computed once for many experiments (universe,
+basket, feature) has an id that hashes the part of the experiment that defines it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from msm_py.experiment.schema import FEATURES_WITH_PARAMS
+from msm_py.experiment.schema import Experiment, Feature
 
-Resolved = dict[str, Any]
+
+@dataclass(frozen=True)
+class ResolvedRun:
+    """An experiment, and the id of its run on one lake with one code.
+
+    Parameters
+    ----------
+    run_id
+        See `run_id`.
+    experiment
+        What is asked.
+    """
+
+    run_id: str
+    experiment: Experiment
+
+    @classmethod
+    def of(
+        cls, experiment: Experiment, lake_fingerprint: str, code_fingerprint: str
+    ) -> ResolvedRun:
+        """Return the run of an experiment on a lake, with a code."""
+        return cls(run_id(experiment, lake_fingerprint, code_fingerprint), experiment)
+
+    @property
+    def title(self) -> str:
+        """Its line for people."""
+        assert self.experiment.title is not None  # validation fills it in
+        return self.experiment.title
+
+    def as_variable(self) -> dict[str, Any]:
+        """Return what dbt's variables hold of it: the run id beside the experiment's keys."""
+        return {"run_id": self.run_id, **resolve(self.experiment)}
+
+
+def resolve(experiment: Experiment) -> dict[str, Any]:
+    """Return the canonical dict of an experiment.
+
+    Parameters
+    ----------
+    experiment
+        A validated experiment.
+
+    Returns
+    -------
+    dict
+        Ready for JSON, keys in schema order, defaults filled in, lists that mean sets sorted,
+        dates as ISO text, whole numbers int and all others float.
+
+    Examples
+    --------
+    >>> features = [{"id": "momentum", "weight": 1}]
+    >>> x = Experiment.model_validate({"experiment_id": "a", "features": features})
+    >>> resolve(x)["features"]
+    [{'id': 'momentum', 'weight': 1.0, 'params': {}}]
+    """
+    return experiment.model_dump(mode="json")
 
 
 def canonical_json(value: Mapping[str, Any]) -> str:
@@ -25,58 +87,39 @@ def canonical_json(value: Mapping[str, Any]) -> str:
     )
 
 
-def universe_id(resolved: Mapping[str, Any]) -> str:
-    """Return the id of the universe: 10 hex digits of what decides which assets are alts.
-
-    Parameters
-    ----------
-    resolved
-        A dict from `resolve`.
-    """
-    return short_hash(_universe(resolved))
+def universe_id(experiment: Experiment) -> str:
+    """Return the id of the universe: 10 hex digits of what decides which assets are alts."""
+    return short_hash(_universe(experiment))
 
 
-def basket_id(resolved: Mapping[str, Any]) -> str:
-    """Return the id of the short basket: the universe, its size and its weighting.
-
-    Parameters
-    ----------
-    resolved
-        A dict from `resolve`.
-    """
-    leg = resolved["target"]["short_leg"]
-    return short_hash({**_universe(resolved), "n": leg["n"], "weighting": leg["weighting"]})
+def basket_id(experiment: Experiment) -> str:
+    """Return the id of the short basket: the universe, its size and its weighting."""
+    leg = experiment.target.short_leg
+    return short_hash({**_universe(experiment), "n": leg.n, "weighting": leg.weighting})
 
 
-def feature_key(feature: Mapping[str, Any]) -> str:
+def feature_key(feature: Feature) -> str:
     """Return the key of a feature's raw values within a universe.
-
-    Parameters
-    ----------
-    feature
-        An item of ``resolved["features"]``.
 
     Examples
     --------
-    >>> feature_key({"id": "momentum", "weight": 1.0, "params": {}})
+    >>> feature_key(Feature(id="momentum", weight=1.0))
     'momentum'
-    >>> params = {"weighting": "oi", "min_oi_coverage": 0.0}
-    >>> feature_key({"id": "funding_skew", "weight": 1.0, "params": params})
+    >>> feature_key(Feature(id="funding_skew", weight=1.0))
     'funding_skew|oi|0.0'
     """
-    if feature["id"] not in FEATURES_WITH_PARAMS:
-        return str(feature["id"])
-    params = feature["params"]
-    return f"{feature['id']}|{params['weighting']}|{params['min_oi_coverage']!r}"
+    if feature.params is None:
+        return feature.id
+    return f"{feature.id}|{feature.params.weighting}|{feature.params.min_oi_coverage!r}"
 
 
-def run_id(resolved: Mapping[str, Any], lake_fingerprint: str, code_fingerprint: str) -> str:
+def run_id(experiment: Experiment, lake_fingerprint: str, code_fingerprint: str) -> str:
     """Return the id of a run: the same question on the same data with the same code.
 
     Parameters
     ----------
-    resolved
-        A dict from `resolve`.
+    experiment
+        The question.
     lake_fingerprint, code_fingerprint
         Of the lake's content and of the code that computes.
 
@@ -85,17 +128,17 @@ def run_id(resolved: Mapping[str, Any], lake_fingerprint: str, code_fingerprint:
     str
         ``<experiment_id>-<10 hex digits>``.
     """
-    question = {"spec": resolved, "lake": lake_fingerprint, "code": code_fingerprint}
-    return f"{resolved['experiment_id']}-{short_hash(question)}"
+    question = {"spec": resolve(experiment), "lake": lake_fingerprint, "code": code_fingerprint}
+    return f"{experiment.experiment_id}-{short_hash(question)}"
 
 
-def _universe(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    universe = resolved["universe"]
+def _universe(experiment: Experiment) -> dict[str, Any]:
+    universe = experiment.universe
     return {
-        "majors": sorted(universe["majors"]),
-        "exclude_assets": sorted(universe["exclude_assets"]),
-        "min_mcap_usd": universe["min_mcap_usd"],
-        "min_volume_usd": resolved["target"]["short_leg"]["min_volume_usd"],
+        "majors": sorted(universe.majors),
+        "exclude_assets": sorted(universe.exclude_assets),
+        "min_mcap_usd": universe.min_mcap_usd,
+        "min_volume_usd": experiment.target.short_leg.min_volume_usd,
     }
 
 

@@ -1,9 +1,4 @@
-"""Experiments: from a YAML, or from what stands in dbt's ``--vars``, to one resolved question.
-
-A resolved experiment is a plain dict, ready for JSON, with all defaults filled in, so that equal
-meaning gives equal bytes. What is computed once for many experiments (universe, basket, feature)
-has an id that hashes the part of the dict that defines it.
-"""
+"""Experiments: from a YAML, or from what stands in dbt's ``--vars``, to one validated model."""
 
 from __future__ import annotations
 
@@ -18,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from msm_py.errors import MsmError
-from msm_py.experiment.ids import Resolved
+from msm_py.experiment.ids import ResolvedRun
 from msm_py.experiment.messages import translate
 from msm_py.experiment.registry import feature_registry
 from msm_py.experiment.schema import Experiment
@@ -96,7 +91,7 @@ def from_resolved(spec: object, *, where: str = "experiment") -> Experiment:
     Returns
     -------
     Experiment
-        ``from_resolved(resolve(x)) == x``.
+        ``from_resolved(ids.resolve(x)) == x``.
 
     Raises
     ------
@@ -237,44 +232,19 @@ def _distinct(named: Iterable[tuple[str, Experiment]]) -> list[Experiment]:
     return [experiment for _, experiment in first.values()]
 
 
-def resolve(experiment: Experiment) -> Resolved:
-    """Return the canonical dict of an experiment.
-
-    Parameters
-    ----------
-    experiment
-        A validated experiment.
-
-    Returns
-    -------
-    dict
-        Ready for JSON, keys in schema order, defaults filled in, lists that mean sets sorted,
-        dates as ISO text, whole numbers int and all others float.
-
-    Examples
-    --------
-    >>> x = from_resolved({"experiment_id": "a", "features": [{"id": "momentum", "weight": 1}]})
-    >>> resolve(x)["features"]
-    [{'id': 'momentum', 'weight': 1.0, 'params': {}}]
-    """
-    return experiment.model_dump(mode="json")
-
-
-def variables(resolved: Iterable[Mapping[str, Any]]) -> str:
+def variables(resolved: Iterable[ResolvedRun]) -> str:
     r"""Return experiments as the text of dbt's ``--vars``, which is JSON and YAML alike.
 
     All but ASCII is escaped, as YAML takes some of it for line breaks and none of DEL; characters
     above U+FFFF stand for themselves, as YAML knows no pairs of escapes.
 
-    Parameters
-    ----------
-    resolved
-        Resolved experiments, their run ids beside their keys.
-
     Examples
     --------
-    >>> print(variables([{"title": "na\u00efve 🚀"}]))
-    {"experiments": [{"title": "na\u00efve 🚀"}]}
+    >>> spec = {"experiment_id": "a", "features": [{"id": "momentum", "weight": 1}]}
+    >>> run = ResolvedRun("a-0", from_resolved({**spec, "title": "na\u00efve 🚀"}))
+    >>> print(variables([run])[:72])
+    {"experiments": [{"run_id": "a-0", "experiment_id": "a", "title": "na\u00efve 🚀"
     """
-    text = json.dumps({"experiments": list(resolved)}, ensure_ascii=False)
+    given = [run.as_variable() for run in resolved]
+    text = json.dumps({"experiments": given}, ensure_ascii=False)
     return re.sub("[\x7f-\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Any, Final
+from operator import attrgetter
+from typing import Final, TypeVar
 
 from msm_py.errors import MsmError
-from msm_py.experiment.load import from_resolved, resolve
-from msm_py.experiment.paths import with_value
+from msm_py.experiment.ids import resolve
+from msm_py.experiment.load import from_resolved
+from msm_py.experiment.schema import Experiment, Section
 
-Spec = Mapping[str, Any]
+S = TypeVar("S", bound=Section)
 LAGS_DAYS: Final = (0, 1)
 COST_FACTORS: Final = (0, 1, 2)
 BASKET_STEPS: Final = (-5, 5)
@@ -47,8 +49,8 @@ class Neighbour:
     ----------
     check, setting
         What differs, and how.
-    spec
-        The resolved experiment; None for one that is not run.
+    experiment
+        What is run; None for one that is not run.
     note
         Why it is not run: it would be the run itself (then ``is_itself``), or it cannot be.
     is_itself
@@ -57,12 +59,12 @@ class Neighbour:
 
     check: str
     setting: str
-    spec: dict[str, Any] | None = None
+    experiment: Experiment | None = None
     note: str | None = None
     is_itself: bool = False
 
 
-def check_no_placebo(spec: Spec) -> None:
+def check_no_placebo(experiment: Experiment) -> None:
     """See that a run is no placebo itself.
 
     Raises
@@ -70,22 +72,23 @@ def check_no_placebo(spec: Spec) -> None:
     MsmError
         When it is.
     """
-    if spec["state_mapping"]["placebo_rotation_days"]:
+    days = experiment.state_mapping.placebo_rotation_days
+    if days:
         raise MsmError(
             "a placebo has no robustness panel",
-            where=f"state_mapping.placebo_rotation_days of {spec['experiment_id']}",
-            received=spec["state_mapping"]["placebo_rotation_days"],
+            where=f"state_mapping.placebo_rotation_days of {experiment.experiment_id}",
+            received=days,
             remedy="remove it: the panel makes placebos of its own",
         )
 
 
-def neighbours(spec: Spec, *, first_date: date, n_days: int) -> list[Neighbour]:
+def neighbours(experiment: Experiment, *, first_date: date, n_days: int) -> list[Neighbour]:
     """Return the neighbours of a run, placebos last.
 
     Parameters
     ----------
-    spec
-        The run's resolved experiment.
+    experiment
+        What the run asks.
     first_date, n_days
         The run's first decision day and its number of decision days. Starts are shifted from that
         day, because the window may begin before there is anything to decide on.
@@ -103,60 +106,60 @@ def neighbours(spec: Spec, *, first_date: date, n_days: int) -> list[Neighbour]:
     Examples
     --------
     >>> features = [{"id": "momentum", "weight": 1}, {"id": "oi_risk", "weight": 1}]
-    >>> spec = resolve(from_resolved({"experiment_id": "a", "features": features}))
-    >>> found = neighbours(spec, first_date=date(2024, 1, 1), n_days=500)
+    >>> experiment = from_resolved({"experiment_id": "a", "features": features})
+    >>> found = neighbours(experiment, first_date=date(2024, 1, 1), n_days=500)
     >>> [x.setting for x in found if x.check == "costs"], len(found)
     (['x0', 'x1', 'x2'], 126)
-    >>> found[2].spec["experiment_id"], found[2].spec["backtest"]["costs"]["taker_fee_bps"]
+    >>> free = found[2].experiment
+    >>> free.experiment_id, free.backtest.costs.taker_fee_bps
     ('a_costs_x0', 0.0)
     """
-    check_no_placebo(spec)
+    check_no_placebo(experiment)
     return [
-        _neighbour(spec, check, setting, changed)
-        for check, setting, changed in _variants(spec, first_date, n_days)
+        _neighbour(experiment, check, setting, changed)
+        for check, setting, changed in _variants(experiment, first_date, n_days)
     ]
 
 
-Variant = tuple[str, str, Spec | str]
-"""Check, setting, and the changed experiment or the reason why there is none."""
+Variant = tuple[str, str, Experiment | str]
+"""Check, setting, and the changed experiment, not validated yet, or why there is none."""
 
 
-def _variants(spec: Spec, first_date: date, n_days: int) -> Iterator[Variant]:
+def _variants(own: Experiment, first_date: date, n_days: int) -> Iterator[Variant]:
     for lag in LAGS_DAYS:
-        changed = _set(spec, "backtest.execution_lag_days", lag)
+        changed = _set(own, "backtest", execution_lag_days=lag)
         yield "execution lag", f"{lag} day{'' if lag == 1 else 's'}", changed
     for factor in COST_FACTORS:
-        yield "costs", f"x{factor}", _with_costs(spec, factor)
+        yield "costs", f"x{factor}", _with_costs(own, factor)
     for step in BASKET_STEPS:
-        n = spec["target"]["short_leg"]["n"] + step
-        changed = _set(spec, "target.short_leg.n", n)
+        n = own.target.short_leg.n + step
+        changed = _set(own, "target.short_leg", n=n)
         yield "basket size", f"n {n}", changed if n > 0 else "no alt would be left"
     for days in ZSCORE_WINDOWS_DAYS:
-        yield "z-window", f"{days} days", _set(spec, "feature_params.zscore_window_days", days)
+        yield "z-window", f"{days} days", _set(own, "feature_params", zscore_window_days=days)
     for threshold in THRESHOLD_FACTORS:
-        yield "thresholds", f"x{threshold}", _with_thresholds(spec, threshold)
-    yield from _rebalances(spec)
-    yield from _starts(spec, first_date, n_days)
-    yield from _without_features(spec)
-    yield from _placebos(spec, n_days)
+        yield "thresholds", f"x{threshold}", _with_thresholds(own, threshold)
+    yield from _rebalances(own)
+    yield from _starts(own, first_date, n_days)
+    yield from _without_features(own)
+    yield from _placebos(own, n_days)
 
 
 COST_KEYS: Final = ("taker_fee_bps", "slippage_bps")
 
 
-def _rebalances(spec: Spec) -> Iterator[Variant]:
-    daily = {"rebalance_frequency_days": 1, "rebalance_weekday": None}
-    yield "rebalance", "daily", {**spec, "backtest": {**spec["backtest"], **daily}}
-    for weekday in WEEKDAYS:
-        weekly = {"rebalance_frequency_days": None, "rebalance_weekday": weekday}
-        yield "rebalance", weekday, {**spec, "backtest": {**spec["backtest"], **weekly}}
+def _rebalances(own: Experiment) -> Iterator[Variant]:
+    daily = _set(own, "backtest", rebalance_frequency_days=1, rebalance_weekday=None)
+    yield "rebalance", "daily", daily
+    for day in WEEKDAYS:
+        weekly = _set(own, "backtest", rebalance_frequency_days=None, rebalance_weekday=day)
+        yield "rebalance", day, weekly
 
 
-def _starts(spec: Spec, first_date: date, n_days: int) -> Iterator[Variant]:
-    backtest = spec["backtest"]
+def _starts(own: Experiment, first_date: date, n_days: int) -> Iterator[Variant]:
     needed = 1
-    if backtest["walk_forward"]:
-        needed = backtest["lookback_window_days"] + backtest["min_test_days"]
+    if own.backtest.walk_forward:
+        needed = own.backtest.lookback_window_days + own.backtest.min_test_days
     for weeks in START_WEEKS:
         start = first_date + timedelta(weeks=weeks)
         setting = f"+{weeks} week{'' if weeks == 1 else 's'}"
@@ -164,34 +167,33 @@ def _starts(spec: Spec, first_date: date, n_days: int) -> Iterator[Variant]:
         if left < needed:
             yield "start", setting, f"{max(left, 0)} days would be left, {needed} are needed"
         else:
-            yield "start", setting, _set(spec, "window.start", start.isoformat())
+            yield "start", setting, _set(own, "window", start=start)
 
 
-def _without_features(spec: Spec) -> Iterator[Variant]:
-    search = spec["backtest"]["grid_search"]
-    searched = dict(search["weights"]) if search else {}
-    for feature in spec["features"]:
-        name = feature["id"]
-        others = [other for other in spec["features"] if other["id"] != name]
+def _without_features(own: Experiment) -> Iterator[Variant]:
+    search = own.backtest.grid_search
+    searched = search.weights if search else {}
+    for feature in own.features:
+        others = tuple(other for other in own.features if other.id != feature.id)
         if not others:
-            yield "without feature", name, "it is the only one"
-        elif not feature["weight"] and name not in searched:
-            yield "without feature", name, "its weight is 0"
+            yield "without feature", feature.id, "it is the only one"
+        elif not feature.weight and feature.id not in searched:
+            yield "without feature", feature.id, "its weight is 0"
         else:
-            changed: Spec = {**spec, "features": others}
-            if name in searched:
-                weights = {key: pair for key, pair in searched.items() if key != name}
-                changed = _set(changed, "backtest.grid_search.weights", weights)
-            yield "without feature", name, changed
+            changed = own.model_copy(update={"features": others})
+            if feature.id in searched:
+                weights = {key: pair for key, pair in searched.items() if key != feature.id}
+                changed = _set(changed, "backtest.grid_search", weights=weights)
+            yield "without feature", feature.id, changed
 
 
-def _placebos(spec: Spec, n_days: int) -> Iterator[Variant]:
-    least = max(LEAST_OFFSET_DAYS, *spec["target"]["horizons_days"])
-    seed = spec["evaluation"]["bootstrap"]["seed"]
+def _placebos(own: Experiment, n_days: int) -> Iterator[Variant]:
+    least = max(LEAST_OFFSET_DAYS, *own.target.horizons_days)
+    seed = own.evaluation.bootstrap.seed
     # what a placebo is needed for is its net Sharpe ratio
-    untested = _set(spec, "evaluation.bootstrap.enabled", False)
+    untested = _set(own, "evaluation.bootstrap", enabled=False)
     for days in placebo_offsets(n_days, least_days=least, seed=seed):
-        changed = _set(untested, "state_mapping.placebo_rotation_days", days)
+        changed = _set(untested, "state_mapping", placebo_rotation_days=days)
         yield PLACEBO, f"states rotated by {days} days", changed
 
 
@@ -230,19 +232,20 @@ def placebo_offsets(
     return [low + int(stream.random() * (high - low)) for low, high in pairwise(bounds)]
 
 
-def _neighbour(spec: Spec, check: str, setting: str, changed: Spec | str) -> Neighbour:
+def _neighbour(own: Experiment, check: str, setting: str, changed: Experiment | str) -> Neighbour:
     if isinstance(changed, str):
         return Neighbour(check, setting, note=changed)
-    if changed == spec:
+    if changed == own:
         return Neighbour(check, setting, note="the run itself", is_itself=True)
-    base = str(spec["experiment_id"])[:LONGEST_BASE]
-    named = {
-        **changed,
-        "experiment_id": "_".join([base, _slug(check), _slug(setting)]),
-        "title": f"{spec['title']}: {check} {setting}",
-    }
+    base = own.experiment_id[:LONGEST_BASE]
+    named = changed.model_copy(
+        update={
+            "experiment_id": "_".join([base, _slug(check), _slug(setting)]),
+            "title": f"{own.title}: {check} {setting}",
+        }
+    )
     try:
-        return Neighbour(check, setting, resolve(from_resolved(named)))
+        return Neighbour(check, setting, from_resolved(resolve(named)))
     except MsmError as error:
         return Neighbour(check, setting, note=" ".join(error.what.split()))
 
@@ -251,39 +254,39 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 
 
-def _set(spec: Spec, path: str, value: Any) -> Spec:
-    changed: Spec = with_value(spec, path.split("."), value)
-    return changed
+def _set(section: S, path: str, **values: object) -> S:
+    """Return a section in which the one at a dotted path has other values, not validated yet."""
+    if not path:
+        return section.model_copy(update=values)
+    name, _, rest = path.partition(".")
+    return section.model_copy(update={name: _set(getattr(section, name), rest, **values)})
 
 
-def _scaled(spec: Spec, path: str, factor: float, keys: Sequence[str]) -> Spec:
+def _scaled(own: Experiment, path: str, factor: float, keys: Sequence[str]) -> Experiment:
     """Return an experiment in which some numbers of a section are multiplied."""
-    section: Any = spec
-    for part in path.split("."):
-        section = section[part]
-    return _set(spec, path, {**section, **{key: _times(section[key], factor) for key in keys}})
+    section = attrgetter(path)(own)
+    return _set(own, path, **{key: _times(getattr(section, key), factor) for key in keys})
 
 
-def _with_costs(spec: Spec, factor: float) -> Spec:
+def _with_costs(own: Experiment, factor: float) -> Experiment:
     """Scale fees and slippage, and impact where it is charged."""
-    changed = _scaled(spec, "backtest.costs", factor, COST_KEYS)
-    if spec["backtest"]["capital_usd"] is not None:
+    changed = _scaled(own, "backtest.costs", factor, COST_KEYS)
+    if own.backtest.capital_usd is not None:
         changed = _scaled(changed, "backtest", factor, ("impact_coefficient",))
     return changed
 
 
-def _with_thresholds(spec: Spec, factor: float) -> Spec:
+def _with_thresholds(own: Experiment, factor: float) -> Experiment:
     """Scale the cuts, and the ranges that a search draws them from."""
-    cuts = spec["state_mapping"]["thresholds"]
-    given = [name for name, cut in cuts.items() if cut is not None]
-    changed = _scaled(spec, "state_mapping.thresholds", factor, given)
-    search = spec["backtest"]["grid_search"]
+    given = [name for name, cut in own.state_mapping.thresholds if cut is not None]
+    changed = _scaled(own, "state_mapping.thresholds", factor, given)
+    search = own.backtest.grid_search
     if search:
         ranges = {
-            name: [_times(bound, factor) for bound in pair]
-            for name, pair in search["thresholds"].items()
+            name: tuple(_times(bound, factor) for bound in pair)
+            for name, pair in search.thresholds.items()
         }
-        changed = _set(changed, "backtest.grid_search.thresholds", ranges)
+        changed = _set(changed, "backtest.grid_search", thresholds=ranges)
     return changed
 
 

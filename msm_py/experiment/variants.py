@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from msm_py.errors import MsmError
-from msm_py.experiment.ids import canonical_json, short_hash
-from msm_py.experiment.load import resolve, validated, with_window
+from msm_py.experiment.ids import canonical_json, resolve, short_hash
+from msm_py.experiment.load import validated, with_window
 from msm_py.experiment.paths import checked_paths, known_paths, value_at, with_value
 from msm_py.experiment.schema import MOST_VARIANTS, Experiment
 from msm_py.experiment.sweep_schema import RandomDraws, Range, Sweep, SweepFile

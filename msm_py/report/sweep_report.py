@@ -39,10 +39,10 @@ def plan(family: Family, places: Places, options: Options) -> RenderableType:
     mine = batches.shard(family.specs, *options.shard)
     waiting = [spec for spec in mine if _is_waiting(spec, places)]
     for spec in mine:
-        there = (places.runs / spec["run_id"]).is_dir()
+        there = (places.runs / spec.run_id).is_dir()
         again = "to compute again" if there else "to compute"
         status = again if _is_waiting(spec, places) else "is there"
-        table.add_row(spec["run_id"], status, spec["title"])
+        table.add_row(spec.run_id, status, spec.title)
     rejected = _rejected(family, options)
     for trial in rejected:
         table.add_row("", Text("rejected", style="red"), f"{trial.title}: {trial.error or ''}")

@@ -15,23 +15,25 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from typing import Any
+from typing import Any, TypeVar
 
 from msm_py.errors import Interrupted, MsmError
+from msm_py.experiment.ids import ResolvedRun
 from msm_py.runner.executors import WorkerLost, _local, run_batch
 from msm_py.runner.invocation import Outcome
 from msm_py.settings import Places
-from msm_py.store.trial import Spec, Trial
+from msm_py.store.trial import Trial
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
-def batches(specs: Sequence[Spec], size: int) -> list[list[Spec]]:
+def batches(specs: Sequence[T], size: int) -> list[list[T]]:
     """Cut a sweep into batches, in order.
 
     Examples
     --------
-    >>> [len(batch) for batch in batches([{}] * 5, 2)]
+    >>> [len(batch) for batch in batches("abcde", 2)]
     [2, 2, 1]
     """
     return [list(specs[first : first + size]) for first in range(0, len(specs), size)]
@@ -48,30 +50,30 @@ def even_size(n_waiting: int, batch_size: int, jobs: int) -> int:
     return min(batch_size, max(1, -(-n_waiting // jobs)))
 
 
-def shard(specs: Sequence[Spec], index: int, count: int) -> list[Spec]:
+def shard(specs: Sequence[ResolvedRun], index: int, count: int) -> list[ResolvedRun]:
     """Return the ``index``-th of ``count`` parts of a sweep (1-based), equal on every machine.
 
     Variants are dealt in the order of their run ids, so every part gets its share of the slow ones.
     """
-    return sorted(specs, key=lambda spec: str(spec["run_id"]))[index - 1 :: count]
+    return sorted(specs, key=lambda spec: spec.run_id)[index - 1 :: count]
 
 
 def run_sweep(
-    specs: Sequence[Spec],
+    specs: Sequence[ResolvedRun],
     places: Places,
     *,
     batch_size: int = 200,
     jobs: int = 1,
     fail_fast: bool = False,
     open_executor: Callable[[int], Executor] | None = None,
-    compute: Callable[[list[Spec], Places], tuple[list[Outcome], str, float]] = run_batch,
+    compute: Callable[[list[ResolvedRun], Places], tuple[list[Outcome], str, float]] = run_batch,
 ) -> Generator[Trial, None, None]:
     """Compute what is not there yet and yield what becomes of every variant, as it is known.
 
     Parameters
     ----------
     specs
-        Resolved experiments with their run ids.
+        What to run.
     places
         Where to read and write, and whether what is there is computed again.
     batch_size
@@ -89,16 +91,16 @@ def run_sweep(
     """
     waiting = []
     for spec in specs:
-        if (places.runs / spec["run_id"]).is_dir() and not places.force:
+        if (places.runs / spec.run_id).is_dir() and not places.force:
             yield _trial(spec, "existing")
         else:
             waiting.append(spec)
     queue = deque(batches(waiting, even_size(len(waiting), batch_size, jobs)))
     # Runs whose worker died. Another one may have killed it, so that each is tried again when all
     # else is done, with nobody beside it: the second time it was the run.
-    suspects: deque[list[Spec]] = deque()
+    suspects: deque[list[ResolvedRun]] = deque()
     pool = (open_executor or _local)(jobs)
-    running: dict[Future[Any], list[Spec]] = {}
+    running: dict[Future[Any], list[ResolvedRun]] = {}
     try:
         while queue or running or suspects:
             alone = not queue and not running
@@ -143,7 +145,9 @@ def _submit(pool: Executor, *call: Any) -> Future[Any]:
         return future
 
 
-def _settle(future: Future[Any], batch: list[Spec]) -> tuple[list[Trial], list[list[Spec]]]:
+def _settle(
+    future: Future[Any], batch: list[ResolvedRun]
+) -> tuple[list[Trial], list[list[ResolvedRun]]]:
     """Return what is known of a batch now, and what of it is to be tried again."""
     error = future.exception()
     if isinstance(error, Interrupted):
@@ -156,8 +160,8 @@ def _settle(future: Future[Any], batch: list[Spec]) -> tuple[list[Trial], list[l
             _trial(
                 spec,
                 # what was there before never came here: an earlier attempt at the batch wrote it
-                "failed" if by_id[spec["run_id"]].status == "failed" else "complete",
-                error=by_id[spec["run_id"]].error,
+                "failed" if by_id[spec.run_id].status == "failed" else "complete",
+                error=by_id[spec.run_id].error,
                 started_at=started,
                 seconds=share,
             )
@@ -171,16 +175,16 @@ def _settle(future: Future[Any], batch: list[Spec]) -> tuple[list[Trial], list[l
     return [_trial(spec, "failed", error=reason, details=details)], []
 
 
-def _halves(batch: list[Spec]) -> list[list[Spec]]:
+def _halves(batch: list[T]) -> list[list[T]]:
     middle = len(batch) // 2
     return [batch[:middle], batch[middle:]]
 
 
-def _trial(spec: Spec, status: str, **known: Any) -> Trial:
+def _trial(spec: ResolvedRun, status: str, **known: Any) -> Trial:
     return Trial(
-        run_id=spec["run_id"],
-        experiment_id=spec["experiment_id"],
-        title=spec["title"],
+        run_id=spec.run_id,
+        experiment_id=spec.experiment.experiment_id,
+        title=spec.title,
         status=status,
         **known,
     )

@@ -14,10 +14,10 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from msm_py.errors import Interrupted
+from msm_py.experiment.ids import ResolvedRun
 from msm_py.runner import invocation
 from msm_py.runner.invocation import Outcome
 from msm_py.settings import Places
-from msm_py.store.trial import Spec
 
 SECONDS_TO_STOP: Final = 10.0
 
@@ -104,7 +104,7 @@ def _in_worker(fn: Callable[..., Any], *args: Any) -> Any:
             os._exit(1)
 
 
-def run_batch(specs: list[Spec], places: Places) -> tuple[list[Outcome], str, float]:
+def run_batch(specs: list[ResolvedRun], places: Places) -> tuple[list[Outcome], str, float]:
     """Compute one batch without publishing; return outcomes, start and seconds."""
     started = datetime.now(UTC)
     outcomes = invocation.build(specs, places, publish=False)

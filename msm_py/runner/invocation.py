@@ -25,6 +25,7 @@ from typing import Any, Final
 import duckdb
 
 from msm_py.errors import Interrupted, MsmError
+from msm_py.experiment.ids import ResolvedRun
 from msm_py.settings import Places, project_dir, target_root
 from msm_py.store import scratch
 
@@ -58,7 +59,7 @@ class Outcome:
 
 
 def build(
-    experiments: Sequence[dict[str, Any]],
+    experiments: Sequence[ResolvedRun],
     places: Places,
     *,
     progress: Progress | None = None,
@@ -70,8 +71,7 @@ def build(
     Parameters
     ----------
     experiments
-        Resolved experiments, each with its run_id beside its keys. None: only the warehouse and the
-        catalog are brought up to date.
+        What to run. None: only the warehouse and the catalog are brought up to date.
     places
         Where to read and write.
     progress
@@ -101,7 +101,8 @@ def build(
             }
         ),
     ):
-        (own / EXPERIMENTS_FILE).write_text(json.dumps({"experiments": list(experiments)}))
+        given = [run.as_variable() for run in experiments]
+        (own / EXPERIMENTS_FILE).write_text(json.dumps({"experiments": given}))
         target = own / "target"
         target.mkdir()
         arguments = [

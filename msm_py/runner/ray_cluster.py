@@ -22,6 +22,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from msm_py.errors import MsmError
+from msm_py.experiment.ids import ResolvedRun
 from msm_py.runner.executors import WorkerLost
 from msm_py.runner.invocation import scratch_folder
 from msm_py.settings import Places
@@ -69,7 +70,7 @@ class RayExecutor(Executor):
         self._refs: set[Any] = set()
 
     def submit(  # type: ignore[override]  # the base class takes any function
-        self, fn: Callable[[list[dict[str, Any]], Places], Any], /, *args: Any
+        self, fn: Callable[[list[ResolvedRun], Places], Any], /, *args: Any
     ) -> Future[Any]:
         """Compute a batch on some node: ``fn(specs, places)``.
 
@@ -232,7 +233,7 @@ def check_node(lake: Path, code: str) -> None:
 
 
 def compute_here(
-    fn: Callable[[list[dict[str, Any]], Places], Any], specs: list[dict[str, Any]], places: Places
+    fn: Callable[[list[ResolvedRun], Places], Any], specs: list[ResolvedRun], places: Places
 ) -> tuple[Any, bytes]:
     """Call ``fn`` with a runs folder of this node's own; return its result and that folder."""
     # a task has one core

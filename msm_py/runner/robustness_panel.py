@@ -16,7 +16,9 @@ from rich.console import Console
 
 from msm_py._typing import Row
 from msm_py.errors import Interrupted, MsmError
-from msm_py.experiment import ids, neighbours
+from msm_py.experiment import neighbours
+from msm_py.experiment.ids import ResolvedRun
+from msm_py.experiment.load import from_resolved
 from msm_py.experiment.neighbours import PLACEBO, Neighbour
 from msm_py.report.terminal import Text
 from msm_py.runner import batches
@@ -238,15 +240,16 @@ def compute(run_id: str, places: Places, console: Console, *, force: bool) -> di
     manifest = json.loads((folder / layout.MANIFEST).read_bytes())
     window = json.loads((folder / layout.METRICS).read_bytes())["window"]
     found = neighbours.neighbours(
-        manifest["spec"],
+        # a run of this code, as its id says, so the schema reads it
+        from_resolved(manifest["spec"], where=f"spec of {run_id}"),
         first_date=date.fromisoformat(window["first_date"]),
         n_days=window["n_days"],
     )
     fingerprints = (manifest["lake"]["fingerprint"], manifest["code_fingerprint"])
     specs = [
         None
-        if neighbour.spec is None
-        else {"run_id": ids.run_id(neighbour.spec, *fingerprints), **neighbour.spec}
+        if neighbour.experiment is None
+        else ResolvedRun.of(neighbour.experiment, *fingerprints)
         for neighbour in found
     ]
     hidden = Places(
@@ -257,8 +260,8 @@ def compute(run_id: str, places: Places, console: Console, *, force: bool) -> di
     )
     run_folder.check_runs_dir(hidden.runs)
     wanted = [spec for spec in specs if spec is not None]
-    drop_leftovers(places.runs, [spec["run_id"] for spec in wanted])
-    n_waiting = sum(force or not (hidden.runs / spec["run_id"]).is_dir() for spec in wanted)
+    drop_leftovers(places.runs, [spec.run_id for spec in wanted])
+    n_waiting = sum(force or not (hidden.runs / spec.run_id).is_dir() for spec in wanted)
     n_placebos = sum(neighbour.check == PLACEBO for neighbour in found)
     told = (
         f"Robustness of {run_id}: {len(wanted) - n_placebos} neighbours and {n_placebos} placebos, "
@@ -277,7 +280,7 @@ def compute(run_id: str, places: Places, console: Console, *, force: bool) -> di
                     errors[str(trial.run_id)] = trial.error or "no message"
     except KeyboardInterrupt:
         raise Interrupted from None
-    run_ids = [None if spec is None else spec["run_id"] for spec in specs]
+    run_ids = [None if spec is None else spec.run_id for spec in specs]
     return write_record(places.runs, run_id, found, run_ids, errors)
 
 

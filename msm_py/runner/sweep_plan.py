@@ -12,14 +12,14 @@ from datetime import date
 from pathlib import Path
 
 from msm_py.errors import MsmError
-from msm_py.experiment import ids, load
+from msm_py.experiment.ids import ResolvedRun
 from msm_py.experiment.variants import collect
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.report.terminal import visible
 from msm_py.settings import Places
 from msm_py.store import sweep_records
 from msm_py.store.origin import code_fingerprint
-from msm_py.store.trial import Spec, Trial
+from msm_py.store.trial import Trial
 
 # CPU seconds (docs/scale.md): what the first batch costs, each other one of a process, a worker
 # process, a variant, and a candidate of its walk-forward search
@@ -51,7 +51,7 @@ class Family:
     name
         The experiment_id that they come from.
     specs
-        Resolved variants with their run ids.
+        Valid variants.
     rejected
         Variants that validation rejected.
     n_duplicates
@@ -63,7 +63,7 @@ class Family:
     """
 
     name: str
-    specs: tuple[Spec, ...]
+    specs: tuple[ResolvedRun, ...]
     rejected: tuple[Trial, ...]
     n_duplicates: int
     files: tuple[Path, ...]
@@ -99,10 +99,9 @@ class Family:
             )
         expansion = collect(found, start=start, end=end)
         data, code = fingerprint(open_lake(lake)), code_fingerprint()
-        specs = [load.resolve(variant) for variant in expansion.variants]
         return cls(
             name=expansion.base_id,
-            specs=tuple({"run_id": ids.run_id(x, data, code), **x} for x in specs),
+            specs=tuple(ResolvedRun.of(x, data, code) for x in expansion.variants),
             rejected=tuple(
                 Trial(None, f"rejected: {bad.title}", bad.title, "rejected", error=bad.error)
                 for bad in expansion.rejected
@@ -119,7 +118,9 @@ class Family:
     def sweep_id(self) -> str:
         """Return the id of the sweep."""
         return sweep_records.sweep_id(
-            self.name, self.specs, [trial.experiment_id for trial in self.rejected]
+            self.name,
+            [spec.run_id for spec in self.specs],
+            [trial.experiment_id for trial in self.rejected],
         )
 
 
@@ -147,7 +148,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     )
 
 
-def refuse_placebos(specs: Sequence[Spec]) -> None:
+def refuse_placebos(specs: Sequence[ResolvedRun]) -> None:
     """See that no variant is a placebo: it knows the future, and a sweep compares its variants.
 
     Raises
@@ -156,11 +157,11 @@ def refuse_placebos(specs: Sequence[Spec]) -> None:
         When one is.
     """
     for spec in specs:
-        if days := spec["state_mapping"]["placebo_rotation_days"]:
+        if days := spec.experiment.state_mapping.placebo_rotation_days:
             raise MsmError(
                 "a sweep never holds placebos: their states know the future, and would stand among "
                 "runs that do not",
-                where=f"state_mapping.placebo_rotation_days of {spec['experiment_id']}",
+                where=f"state_mapping.placebo_rotation_days of {spec.experiment.experiment_id}",
                 received=days,
                 remedy="leave it out; `msm run EXPERIMENT --robust` makes placebos of its own",
             )
@@ -216,11 +217,11 @@ def _program() -> list[str]:
     return [sys.executable, "-m", "msm_py.cli"]
 
 
-def cpu_seconds(waiting: Sequence[Spec], n_batches: int, jobs: int) -> float:
+def cpu_seconds(waiting: Sequence[ResolvedRun], n_batches: int, jobs: int) -> float:
     """Return roughly what so many batches cost, spread over so many workers (docs/scale.md)."""
     n_workers = min(jobs, n_batches)
-    searches = [spec["backtest"]["grid_search"] for spec in waiting]
-    n_candidates: int = sum(search["n_candidates"] for search in searches if search is not None)
+    searches = [spec.experiment.backtest.grid_search for spec in waiting]
+    n_candidates = sum(search.n_candidates for search in searches if search is not None)
     return (
         n_workers * (SECONDS_A_FIRST_BATCH + (SECONDS_A_WORKER if jobs > 1 else 0.0))
         + (n_batches - n_workers) * SECONDS_A_BATCH
@@ -229,8 +230,8 @@ def cpu_seconds(waiting: Sequence[Spec], n_batches: int, jobs: int) -> float:
     )
 
 
-def _is_waiting(spec: Spec, places: Places) -> bool:
-    return places.force or not (places.runs / spec["run_id"]).is_dir()
+def _is_waiting(spec: ResolvedRun, places: Places) -> bool:
+    return places.force or not (places.runs / spec.run_id).is_dir()
 
 
 def _rejected(family: Family, options: Options) -> tuple[Trial, ...]:

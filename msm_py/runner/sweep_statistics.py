@@ -15,6 +15,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from msm_py.errors import MsmError
+from msm_py.experiment.ids import ResolvedRun
 from msm_py.stats.adjusted_p_values import benjamini_hochberg, holm
 from msm_py.stats.newey_west import fixed_b_p_value, newey_west_variance, truncation_days
 from msm_py.stats.overfitting import probability_of_backtest_overfitting
@@ -22,7 +23,7 @@ from msm_py.stats.sharpe import deflated_sharpe_ratio, resolved_std
 from msm_py.stats.superior_ability import hansen_spa, romano_wolf_stepm
 from msm_py.store import formats, layout, looks, record_files, run_list
 from msm_py.store.sweep_records import FOLDER, REMEDY, SHAPE, _n_looks, read_records, sweep_id
-from msm_py.store.trial import Spec, Trial
+from msm_py.store.trial import Trial
 
 ANNUALIZATION_DAYS: Final = 365
 BLOCK_DAYS: Final = 20
@@ -35,7 +36,7 @@ def write_record(
     runs: Path,
     *,
     name: str,
-    specs: Sequence[Spec],
+    specs: Sequence[ResolvedRun],
     rejected: Sequence[Trial],
     trials: Iterable[Trial],
     sources: Mapping[str, str],
@@ -65,7 +66,8 @@ def write_record(
     -------
     The record.
     """
-    identity = sweep_id(name, specs, [trial.experiment_id for trial in rejected])
+    members = sorted(spec.run_id for spec in specs)
+    identity = sweep_id(name, members, [trial.experiment_id for trial in rejected])
     folder = runs / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{identity}.json"
@@ -81,7 +83,6 @@ def write_record(
             if trial.status != "existing" or trial.experiment_id not in known:
                 known[trial.experiment_id] = trial.as_dict()
         finished = datetime.now(UTC)
-        members = sorted(spec["run_id"] for spec in specs)
         n_looks = max(_n_looks(looks.looked(runs), name, members), before.get("n_looks", 0))
         n_trials = len(specs) + len(rejected) + n_looks
         record = {

@@ -22,9 +22,9 @@ from typing import Any, Final
 from filelock import FileLock
 
 from msm_py.errors import MsmError
+from msm_py.experiment.ids import ResolvedRun
+from msm_py.experiment.schema import Experiment
 from msm_py.store import layout, run_list
-
-Spec = Mapping[str, Any]
 
 LEDGER: Final = ".looks.jsonl"
 HEAD: Final = ".looks.head"
@@ -86,9 +86,9 @@ class Ledger:
         """Return the look of a run, None when it has none."""
         return next((look for look in self.looks if look.run_id == run_id), None)
 
-    def lacks(self, spec: Spec) -> bool:
-        """Return whether an experiment, with its run id, looks without an entry."""
-        return bool(spec["evaluation"]["look"]) and self.of_run(spec["run_id"]) is None
+    def lacks(self, run: ResolvedRun) -> bool:
+        """Return whether a run looks without an entry."""
+        return run.experiment.evaluation.look and self.of_run(run.run_id) is None
 
     def of_families(self, families: Iterable[str]) -> list[Look]:
         """Return the looks of families."""
@@ -149,7 +149,7 @@ def read(runs: Path) -> Ledger:
     return Ledger(tuple(found.values()), fault or _fault_of_end(runs, lines))
 
 
-def record(runs: Path, specs: Sequence[Spec], reason: str) -> list[Look]:
+def record(runs: Path, looking: Sequence[ResolvedRun], reason: str) -> list[Look]:
     """Write looks into the ledger before they are taken, and return those that are new.
 
     A run that is in the ledger is not written again: seeing it once more tells nothing new.
@@ -158,8 +158,8 @@ def record(runs: Path, specs: Sequence[Spec], reason: str) -> list[Look]:
     ----------
     runs
         The runs folder; it exists.
-    specs
-        Resolved experiments with their run ids, all with a hold-out.
+    looking
+        Which runs look; all have a hold-out.
     reason
         Why.
 
@@ -183,14 +183,14 @@ def record(runs: Path, specs: Sequence[Spec], reason: str) -> list[Look]:
             new = [
                 Look(
                     looked_at=now,
-                    run_id=spec["run_id"],
-                    experiment_id=spec["experiment_id"],
-                    family=family_of(spec["experiment_id"]),
-                    holdout_start=spec["evaluation"]["holdout_start"],
+                    run_id=run.run_id,
+                    experiment_id=run.experiment.experiment_id,
+                    family=family_of(run.experiment.experiment_id),
+                    holdout_start=str(run.experiment.evaluation.holdout_start),
                     reason=reason,
                 )
-                for spec in specs
-                if known.of_run(spec["run_id"]) is None
+                for run in looking
+                if known.of_run(run.run_id) is None
             ]
             for look in new:
                 _append(runs, look)
@@ -305,33 +305,34 @@ def _some(run_ids: Sequence[str]) -> str:
 # --- What may look -------------------------------------------------------------------------------
 
 
-def opened(spec: Spec) -> dict[str, Any]:
-    """Return a resolved experiment with its hold-out open.
+def opened(experiment: Experiment) -> Experiment:
+    """Return an experiment with its hold-out open.
 
     Raises
     ------
     MsmError
         When there is nothing to look at.
     """
-    start, end = spec["evaluation"]["holdout_start"], spec["window"]["end"]
+    start, end = experiment.evaluation.holdout_start, experiment.window.end
     if start is None:
         raise MsmError(
             "there is no hold-out to look at",
-            where=f"evaluation.holdout_start of {spec['experiment_id']}",
+            where=f"evaluation.holdout_start of {experiment.experiment_id}",
             received="null",
             remedy="give the day from which on data is hidden, or run it without --look",
         )
     if end is not None and end < start:
         raise MsmError(
             "the window ends before the hold-out begins: there is nothing to look at",
-            where=f"window.end of {spec['experiment_id']}",
+            where=f"window.end of {experiment.experiment_id}",
             received=f"{end}, hold-out from {start}",
             remedy="give a later window.end (or --end), or run it without --look",
         )
-    return {**spec, "evaluation": {**spec["evaluation"], "look": True}}
+    evaluation = experiment.evaluation.model_copy(update={"look": True})
+    return experiment.model_copy(update={"evaluation": evaluation})
 
 
-def refuse(specs: Iterable[Spec], what: str) -> None:
+def refuse(given: Iterable[ResolvedRun], what: str) -> None:
     """See that no experiment looks where many are run at once, such as in "a sweep".
 
     Raises
@@ -339,11 +340,11 @@ def refuse(specs: Iterable[Spec], what: str) -> None:
     MsmError
         When one does.
     """
-    for spec in specs:
-        if spec["evaluation"]["look"]:
+    for run in given:
+        if run.experiment.evaluation.look:
             raise MsmError(
                 f"{what} never looks at the hold-out",
-                where=f"evaluation.look of {spec['experiment_id']}",
+                where=f"evaluation.look of {run.experiment.experiment_id}",
                 received="true",
                 remedy="do it with look: false, choose one experiment, and open the hold-out for "
                 'that one with `msm run EXPERIMENT --look "REASON"`',
@@ -385,6 +386,7 @@ def seen(runs: Path, manifest: Mapping[str, Any], last_date: str) -> Seen:
         The run's last decision day, ISO.
     """
     ledger = read(runs)
+    # a mapping, not the model: the run may be of an older version, with other keys
     run_id, spec = manifest["run_id"], manifest["spec"]
     start = spec["evaluation"].get("holdout_start")
     is_look = bool(spec["evaluation"].get("look"))

@@ -70,7 +70,8 @@ class Run:
 
     @property
     def spec(self) -> Row:
-        """The resolved experiment."""
+        """The resolved experiment, as its manifest has it."""
+        # a mapping, not the model: the run may be of an older version, with other keys
         spec: Row = self.manifest["spec"]
         return spec
 

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from msm_py.errors import MsmError
 from msm_py.store import looks, record_files
-from msm_py.store.trial import Spec
 
 FOLDER: Final = ".sweeps"
 SHAPE: Final = {
@@ -31,9 +30,9 @@ SHAPE: Final = {
 REMEDY: Final = "running the sweep again writes it (what is complete is not computed again)"
 
 
-def sweep_id(name: str, specs: Sequence[Spec], rejected: Sequence[str]) -> str:
+def sweep_id(name: str, run_ids: Sequence[str], rejected: Sequence[str]) -> str:
     """Return the id of a sweep: its name and a hash of all that it tries."""
-    tried = json.dumps([sorted(spec["run_id"] for spec in specs), sorted(rejected)])
+    tried = json.dumps([sorted(run_ids), sorted(rejected)])
     return f"{name}-{hashlib.sha256(tried.encode()).hexdigest()[:10]}"
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-Spec = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Trial:

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 from rich.console import Console
-from support.lakes import merged, rewritten, tiny_lake, tiny_spec
+from support.lakes import merged, rewritten, run_of, tiny_lake, tiny_spec
 from support.pipeline import Done, contents, contents_apart_from_ids, dbt, msm, run_experiments
 from support.specs import ODD_SPECS, every_feature_spec, spec_of
 
@@ -275,7 +275,7 @@ def test_a_look_stays_a_trial_when_the_ledger_is_gone(damaged: Done) -> None:
     assert (record["n_trials"], record["n_looks"]) == (4, 1)
     again: dict[str, Any] = {
         "name": "grid",
-        "specs": [{"run_id": x} for x in record["members"]],
+        "specs": [run_of(x) for x in record["members"]],
         "rejected": [],
         "trials": [],
         "sources": {},

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from support.lakes import tiny_lake, tiny_spec
 from support.pipeline import run_experiments
 
-from msm_py.experiment import load
+from msm_py.experiment import ids, load
 from msm_py.experiment.registry import feature_registry
 from msm_py.runner.sweep_statistics import _moments
 from msm_py.stats.sharpe import net_sharpe
@@ -96,7 +96,7 @@ def even_lake(
 def spec_of(name: str, changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     given = tiny_spec(changes, **more)
     given["experiment_id"] = name
-    return load.resolve(load.from_resolved(given))
+    return ids.resolve(load.from_resolved(given))
 
 
 def specs_of_features(without: tuple[str, ...] = ()) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from support.lakes import tiny_lake
 from support.pipeline import EXCLUDED, ROOT, Done, run_experiments
 from support.specs import ODD_SPECS, every_feature_spec, spec_of
 
-from msm_py.experiment import load
+from msm_py.experiment import ids, load
 
 
 def assert_equal_to_oracle(lake: Path, spec: dict[str, Any], folder: Path) -> None:
@@ -112,9 +112,9 @@ def real_run(
 ) -> tuple[Done, dict[str, dict[str, Any]]]:
     files = [ROOT / "experiments" / "msm" / f"{name}.yaml" for name in REAL]
     found = load.load_experiments(files, start="2023-07-01", end="2025-12-31")
-    specs = [load.resolve(x) for x in found]
+    specs = [ids.resolve(x) for x in found]
     specs.append(
-        load.resolve(
+        ids.resolve(
             load.from_resolved(
                 {
                     **specs[2],

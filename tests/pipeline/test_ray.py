@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.lakes import tiny_lake
+from support.lakes import run_of, tiny_lake
 from support.pipeline import ROOT, Done, environment, msm
 from support.sweeps import folders, grid_file, no_overlap_file, sweep
 
 from msm_py.errors import MsmError
+from msm_py.experiment.ids import ResolvedRun
 from msm_py.runner.batches import run_sweep
 from msm_py.runner.executors import WorkerLost
 from msm_py.runner.invocation import Outcome
 from msm_py.runner.ray_cluster import RayExecutor, check_node, check_reachable, pack, unpack
 from msm_py.settings import Places
 from msm_py.store import scratch
-from msm_py.store.trial import Spec
 
 # --- Without Ray: what dies, and what travels ----------------------------------------------------
 
@@ -41,9 +41,9 @@ class Deadly(Executor):
     asked: list[list[str]]
 
     def submit(  # type: ignore[override]
-        self, fn: Callable[..., Any], specs: list[Spec], places: Places
+        self, fn: Callable[..., Any], specs: list[ResolvedRun], places: Places
     ) -> Future[Any]:
-        self.asked.append([spec["run_id"] for spec in specs])
+        self.asked.append([spec.run_id for spec in specs])
         future: Future[Any] = Future()
         doomed = self.kills & set(self.asked[-1])
         if self.takes_all and len(self.asked) > 1 and self.kills & set(self.asked[-2]):
@@ -55,13 +55,13 @@ class Deadly(Executor):
         return future
 
 
-def computed(specs: list[Spec], _: Places) -> tuple[list[Outcome], str, float]:
-    outcomes = [Outcome(spec["run_id"], spec["experiment_id"], "complete", None) for spec in specs]
+def computed(specs: list[ResolvedRun], _: Places) -> tuple[list[Outcome], str, float]:
+    outcomes = [Outcome(x.run_id, x.experiment.experiment_id, "complete", None) for x in specs]
     return outcomes, "2026-01-01T00:00:00+00:00", 1.0
 
 
-def specs_of(n: int) -> list[Spec]:
-    return [{"run_id": f"r{i}", "experiment_id": f"e{i}", "title": f"t{i}"} for i in range(n)]
+def specs_of(n: int) -> list[ResolvedRun]:
+    return [run_of(f"r{i}", experiment_id=f"e{i}") for i in range(n)]
 
 
 @pytest.mark.parametrize("takes_all", [False, True])
@@ -92,8 +92,10 @@ def test_only_the_run_that_kills_its_worker_fails(
     assert "A worker is gone, its 1 runs are tried again" in caplog.text
 
 
-def computed_unless_r4(specs: list[Spec], places: Places) -> tuple[list[Outcome], str, float]:
-    if "r4" in [spec["run_id"] for spec in specs]:
+def computed_unless_r4(
+    specs: list[ResolvedRun], places: Places
+) -> tuple[list[Outcome], str, float]:
+    if "r4" in [spec.run_id for spec in specs]:
         os.kill(os.getpid(), signal.SIGKILL)
     return computed(specs, places)
 
@@ -160,6 +162,8 @@ def test_without_ray_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pat
 WORKERS = """
 import os, signal, sys, time
 from pathlib import Path
+from msm_py.experiment.ids import ResolvedRun
+from msm_py.experiment.load import from_resolved
 from msm_py.runner.batches import run_sweep
 from msm_py.settings import Places
 
@@ -174,7 +178,9 @@ if __name__ == "__main__":
     # a shell has background jobs ignore it, and the tests may be one
     signal.signal(signal.SIGINT, signal.default_int_handler)
     place = Path(sys.argv[1])
-    specs = [{"run_id": x, "experiment_id": x, "title": x} for x in "ab"]
+    features = [{"id": "momentum", "weight": 1}]
+    asked = from_resolved({"experiment_id": "a", "features": features})
+    specs = [ResolvedRun(run_id, asked) for run_id in "ab"]
     list(run_sweep(specs, Places(place, place, place), jobs=2, compute=slow))
 """
 

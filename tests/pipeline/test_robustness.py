@@ -18,6 +18,7 @@ from rich.console import Console
 from support.lakes import BASELINE, merged
 from support.pipeline import Done, msm
 
+from msm_py.experiment.ids import ResolvedRun
 from msm_py.lake.sample import write_sample_lake
 from msm_py.report import run_report
 from msm_py.runner import batches, robustness_panel
@@ -152,11 +153,11 @@ def test_a_neighbour_that_fails_is_told_and_the_others_stand(
     record, doomed = record_of(done), a_neighbour(done)
     doomed.rename(tmp_path / "aside")
 
-    def failing(specs: list[dict[str, Any]], places: Places, **_: Any) -> Iterator[trial.Trial]:
+    def failing(specs: list[ResolvedRun], places: Places, **_: Any) -> Iterator[trial.Trial]:
         for x in specs:
-            there = (places.runs / x["run_id"]).is_dir()
+            there = (places.runs / x.run_id).is_dir()
             status, error = ("existing", None) if there else ("failed", "no disk\nmore")
-            yield trial.Trial(x["run_id"], x["experiment_id"], x["title"], status, error)
+            yield trial.Trial(x.run_id, x.experiment.experiment_id, x.title, status, error)
 
     with monkeypatch.context() as patched:
         patched.setattr(batches, "run_sweep", failing)

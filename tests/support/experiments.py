@@ -9,9 +9,9 @@ import pytest
 from support.pipeline import ROOT
 
 from msm_py.errors import MsmError
+from msm_py.experiment.ids import resolve
 from msm_py.experiment.load import (
     from_resolved,
-    resolve,
 )
 
 SHIPPED = sorted((ROOT / "experiments" / "msm").glob("msm_v1_*.yaml"))  # the others are sweeps

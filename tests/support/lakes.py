@@ -17,6 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from msm_py.experiment.ids import ResolvedRun
+from msm_py.experiment.load import from_resolved
+
 FLAGGED = {
     "USDX": "is_stable",
     "WETHX": "is_wrapped",
@@ -342,3 +345,9 @@ def tiny_spec(
         "allow_missing_features": False,
     }
     return merged(spec, changes or {})
+
+
+def run_of(run_id: str, **changes: Any) -> ResolvedRun:
+    """Return a run of a minimal experiment; its id is what a test wants it to be."""
+    spec = {"experiment_id": "a", "features": [{"id": "momentum", "weight": 1}]}
+    return ResolvedRun(run_id, from_resolved(merged(spec, changes)))

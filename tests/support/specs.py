@@ -7,7 +7,7 @@ from typing import Any
 
 from support.lakes import tiny_spec
 
-from msm_py.experiment import load
+from msm_py.experiment import ids, load
 
 ODD_SPECS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -58,7 +58,7 @@ ODD_SPECS: dict[str, dict[str, Any]] = {
 def spec_of(name: str, changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     given = tiny_spec(changes, **more)
     given["experiment_id"] = name
-    return load.resolve(load.from_resolved(given))
+    return ids.resolve(load.from_resolved(given))
 
 
 def every_feature_spec() -> dict[str, Any]:
@@ -72,4 +72,4 @@ def every_feature_spec() -> dict[str, Any]:
             feature["params"] = {"weighting": "median", "min_oi_coverage": 0.2}
         if feature["id"] == "funding_heating":
             feature["params"] = {"weighting": "mcap", "min_oi_coverage": 0.0}
-    return load.resolve(load.from_resolved(spec))
+    return ids.resolve(load.from_resolved(spec))

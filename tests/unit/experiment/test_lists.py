@@ -14,8 +14,10 @@ from support.experiments import MINIMAL, resolved
 
 from msm_py.dbt_models.runs import given_experiments
 from msm_py.errors import MsmError
+from msm_py.experiment.ids import ResolvedRun, resolve
 from msm_py.experiment.load import (
     experiments_from_vars,
+    from_resolved,
     read_experiments_file,
     variables,
 )
@@ -24,8 +26,9 @@ from msm_py.yaml_file import read_back
 
 @given(st.text())
 def test_variables_are_json_and_yaml_alike(text: str) -> None:
-    rendered = variables([{"title": text}])
-    expected = {"experiments": [{"title": text}]}
+    experiment = from_resolved(MINIMAL).model_copy(update={"title": text})
+    rendered = variables([ResolvedRun("a-0", experiment)])
+    expected = {"experiments": [{"run_id": "a-0", **resolve(experiment)}]}
     assert json.loads(rendered) == expected
     assert yaml.safe_load(rendered) == expected
     assert yaml.load(rendered, yaml.CSafeLoader) == expected
@@ -44,9 +47,9 @@ def test_variables_keep_dates_and_odd_text() -> None:
     title = 'It\'s "both" \U0001f680 \\ 1:30'
     window = {"start": dt.date(2024, 2, 1)}
     text = yaml.safe_dump({"experiments": [{**MINIMAL, "title": title, "window": window}]})
-    (found,) = given_experiments(text).resolved
-    assert found["window"]["start"] == "2024-02-01"
-    assert found["title"] == title
+    (found,) = given_experiments(text).experiments
+    assert found.window.start == dt.date(2024, 2, 1)
+    assert found.title == title
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def test_wrong_variables(text: str, what: str, remedy: str) -> None:
 
 def test_no_variables_mean_no_experiments() -> None:
     for text in ("{}", "experiments: null", "experiments_file: null", "experiments_file: ''"):
-        assert given_experiments(text).resolved == ()
+        assert given_experiments(text).experiments == ()
 
 
 def test_experiments_from_vars() -> None:

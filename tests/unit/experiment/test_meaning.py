@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from support.experiments import at, resolved, spec
 
 from msm_py.errors import MsmError
-from msm_py.experiment.ids import canonical_json, run_id
+from msm_py.experiment.ids import canonical_json, resolve, run_id
 from msm_py.experiment.load import (
     from_resolved,
-    resolve,
 )
 from msm_py.experiment.registry import feature_registry
 from msm_py.regimes import STATES
@@ -187,8 +186,8 @@ def test_equal_meaning_is_equal_bytes() -> None:
         "experiment_id": "a",
         "title": "a",
     }
-    one, two = resolve(from_resolved(short)), resolve(from_resolved(long))
-    assert json.dumps(one) == json.dumps(two)
+    one, two = from_resolved(short), from_resolved(long)
+    assert json.dumps(resolve(one)) == json.dumps(resolve(two))
     assert run_id(one, "lake", "code") == run_id(two, "lake", "code")
 
 

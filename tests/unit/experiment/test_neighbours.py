@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
 from datetime import date
 from typing import Any
 
@@ -14,8 +12,10 @@ from hypothesis import strategies as st
 from support.lakes import BASELINE, merged
 
 from msm_py.errors import MsmError
-from msm_py.experiment.load import from_resolved, resolve
+from msm_py.experiment.ids import resolve
+from msm_py.experiment.load import from_resolved
 from msm_py.experiment.neighbours import Neighbour, neighbours, placebo_offsets
+from msm_py.experiment.schema import Experiment
 from msm_py.store.warehouse import flat_params
 
 FIRST, N_DAYS = date(2024, 1, 1), 500
@@ -40,12 +40,12 @@ CHANGES = {
 NAMES = ("experiment_id", "title")
 
 
-def baseline(**changes: Any) -> dict[str, Any]:
+def baseline(**changes: Any) -> Experiment:
     spec = {
         "experiment_id": "base",
         "features": [{"id": name, "weight": weight} for name, weight in BASELINE.items()],
     }
-    return resolve(from_resolved(merged(spec, changes)))
+    return from_resolved(merged(spec, changes))
 
 
 SEARCH = {
@@ -66,13 +66,13 @@ SPECS = {
 }
 
 
-def leaves(spec: dict[str, Any]) -> dict[str, Any]:
-    return {row["param"]: row["value"] for row in flat_params(spec)}
+def leaves(experiment: Experiment) -> dict[str, Any]:
+    return {row["param"]: row["value"] for row in flat_params(resolve(experiment))}
 
 
-def changed(spec: dict[str, Any], other: dict[str, Any]) -> set[str]:
+def changed(one: Experiment, other: Experiment) -> set[str]:
     """Return the paths at which two experiments differ, apart from their names."""
-    left, right = leaves(spec), leaves(other)
+    left, right = leaves(one), leaves(other)
     paths = {path for path in {**left, **right} if left.get(path, "") != right.get(path, "")}
     return paths - set(NAMES)
 
@@ -81,32 +81,35 @@ def only(found: list[Neighbour], check: str) -> dict[str, Neighbour]:
     return {x.setting: x for x in found if x.check == check}
 
 
+def asked(neighbour: Neighbour) -> Experiment:
+    assert neighbour.experiment is not None
+    return neighbour.experiment
+
+
 @pytest.mark.parametrize("name", SPECS)
 def test_neighbours_are_valid_and_distinct_and_differ_in_what_they_should(name: str) -> None:
     spec = SPECS[name]
-    before = copy.deepcopy(spec)
+    before = resolve(spec)
     found = neighbours(spec, first_date=FIRST, n_days=N_DAYS)
-    assert spec == before
-    run = [x for x in found if x.spec is not None]
+    assert resolve(spec) == before
+    run = [x for x in found if x.experiment is not None]
     assert {x.check for x in run} == set(CHANGES)
     for neighbour in run:
-        assert neighbour.spec is not None
-        assert resolve(from_resolved(neighbour.spec)) == neighbour.spec
-        paths = changed(spec, neighbour.spec)
+        other = asked(neighbour)
+        assert from_resolved(resolve(other)) == other
+        paths = changed(spec, other)
         assert paths, "it asks what the run asks"
         assert all(path.startswith(CHANGES[neighbour.check]) for path in paths), paths
-    questions = [
-        json.dumps({k: v for k, v in (x.spec or {}).items() if k not in NAMES}) for x in run
-    ]
+    questions = [asked(x).model_dump_json(exclude=set(NAMES)) for x in run]
     assert len(set(questions)) == len(run)
-    assert len({(x.spec or {})["experiment_id"] for x in run}) == len(run)
+    assert len({asked(x).experiment_id for x in run}) == len(run)
     assert sum(x.check == "placebo" for x in run) == 100
 
 
 def test_values_of_the_neighbours() -> None:
     found = neighbours(SPECS["plain"], first_date=FIRST, n_days=N_DAYS)
     cuts = {
-        setting: (x.spec or {})["state_mapping"]["thresholds"]
+        setting: asked(x).state_mapping.thresholds.model_dump()
         for setting, x in only(found, "thresholds").items()
     }
     assert cuts == {
@@ -114,16 +117,14 @@ def test_values_of_the_neighbours() -> None:
         "x1.2": {"strong_low": -1.8, "low": -0.6, "high": 0.6, "strong_high": 1.8},
     }
     # from the first decision day, though the window has no start
-    starts = [(x.spec or {})["window"]["start"] for x in only(found, "start").values()]
+    starts = [str(asked(x).window.start) for x in only(found, "start").values()]
     assert starts == ["2024-01-08", "2024-01-15", "2024-01-22", "2024-01-29", "2024-02-05"]
-    left = only(found, "without feature")["momentum"].spec
-    assert left is not None
-    assert left["features"] == [x for x in SPECS["plain"]["features"] if x["id"] != "momentum"]
+    left = asked(only(found, "without feature")["momentum"])
+    assert left.features == tuple(x for x in SPECS["plain"].features if x.id != "momentum")
     itself = [(x.check, x.setting) for x in found if x.is_itself]
     assert itself == [("execution lag", "0 days"), ("costs", "x1"), ("rebalance", "daily")]
-    placebo = next(iter(only(found, "placebo").values())).spec
-    assert placebo is not None
-    assert placebo["evaluation"]["bootstrap"]["enabled"] is False
+    placebo = asked(next(iter(only(found, "placebo").values())))
+    assert placebo.evaluation.bootstrap.enabled is False
 
 
 @pytest.mark.parametrize(("capital", "impact"), [(None, [0.5, 0.5]), (1e6, [0.0, 1.0])])
@@ -132,10 +133,10 @@ def test_costs_are_impact_too_where_it_is_charged(
 ) -> None:
     spec = baseline(backtest={"capital_usd": capital, "impact_coefficient": 0.5})
     costs = only(neighbours(spec, first_date=FIRST, n_days=N_DAYS), "costs")
-    changed = [(costs[name].spec or {})["backtest"] for name in ("x0", "x2")]
-    assert [x["impact_coefficient"] for x in changed] == impact
-    assert [x["costs"]["taker_fee_bps"] for x in changed] == [
-        factor * spec["backtest"]["costs"]["taker_fee_bps"] for factor in (0, 2)
+    changed = [asked(costs[name]).backtest for name in ("x0", "x2")]
+    assert [x.impact_coefficient for x in changed] == impact
+    assert [x.costs.taker_fee_bps for x in changed] == [
+        factor * spec.backtest.costs.taker_fee_bps for factor in (0, 2)
     ]
     free = baseline(backtest={"capital_usd": capital, "costs": FREE})
     doubled = only(neighbours(free, first_date=FIRST, n_days=N_DAYS), "costs")["x2"]
@@ -144,15 +145,12 @@ def test_costs_are_impact_too_where_it_is_charged(
 
 def test_a_search_loses_the_feature_and_has_its_cuts_scaled() -> None:
     found = neighbours(SPECS["searched"], first_date=FIRST, n_days=N_DAYS)
-    left = only(found, "without feature")["momentum"].spec
-    wide = only(found, "thresholds")["x1.2"].spec
+    left = asked(only(found, "without feature")["momentum"]).backtest.grid_search
+    wide = asked(only(found, "thresholds")["x1.2"]).backtest.grid_search
     assert left is not None
     assert wide is not None
-    assert left["backtest"]["grid_search"]["weights"] == {}
-    assert wide["backtest"]["grid_search"]["thresholds"] == {
-        "low": [-0.84, -0.48],
-        "high": [0.48, 0.84],
-    }
+    assert left.weights == {}
+    assert wide.thresholds == {"low": (-0.84, -0.48), "high": (0.48, 0.84)}
 
 
 def test_what_cannot_be_is_said() -> None:
@@ -162,7 +160,9 @@ def test_what_cannot_be_is_said() -> None:
         backtest={"costs": FREE},
     )
     found = neighbours(one, first_date=FIRST, n_days=252 + 20 + 20)
-    skipped = {(x.check, x.setting): x.note for x in found if x.spec is None and not x.is_itself}
+    skipped = {
+        (x.check, x.setting): x.note for x in found if x.experiment is None and not x.is_itself
+    }
     assert skipped == {
         ("basket size", "n 0"): "no alt would be left",
         ("start", "+3 weeks"): "271 days would be left, 272 are needed",

@@ -12,11 +12,11 @@ import yaml
 from support.experiments import SHIPPED, resolved, spec
 from support.pipeline import ROOT
 
+from msm_py.experiment.ids import resolve
 from msm_py.experiment.json_schema import json_schema, json_schema_text
 from msm_py.experiment.load import (
     load_experiment,
     load_experiments,
-    resolve,
 )
 
 

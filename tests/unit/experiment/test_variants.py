@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from support.pipeline import ROOT
 
 from msm_py.errors import MsmError
-from msm_py.experiment.ids import run_id
+from msm_py.experiment.ids import resolve, run_id
 from msm_py.experiment.json_schema import json_schema
-from msm_py.experiment.load import from_resolved, load_experiment, resolve
+from msm_py.experiment.load import from_resolved, load_experiment
 from msm_py.experiment.paths import value_at
 from msm_py.experiment.variants import Expansion, Rejected, collect, expand
 
@@ -267,7 +267,7 @@ def test_names_depend_on_the_values_alone() -> None:
 def test_an_added_value_keeps_the_run_ids() -> None:
     def run_ids(values: list[float]) -> list[str]:
         variants = expand(sweep({"grid": {LOW: values}})).variants
-        return [run_id(resolve(variant), "lake", "code") for variant in variants]
+        return [run_id(variant, "lake", "code") for variant in variants]
 
     assert set(run_ids([-0.4, -0.6])) < set(run_ids([-0.7, -0.6, -0.5, -0.4]))
 

@@ -13,7 +13,8 @@ from support import oracle
 from support.pipeline import ROOT
 
 from msm_py.errors import MsmError
-from msm_py.experiment.load import load_experiment, resolve
+from msm_py.experiment.ids import resolve
+from msm_py.experiment.load import load_experiment
 from msm_py.lake.contract import TABLES
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.lake.sample import sample_lake, write_sample_lake

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.text import Text as RichText
 from support.hostile_text import ENCODINGS, HOSTILE, MARKUP, SHOWN_IN, STEERING, clean, terminal
+from support.lakes import run_of
 from support.pipeline import ROOT
 from support.run_content import FIVE, catalog_row, make_warehouse, run_content, write
 
@@ -113,7 +114,7 @@ def test_the_display_of_a_run_shows_its_title(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cli_run, "out", console)
     monkeypatch.setattr(invocation, "build", build)
     places = Places(Path("lake"), Path("runs"), Path("warehouse"), force=False)
-    cli_run._build([{"title": HOSTILE}], places, verbose=False)
+    cli_run._build([run_of("a-0", title=HOSTILE)], places, verbose=False)
     assert MARKUP in written()
     assert f"({SHOWN_IN['utf-8']}, 1 s)" in " ".join(written().split())
     assert STEERING[:5] not in written()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.lakes import run_of
 
 from msm_py.errors import MsmError
 from msm_py.store import looks
@@ -25,7 +26,9 @@ def look_spec(
 
 def filled(runs: Path, number: int = 3) -> list[str]:
     for index in range(number):
-        (new,) = looks.record(runs, [look_spec(f"family_{index:010x}")], f"reason {index}")
+        (new,) = looks.record(
+            runs, [run_of(**look_spec(f"family_{index:010x}"))], f"reason {index}"
+        )
         assert new.family == "family"
     return (runs / looks.LEDGER).read_text().splitlines()
 
@@ -41,7 +44,7 @@ def test_an_untouched_ledger_has_no_fault(tmp_path: Path) -> None:
     ledger = looks.read(tmp_path)
     assert [look.reason for look in ledger.looks] == ["reason 0", "reason 1", "reason 2"]
     assert ledger.fault is None
-    assert looks.record(tmp_path, [look_spec("family_0000000001")], "again") == []
+    assert looks.record(tmp_path, [run_of(**look_spec("family_0000000001"))], "again") == []
     assert (tmp_path / looks.LEDGER).read_text().splitlines() == lines
 
 
@@ -60,7 +63,7 @@ def test_a_line_that_was_changed_or_taken_away_is_noticed(
     ledger = put(tmp_path, lines)
     assert ledger.fault is not None
     # what is written later does not hide it
-    looks.record(tmp_path, [look_spec("another")], "later")
+    looks.record(tmp_path, [run_of(**look_spec("another"))], "later")
     later = looks.read(tmp_path)
     assert later.looks[-1].reason == "later"
     assert how == "taken away" or later.fault is not None
@@ -75,19 +78,23 @@ def test_a_whole_ledger_that_was_taken_away_is_noticed(tmp_path: Path) -> None:
 def test_a_crash_between_the_two_files_is_no_fault(tmp_path: Path) -> None:
     filled(tmp_path, 1)
     head = (tmp_path / looks.HEAD).read_bytes()
-    looks.record(tmp_path, [look_spec("second")], "why")
+    looks.record(tmp_path, [run_of(**look_spec("second"))], "why")
     (tmp_path / looks.HEAD).write_bytes(head)
     assert looks.read(tmp_path).fault is None
     # an unfinished line is one, and swallows nothing
     with (tmp_path / looks.LEDGER).open("a") as file:
         file.write('{"looked_at": "20')
-    looks.record(tmp_path, [look_spec("another")], "later")
+    looks.record(tmp_path, [run_of(**look_spec("another"))], "later")
     assert looks.read(tmp_path).looks[-1].reason == "later"
 
 
 def test_many_looks_at_once_are_all_there(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda i: looks.record(tmp_path, [look_spec(f"run_{i}")], "x"), range(24)))
+        list(
+            pool.map(
+                lambda i: looks.record(tmp_path, [run_of(**look_spec(f"run_{i}"))], "x"), range(24)
+            )
+        )
     ledger = looks.read(tmp_path)
     assert ledger.fault is None
     assert len(ledger.looks) == 24
@@ -96,7 +103,7 @@ def test_many_looks_at_once_are_all_there(tmp_path: Path) -> None:
 def test_no_look_without_a_place_to_record_it(tmp_path: Path) -> None:
     (tmp_path / looks.LEDGER).mkdir()
     with pytest.raises(MsmError, match="cannot be recorded"):
-        looks.record(tmp_path, [look_spec("a")], "why")
+        looks.record(tmp_path, [run_of(**look_spec("a"))], "why")
 
 
 # --- What a reader is told -----------------------------------------------------------------------
@@ -113,7 +120,7 @@ def test_a_moved_hold_out_and_touched_days_are_told(tmp_path: Path) -> None:
     assert told(tmp_path, no_holdout, "2024-12-31") == looks.Seen(None, (), ())
 
     first = look_spec("a", "2024-07-01")
-    looks.record(tmp_path, [first], "curious")
+    looks.record(tmp_path, [run_of(**first)], "curious")
     own = told(tmp_path, first, "2025-06-30")
     assert own.alarms == ()
     assert "opened on" in str(own.holdout)
