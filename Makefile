@@ -37,13 +37,14 @@ sample-null: setup  ## Two hundred lakes without an edge: docs/sample-null.md (h
 	$(BIN)/python bench/sample_null.py
 	$(BIN)/mdformat docs/sample-null.md
 
-lint: setup  ## ruff, mypy, sqlfluff, the form of the docs, spelling
+lint: setup  ## ruff, mypy, sqlfluff, generated files, the form of the docs, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint models macros tests/dbt
 	$(BIN)/mdformat --check $(DOCS)
 	$(BIN)/codespell
+	$(BIN)/python -m msm_py.cli.schema --check
 
 format: setup  ## Let ruff, sqlfluff and mdformat write what they would ask for
 	$(BIN)/ruff check --fix .
@@ -90,8 +91,8 @@ lock: setup  ## Write the lock files; UPGRADE=--upgrade takes the newest version
 		--output-file requirements-ray.lock pyproject.toml
 	$(COMPILE) --group docs --output-file requirements-docs.lock
 
-schema: setup  ## Write the JSON Schema that completes experiment files in editors
-	$(BIN)/python -m msm_py.experiment.json_schema > experiments/experiment.schema.json
+schema: setup  ## Write what is made from declarations: JSON Schema, contract, sources, tables in docs
+	$(BIN)/python -m msm_py.cli.schema
 
 clean:  ## Remove what runs and tests made, but not the environment
 	rm -rf target logs warehouse runs site $(SAMPLE) .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -14,14 +14,4 @@ REGIMES_OF: dict[int, tuple[str, ...]] = {
     ),
     3: ("RISK_ON_ALTS", "BALANCED", "RISK_ON_MAJORS"),
 }
-STATES: dict[int, tuple[str, ...]] = {
-    5: (
-        "STRONG_RISK_ON_ALTS",
-        "WEAK_RISK_ON_ALTS",
-        "BALANCED",
-        "WEAK_RISK_ON_MAJORS",
-        "STRONG_RISK_ON_MAJORS",
-    ),
-    3: ("RISK_ON_ALTS", "BALANCED", "RISK_ON_MAJORS"),
-}
-"""The states in order, from the most ALTS to the most MAJORS, by number of regimes."""
+"""The states in that order, by their number."""

@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from msm_py.errors import MsmError
 
 ENVIRONMENT_VARIABLE = "MSM_PROJECT_DIR"
+LAKE: Final = Path("lake")
+RUNS: Final = Path("runs")
+WAREHOUSE: Final = Path("warehouse/msm.duckdb")
+DATABASE: Final = "scratch"
+"""The name by which dbt knows its database: the stem of its file."""
+DATABASE_FILE: Final = f"{DATABASE}.duckdb"
 
 
 def project_dir() -> Path:
@@ -40,14 +47,19 @@ def project_dir() -> Path:
     return folder
 
 
+def lake_dir() -> Path:
+    """Return the lake: MSM_LAKE, or ``lake``."""
+    return Path(os.environ.get("MSM_LAKE", LAKE))
+
+
 def runs_dir() -> Path:
     """Return the folder of run folders: MSM_RUNS, or ``runs``."""
-    return Path(os.environ.get("MSM_RUNS", "runs"))
+    return Path(os.environ.get("MSM_RUNS", RUNS))
 
 
 def warehouse_path() -> Path:
     """Return the warehouse file: MSM_WAREHOUSE, or ``warehouse/msm.duckdb``."""
-    return Path(os.environ.get("MSM_WAREHOUSE", "warehouse/msm.duckdb"))
+    return Path(os.environ.get("MSM_WAREHOUSE", WAREHOUSE))
 
 
 def target_root() -> Path:

@@ -1,9 +1,9 @@
-import os
 from typing import Any
 
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
+from msm_py import settings
 from msm_py.dbt_models import plugin, run_artifacts
 
 
@@ -31,6 +31,6 @@ def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
             "lake_tables": dbt.ref("lake_tables").to_arrow_table(),
             "dropped_rows": dbt.ref("dropped_rows").to_arrow_table(),
         },
-        lake_path=os.environ.get("MSM_LAKE", "lake"),
+        lake_path=str(settings.lake_dir()),
         started_at=plugin.invocation_started_at(),
     )

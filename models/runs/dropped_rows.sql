@@ -2,6 +2,7 @@
 -- One row per hold-out among the runs (missing: of runs without one), lake table and reason: rows
 -- that were left out because they cannot be used, and duplicate rows that agreed and were folded
 -- into one. They never reach a number. Only days before the hold-out count.
+{#- written by `make schema`: facts #}
 {%- set facts = {
     'fact_price': 'stg_prices',
     'fact_marketcap': 'stg_marketcaps',
@@ -9,6 +10,7 @@
     'fact_funding': 'stg_funding',
     'fact_open_interest': 'stg_open_interest',
 } %}
+{#- end of what is written: facts #}
 with
 holdouts as (
     select distinct hidden_from from {{ ref('runs') }}

@@ -1,16 +1,22 @@
 -- depends_on: {{ ref('lake') }}
 -- One row per hold-out among the runs (missing: of runs without one) and daily table of the lake:
 -- rows as they stand there, assets, first and last date, of days before the hold-out only.
-{%- set facts = [
-    'fact_price', 'fact_marketcap', 'fact_volume', 'fact_funding', 'fact_open_interest'
-] %}
+{#- written by `make schema`: facts #}
+{%- set facts = {
+    'fact_price': 'stg_prices',
+    'fact_marketcap': 'stg_marketcaps',
+    'fact_volume': 'stg_volumes',
+    'fact_funding': 'stg_funding',
+    'fact_open_interest': 'stg_open_interest',
+} %}
+{#- end of what is written: facts #}
 with
 holdouts as (
     select distinct hidden_from from {{ ref('runs') }}
 ),
 
 tables as (
-    select unnest({{ facts }}) as table_name
+    select unnest({{ facts | list }}) as table_name
 ),
 
 counted as (

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
     # better known now than after everything is computed
     folder, file = settings.runs_dir(), settings.warehouse_path()
     check_outside_lake(
-        Path(os.environ.get("MSM_LAKE", "lake")),
+        settings.lake_dir(),
         written_places(folder, file) | dbt_places(_database_files(session)),
     )
     run_folder.check_runs_dir(folder)

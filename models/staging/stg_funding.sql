@@ -23,8 +23,7 @@ rules as (
         coalesce(from_date, date '0001-01-01') as from_date,
         coalesce(until_date, date '9999-12-31') as until_date,
         interval_hours,
-        case unit when 'decimal' then 1.0 when 'percent' then 100.0 when 'bps' then 10000.0 end
-            as units_per_one
+        units_per_one
     from unit_rules
 ),
 

@@ -6,12 +6,12 @@ import time
 
 import typer
 
+from msm_py import settings
 from msm_py.cli.options import (
     RUNS,
     WAREHOUSE,
     Runs,
     Warehouse,
-    _lake_of_environment,
     _tell_alarms,
     out,
 )
@@ -35,7 +35,7 @@ def catalog_rebuild(runs: Runs = RUNS, warehouse_file: Warehouse = WAREHOUSE) ->
             received=str(runs),
             remedy="give the folder that holds the run folders (or MSM_RUNS)",
         )
-    check_outside_lake(_lake_of_environment(), written_places(runs, warehouse_file))
+    check_outside_lake(settings.lake_dir(), written_places(runs, warehouse_file))
     started = time.monotonic()
     rows = warehouse.publish(runs, warehouse_file, anew=True)
     out.print(

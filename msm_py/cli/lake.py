@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from msm_py.cli.options import LAKE, out
+from msm_py.cli.options import out
 from msm_py.lake.opening import open_lake
+from msm_py.settings import lake_dir
 from msm_py.store.written_places import check_outside_lake
 
 lake_app = typer.Typer(help="Write a sample lake, or check your own.", no_args_is_help=True)
@@ -30,9 +30,7 @@ def lake_sample(
     """
     from msm_py.lake.sample import write_sample_lake
 
-    check_outside_lake(
-        Path(os.environ.get("MSM_LAKE", LAKE)), {"the sample lake": directory.absolute().parent}
-    )
+    check_outside_lake(lake_dir(), {"the sample lake": directory.absolute().parent})
     started = time.monotonic()
     write_sample_lake(directory, seed=seed, planted_edge=planted_edge)
     out.print(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from msm_py.report.terminal import Terminal, Text
+from msm_py.settings import LAKE as LAKE
+from msm_py.settings import RUNS as RUNS
+from msm_py.settings import WAREHOUSE as WAREHOUSE
 from msm_py.settings import Places
 from msm_py.store import warehouse
 from msm_py.store.written_places import check_outside_lake, written_places
@@ -34,9 +36,6 @@ Warehouse = Annotated[
 ]
 Start = Annotated[str | None, typer.Option("--start", help="First day of the window, YYYY-MM-DD.")]
 End = Annotated[str | None, typer.Option("--end", help="Last day of the window, YYYY-MM-DD.")]
-LAKE = Path("lake")
-RUNS = Path("runs")
-WAREHOUSE = Path("warehouse/msm.duckdb")
 
 
 def _places(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> Places:
@@ -47,10 +46,6 @@ def _places(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> Pla
         warehouse=warehouse_file.absolute(),
         force=force,
     )
-
-
-def _lake_of_environment() -> Path:
-    return Path(os.environ.get("MSM_LAKE", LAKE))
 
 
 def _tell_disturbance(warehouse_file: Path) -> None:

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from msm_py import settings
 from msm_py.cli.options import (
     RUNS,
     WAREHOUSE,
     Runs,
     Warehouse,
-    _lake_of_environment,
     _tell,
     _tell_alarms,
     _tell_disturbance,
@@ -78,7 +78,7 @@ def compare(
 
 def _refresh(runs: Path, warehouse_file: Path) -> None:
     """Bring a warehouse up to date with what was copied, renamed or deleted by hand meanwhile."""
-    check_outside_lake(_lake_of_environment(), written_places(runs, warehouse_file))
+    check_outside_lake(settings.lake_dir(), written_places(runs, warehouse_file))
     _tell_disturbance(warehouse_file)
     try:
         warehouse.publish(runs, warehouse_file)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import duckdb
 import numpy as np
@@ -18,11 +18,8 @@ from duckdb.sqltypes import DOUBLE
 from scipy import special
 
 from msm_py.errors import MsmError
-from msm_py.settings import project_dir
+from msm_py.settings import DATABASE, DATABASE_FILE, project_dir
 from msm_py.store.written_places import check_outside_lake, dbt_places
-
-DATABASE: Final = "scratch"
-"""The name by which dbt knows the database: the stem of its file."""
 
 
 def _doubles(column: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -65,10 +62,10 @@ def scratch_path(default: str) -> Path:
     path = Path(given).absolute() if given else project_dir() / default
     if path.stem != DATABASE:
         raise MsmError(
-            f"the scratch database must be called {DATABASE}.duckdb: dbt knows it by that name",
+            f"the scratch database must be called {DATABASE_FILE}: dbt knows it by that name",
             where="MSM_SCRATCH",
             received=given,
-            remedy=f"give a path such as {path.parent / f'{DATABASE}.duckdb'}",
+            remedy=f"give a path such as {path.parent / DATABASE_FILE}",
         )
     return path
 
@@ -92,7 +89,7 @@ def check_scratch(path: Path) -> None:
                 where=str(path),
                 received=reason,
                 remedy="wait for it, or give this build its own: MSM_SCRATCH=other/"
-                f"{DATABASE}.duckdb dbt build --target-path other --log-path other",
+                f"{DATABASE_FILE} dbt build --target-path other --log-path other",
             ) from None
         raise MsmError(
             "the scratch database cannot be opened",
@@ -115,9 +112,7 @@ class Plugin(BasePlugin):
         try:
             path = scratch_path(creds.path)
             # before anything is written where this decides; dbt itself has made its folders by now
-            check_outside_lake(
-                Path(os.environ.get("MSM_LAKE", "lake")), dbt_places({DATABASE: path})
-            )
+            check_outside_lake(lake_dir(), dbt_places({DATABASE: path}))
             check_scratch(path)
         except MsmError as error:  # as dbt shows it without a traceback
             raise DbtRuntimeError(str(error)) from None

@@ -15,28 +15,13 @@ from msm_py._typing import Row
 from msm_py.experiment.schema import Backtest, Experiment
 from msm_py.regimes import CUTS
 from msm_py.stats.sharpe import FEWEST_INVESTED_DAYS, FEWEST_TEST_DAYS, net_sharpe
-from msm_py.store import formats, layout, origin, run_folder
+from msm_py.store import catalog_columns, formats, layout, origin, run_folder
 from msm_py.store.formats import without, without_nan
 from msm_py.store.origin import Provenance
 from msm_py.store.shared_files import PanelFiles, RowsByKey
 
 ONE_DAY: Final = timedelta(days=1)
-PERFORMANCE: Final = (
-    "n_days",
-    "n_invested_days",
-    "total_return",
-    "cagr",
-    "volatility",
-    "sharpe",
-    "sortino",
-    "max_drawdown",
-    "max_drawdown_days",
-    "calmar",
-    "hit_rate",
-    "skewness",
-    "kurtosis",
-    "probabilistic_sharpe",
-)
+PERFORMANCE: Final = ("n_days", "n_invested_days", *catalog_columns.PERFORMANCE)
 TRADING: Final = ("avg_gross_exposure", "avg_turnover", "cost_drag", "funding_drag")
 
 
@@ -337,8 +322,8 @@ def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) 
         "last_date": metrics["window"]["last_date"],
         "n_days": metrics["window"]["n_days"],
         "n_test_days": metrics["window"]["n_test_days"],
-        **{f"net_{name}": net[name] for name in PERFORMANCE[2:]},
-        **{f"gross_{name}": gross[name] for name in PERFORMANCE[2:]},
+        **{f"net_{name}": net[name] for name in catalog_columns.PERFORMANCE},
+        **{f"gross_{name}": gross[name] for name in catalog_columns.PERFORMANCE},
         "n_invested_days": net["n_invested_days"],
         **{name: net[name] for name in TRADING},
         "ungated_net_cagr": controls["ungated_net"]["cagr"],

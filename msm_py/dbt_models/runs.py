@@ -14,6 +14,7 @@ from msm_py.errors import MsmError
 from msm_py.experiment import ids, load
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.experiment.schema import Experiment, GridSearch, last_day
+from msm_py.experiment.values import WEEKDAYS
 from msm_py.lake.contract import TABLES
 from msm_py.lake.opening import Lake, fingerprint
 from msm_py.regimes import REGIMES_OF
@@ -21,7 +22,6 @@ from msm_py.text import did_you_mean
 from msm_py.yaml_file import read_back
 
 VARIABLES: Final = ("experiments", "experiments_file")
-WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 LAKE_SCHEMA: Final = pa.schema(
     {
@@ -34,7 +34,7 @@ LAKE_SCHEMA: Final = pa.schema(
                     "exchange": pa.string(),
                     "from_date": pa.date32(),
                     "until_date": pa.date32(),
-                    "unit": pa.string(),
+                    "units_per_one": pa.float64(),
                     "interval_hours": pa.float64(),
                 }
             )
@@ -235,7 +235,7 @@ def lake_table(lake: Lake | None) -> pa.Table:
                 "exchange": unit.exchange,
                 "from_date": unit.from_date,
                 "until_date": unit.until_date,
-                "unit": unit.unit,
+                "units_per_one": unit.units_per_one,
                 "interval_hours": unit.interval_hours,
             }
             for unit in lake.settings.funding_units

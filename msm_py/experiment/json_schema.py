@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,7 +52,3 @@ def _for_editors(node: Any) -> Any:
 def json_schema_text(feature_ids: Sequence[str] | None = None) -> str:
     """Return `json_schema` as the text of ``experiments/experiment.schema.json``."""
     return json.dumps(json_schema(feature_ids), indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json_schema_text())

@@ -25,6 +25,7 @@ from msm_py.errors import MsmError
 from msm_py.experiment.ids import resolve
 from msm_py.experiment.load import from_resolved
 from msm_py.experiment.schema import Experiment, Section
+from msm_py.experiment.values import WEEKDAYS
 
 S = TypeVar("S", bound=Section)
 LAGS_DAYS: Final = (0, 1)
@@ -32,7 +33,6 @@ COST_FACTORS: Final = (0, 1, 2)
 BASKET_STEPS: Final = (-5, 5)
 ZSCORE_WINDOWS_DAYS: Final = (45, 90)
 THRESHOLD_FACTORS: Final = (0.8, 1.2)
-WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 START_WEEKS: Final = (1, 2, 3, 4, 5)
 N_PLACEBOS: Final = 100
 LEAST_OFFSET_DAYS: Final = 20

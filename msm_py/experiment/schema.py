@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -48,7 +48,9 @@ from msm_py.experiment.values import (
     read_block_size,
     sorted_unique,
 )
-from msm_py.regimes import STATES
+from msm_py.regimes import REGIMES_OF
+from msm_py.stats.blocks import Kind
+from msm_py.stats.bootstrap import BootstrapSettings, Method, can_draw
 from msm_py.text import did_you_mean
 from msm_py.values import Date, Text, read_integer, read_number, read_text, rule
 
@@ -501,27 +503,33 @@ class Backtest(Section):
         return self
 
 
+BOOTSTRAP: Final = BootstrapSettings()
+
+
 class Bootstrap(Section):
     """Inference on the edges."""
 
-    enabled: StrictBool = Field(default=True, description="Whether edges are bootstrapped.")
-    method: Literal["studentized", "percentile"] = Field(
-        default="studentized", description="Studentised (default) or the classic percentile one."
+    enabled: StrictBool = Field(
+        default=BOOTSTRAP.enabled, description="Whether edges are bootstrapped."
     )
-    kind: Literal["circular", "moving", "stationary"] = Field(
-        default="circular", description="Kind of blocks; the studentised method has circular ones."
+    method: Method = Field(
+        default=BOOTSTRAP.method, description="Studentised (default) or the classic percentile one."
+    )
+    kind: Kind = Field(
+        default=BOOTSTRAP.kind,
+        description="Kind of blocks; the studentised method has circular ones.",
     )
     block_size: Annotated[
         Literal["auto"] | Annotated[int, Field(ge=1)], BeforeValidator(read_block_size)
     ] = Field(default="auto", description="Days per block; auto: max(20, 3 x horizon).")
     n_boot: Annotated[int, Field(ge=19, le=1_000_000), BeforeValidator(read_integer)] = Field(
-        default=999, description="Replicates; from 19 on a p-value can reach 5%."
+        default=BOOTSTRAP.n_boot, description="Replicates; from 19 on a p-value can reach 5%."
     )
-    seed: Seed = Field(default=42, description="Seed of the random numbers.")
+    seed: Seed = Field(default=BOOTSTRAP.seed, description="Seed of the random numbers.")
 
     @model_validator(mode="after")
     def _kind_of_the_method(self) -> Self:
-        if self.method == "studentized" and self.kind != "circular":
+        if not can_draw(self.method, self.kind):
             raise rule(
                 "the studentized bootstrap has circular blocks only",
                 key="kind",
@@ -719,10 +727,12 @@ class Experiment(Section):
 
     def _fill_position_scale(self) -> None:
         n_regimes = self.state_mapping.n_regimes
-        states, given = STATES[n_regimes], self.backtest.position_scale
+        states, given = REGIMES_OF[n_regimes], self.backtest.position_scale
         # one map may serve experiments with three states and with five, as the default does
         serves_both = any(state in states for state in given or ())
-        known = {state for names in STATES.values() for state in names} if serves_both else states
+        known = (
+            {state for names in REGIMES_OF.values() for state in names} if serves_both else states
+        )
         for state in given or ():
             if state not in known:
                 close = did_you_mean(state, states)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar, get_args
 
 from pydantic import BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -80,7 +80,6 @@ Share = Annotated[float, Field(ge=0, lt=1), BeforeValidator(read_number)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1), BeforeValidator(read_integer)]
 Days = Annotated[int, Field(ge=1, le=LONGEST_DAYS), BeforeValidator(read_integer)]
 DaysFromZero = Annotated[int, Field(ge=0, le=LONGEST_DAYS), BeforeValidator(read_integer)]
-Weekday = Annotated[
-    Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"],
-    BeforeValidator(lower_case),
-]
+_Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: Final[tuple[str, ...]] = get_args(_Weekday)
+Weekday = Annotated[_Weekday, BeforeValidator(lower_case)]

@@ -583,17 +583,20 @@ def _units(check: _Check, name: str) -> list[Item]:
     units = check.lake.settings.funding_units
     named = {unit.exchange for unit in units if unit.exchange is not None}
     check.con.execute(
-        "create temp table units (exchange varchar, first date, until date, factor double)"
+        "create temp table units (exchange varchar, first date, until date, units_per_one double)"
     )
     check.con.executemany(
         "insert into units values (?, ?, ?, ?)",
-        [(u.exchange, u.from_date or date.min, u.until_date or date.max, u.factor) for u in units],
+        [
+            (u.exchange, u.from_date or date.min, u.until_date or date.max, u.units_per_one)
+            for u in units
+        ],
     )
     names = "(" + ", ".join(sql_text(n) for n in sorted(named)) + ")" if named else "('')"
     check.con.execute(
         f"""
         create temp table rates as
-        select f.asset_id, f.date, f.exchange, f.value, f.value * u.factor as rate
+        select f.asset_id, f.date, f.exchange, f.value, f.value / u.units_per_one as rate
         from fact_funding as f inner join units as u
             on u.exchange is not distinct from
                 case when f.exchange in {names} then f.exchange end

@@ -1,6 +1,7 @@
-"""The lake contract: which tables a lake has, what their columns are.
+"""The lake contract: which tables a lake has, what their columns are, which rows can be used.
 
-``TABLES`` is the only place where tables and columns are listed.
+``TABLES`` and ``REASONS`` are the only places where they are listed: the reader, the sources of dbt
+and the tables of docs/lake.md follow them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,35 @@ FIRST_DAY: Final = "1970-01-01"
 LAST_DAY: Final = "2199-12-31"
 """No market has days before the one or after the other: such a date is a vendor's error."""
 Kind = Literal["text", "number", "date", "flag"]
+Least = Literal["positive", "not negative"]
+
+
+@dataclass(frozen=True)
+class LakeColumn:
+    """One column of a lake's table.
+
+    Parameters
+    ----------
+    name, kind
+        Its name and the kind of its values.
+    description
+        What it holds, without the unit.
+    unit
+        Of a number.
+    required
+        Whether files must have it; where an optional one is present its kind is checked.
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    unit: str | None = None
+    required: bool = True
+
+    @property
+    def text(self) -> str:
+        """Return description and unit in one line."""
+        return self.description + ("" if self.unit is None else f" Unit: {self.unit}.")
 
 
 @dataclass(frozen=True)
@@ -24,12 +54,16 @@ class TableSpec:
     ----------
     required
         Whether a lake must have the table.
-    columns
-        Required columns and their kinds; other columns of the files are ignored.
-    optional
-        Columns that may be absent; where they are present their kind is checked.
+    description
+        What a row is.
+    declared
+        Its columns; other columns of the files are ignored.
+    staged
+        The model that makes one sound row per key of it.
     key
         The grain: columns that identify a row (those of them that the files have).
+    without
+        What is lost in a lake that lacks it, if a lake may.
     least
         What the number must be: above 0, 0 or more, or anything (None).
     below
@@ -38,11 +72,23 @@ class TableSpec:
     """
 
     required: bool
-    columns: Mapping[str, Kind]
-    optional: Mapping[str, Kind]
+    description: str
+    declared: tuple[LakeColumn, ...]
+    staged: str
     key: tuple[str, ...]
-    least: Literal["positive", "not negative"] | None = None
+    without: str = ""
+    least: Least | None = None
     below: float = 1e15
+
+    @property
+    def columns(self) -> dict[str, Kind]:
+        """Return required columns and their kinds."""
+        return {column.name: column.kind for column in self.declared if column.required}
+
+    @property
+    def optional(self) -> dict[str, Kind]:
+        """Return columns that may be absent, and their kinds."""
+        return {column.name: column.kind for column in self.declared if not column.required}
 
     @property
     def all_columns(self) -> dict[str, Kind]:
@@ -55,45 +101,145 @@ class TableSpec:
         return next((name for name, kind in self.columns.items() if kind == "number"), None)
 
 
-def _fact(
-    value: str,
-    least: Literal["positive", "not negative"] | None,
-    *,
-    required: bool,
-    by_instrument: bool = False,
-) -> TableSpec:
-    """Return the spec of a daily table with one number per row."""
-    return TableSpec(
-        required=required,
-        columns={"asset_id": "text", "date": "date", value: "number"},
-        optional={"instrument_id": "text", "exchange": "text"} if by_instrument else {},
-        key=("asset_id", "instrument_id", "exchange", "date")
-        if by_instrument
-        else ("asset_id", "date"),
-        least=least,
-    )
+@dataclass(frozen=True)
+class Reason:
+    """Why a row never reaches a number.
+
+    Parameters
+    ----------
+    name
+        What reports call it.
+    rule
+        SQL that is true for such rows of a table with a number: ``{value}`` is the number's name,
+        ``{below}`` the limit of its size.
+    description
+        The rule in words.
+    least
+        Only of tables whose number must be that.
+    """
+
+    name: str
+    rule: str
+    description: str
+    least: Least | None = None
 
 
+MISSING_KEY: Final = Reason(
+    "missing key", "asset_id is null or date is null", "asset_id or date is NULL"
+)
+REASONS: Final = (
+    MISSING_KEY,
+    Reason(
+        "impossible date",
+        f"date not between date '{FIRST_DAY}' and date '{LAST_DAY}'",
+        f"a date before {FIRST_DAY[:4]} or after {LAST_DAY[:4]}",
+    ),
+    Reason("missing value", "{value} is null", "the number is NULL"),
+    Reason("not a number", "isnan({value})", "NaN"),
+    Reason("infinite", "isinf({value})", "plus or minus infinity"),
+    Reason(
+        "out of range",
+        "abs({value}) >= {below}",
+        "absolute value of 1e15 or more: a unit error",
+    ),
+    Reason("not positive", "{value} <= 0", "close or market cap of 0 or less", "positive"),
+    Reason("negative", "{value} < 0", "volume or open interest below 0", "not negative"),
+)
+"""The first that fits is a row's reason."""
+DUPLICATE: Final = "duplicate"
+"""The reason of a second row of one key with the same value, which is no fault of the row."""
+
+ASSET_ID: Final = LakeColumn("asset_id", "text", "The asset as the lake names it, case-sensitive.")
+DATE: Final = LakeColumn(
+    "date", "date", "Calendar day t, UTC. The row is known at the close of t (24:00 UTC)."
+)
+INSTRUMENT: Final = (
+    LakeColumn("instrument_id", "text", "The instrument, if the lake knows it.", required=False),
+    LakeColumn("exchange", "text", "The exchange, if the lake knows it.", required=False),
+)
 TABLES: Final[Mapping[str, TableSpec]] = MappingProxyType(
     {
-        "fact_price": _fact("close", "positive", required=True),
-        "fact_marketcap": _fact("marketcap", "positive", required=True),
-        "fact_volume": _fact("volume", "not negative", required=True),
-        "fact_funding": _fact("funding_rate", None, required=False, by_instrument=True),
-        "fact_open_interest": _fact(
-            "open_interest_usd", "not negative", required=False, by_instrument=True
+        "fact_price": TableSpec(
+            required=True,
+            description="One row per asset and day, duplicates not yet folded: closes.",
+            declared=(ASSET_ID, DATE, LakeColumn("close", "number", "Close.", unit="USD")),
+            staged="stg_prices",
+            key=("asset_id", "date"),
+            least="positive",
+        ),
+        "fact_marketcap": TableSpec(
+            required=True,
+            description="One row per asset and day, duplicates not yet folded: market caps.",
+            declared=(
+                *(ASSET_ID, DATE),
+                LakeColumn("marketcap", "number", "Market cap.", unit="USD"),
+            ),
+            staged="stg_marketcaps",
+            key=("asset_id", "date"),
+            least="positive",
+        ),
+        "fact_volume": TableSpec(
+            required=True,
+            description="One row per asset and day, duplicates not yet folded: daily volumes.",
+            declared=(
+                *(ASSET_ID, DATE),
+                LakeColumn("volume", "number", "Volume of the 24 hours to the close.", unit="USD"),
+            ),
+            staged="stg_volumes",
+            key=("asset_id", "date"),
+            least="not negative",
+        ),
+        "fact_funding": TableSpec(
+            required=False,
+            description="One row per asset, instrument, exchange and day, duplicates not yet "
+            "folded: funding rates.",
+            without="no `funding_skew`, no `funding_heating`; positions pay no funding",
+            declared=(
+                *(ASSET_ID, DATE),
+                LakeColumn(
+                    "funding_rate",
+                    "number",
+                    "Rate of one interval; longs pay a positive rate.",
+                    unit="as lake.yaml says",
+                ),
+                *INSTRUMENT,
+            ),
+            staged="stg_funding",
+            key=("asset_id", "instrument_id", "exchange", "date"),
+        ),
+        "fact_open_interest": TableSpec(
+            required=False,
+            description="One row per asset, instrument, exchange and day, duplicates not yet "
+            "folded: open interest.",
+            without="no `oi_risk`; `funding_skew` is an equal-weight mean",
+            declared=(
+                *(ASSET_ID, DATE),
+                LakeColumn(
+                    "open_interest_usd", "number", "Open interest at the close.", unit="USD"
+                ),
+                *INSTRUMENT,
+            ),
+            staged="stg_open_interest",
+            key=("asset_id", "instrument_id", "exchange", "date"),
+            least="not negative",
         ),
         "dim_asset": TableSpec(
             required=False,
-            columns={"asset_id": "text"},
-            optional={
-                "is_stable": "flag",
-                "is_wrapped": "flag",
-                "is_wrapped_stable": "flag",
-                "is_exchange_token": "flag",
-                "symbol": "text",
-                "name": "text",
-            },
+            description="One row per asset, duplicates not yet folded: what it is.",
+            without="only the project's own list excludes stablecoins, wrapped assets and exchange "
+            "tokens",
+            declared=(
+                ASSET_ID,
+                LakeColumn("is_stable", "flag", "A stablecoin.", required=False),
+                LakeColumn("is_wrapped", "flag", "A wrapped or staked derivative.", required=False),
+                LakeColumn("is_wrapped_stable", "flag", "A wrapped stablecoin.", required=False),
+                LakeColumn(
+                    "is_exchange_token", "flag", "The token of an exchange.", required=False
+                ),
+                LakeColumn("symbol", "text", "What it is called on exchanges.", required=False),
+                LakeColumn("name", "text", "What it is called by people.", required=False),
+            ),
+            staged="stg_assets",
             key=("asset_id",),
         ),
     }

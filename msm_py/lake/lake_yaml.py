@@ -22,8 +22,8 @@ LAKE_YAML: Final = "lake.yaml"
 
 Unit = Literal["decimal", "percent", "bps"]
 
-FACTOR_TO_DECIMAL: Final[Mapping[str, float]] = MappingProxyType(
-    {"decimal": 1.0, "percent": 0.01, "bps": 0.0001}
+UNITS_PER_ONE: Final[Mapping[str, float]] = MappingProxyType(
+    {"decimal": 1.0, "percent": 100.0, "bps": 10_000.0}
 )
 
 
@@ -42,8 +42,8 @@ class FundingUnit:
         What the vendor wrote: decimal fractions, percent or basis points.
     interval_hours
         Length of the interval that one rate is for.
-    factor
-        ``funding_rate * factor`` is the decimal rate per interval.
+    units_per_one
+        ``funding_rate / units_per_one`` is the decimal rate per interval.
     """
 
     exchange: str | None
@@ -51,7 +51,7 @@ class FundingUnit:
     until_date: date | None
     unit: Unit
     interval_hours: float
-    factor: float
+    units_per_one: float
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ def _unit_rows(
             remedy="leave out `from` of the first range and `until` of the last one",
         )
     return [
-        FundingUnit(exchange, r.from_date, r.until_date, r.unit, hours, FACTOR_TO_DECIMAL[r.unit])
+        FundingUnit(exchange, r.from_date, r.until_date, r.unit, hours, UNITS_PER_ONE[r.unit])
         for r in ordered
     ]
 

@@ -12,7 +12,7 @@ from typing import Final
 import duckdb
 
 from msm_py.errors import MsmError
-from msm_py.lake.contract import FIRST_DAY, LAST_DAY, TABLES, TableSpec
+from msm_py.lake.contract import MISSING_KEY, REASONS, TABLES, TableSpec
 from msm_py.lake.files import read_parquet
 from msm_py.lake.opening import Lake, empty_table
 
@@ -72,22 +72,14 @@ def unusable(spec: TableSpec) -> str:
     >>> unusable(TABLES["dim_asset"])
     "case when asset_id is null then 'missing key' end"
     """
-    value = spec.value
-    if value is None:
-        return "case when asset_id is null then 'missing key' end"
-    cases = [
-        ("asset_id is null or date is null", "missing key"),
-        (f"date not between date '{FIRST_DAY}' and date '{LAST_DAY}'", "impossible date"),
-        (f"{value} is null", "missing value"),
-        (f"isnan({value})", "not a number"),
-        (f"isinf({value})", "infinite"),
-        (f"abs({value}) >= {spec.below}", "out of range"),
-    ]
-    if spec.least == "positive":
-        cases.append((f"{value} <= 0", "not positive"))
-    elif spec.least == "not negative":
-        cases.append((f"{value} < 0", "negative"))
-    return "case " + " ".join(f"when {rule} then '{reason}'" for rule, reason in cases) + " end"
+    if spec.value is None:
+        return f"case when asset_id is null then '{MISSING_KEY.name}' end"
+    cases = " ".join(
+        f"when {reason.rule.format(value=spec.value, below=spec.below)} then '{reason.name}'"
+        for reason in REASONS
+        if reason.least in (None, spec.least)
+    )
+    return f"case {cases} end"
 
 
 def _damaged(

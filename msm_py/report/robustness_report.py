@@ -16,16 +16,17 @@ from msm_py.report.figures import figure, p_text
 from msm_py.report.layout import PROSE_WIDTH
 from msm_py.report.terminal import Table, Text
 from msm_py.runner import robustness_panel
+from msm_py.store import standard_spread
 
 BINS: Final = 50
 BARS: Final = " ▁▂▃▄▅▆▇█"
 NOTE: Final = (
-    "Spread: its trade edge over the horizon nearest to 5 days, in percent; plus is good for the "
-    "trade. Flips: what has another sign than in the run (a spread with evidence none is not "
-    "compared; empty: it holds nothing). Placebos are the run with its states rotated in time: the "
-    "same stays, but no timing. Their p is one-sided, counts being in on calm days as timing, and "
-    "knows nothing of runs tried before. Neighbours share most of their days with the run and with "
-    "each other: how many of them agree is no p-value."
+    f"Spread: its trade edge over the horizon nearest to {standard_spread.HORIZON_DAYS} days, in "
+    "percent; plus is good for the trade. Flips: what has another sign than in the run (a spread "
+    "with evidence none is not compared; empty: it holds nothing). Placebos are the run with its "
+    "states rotated in time: the same stays, but no timing. Their p is one-sided, counts being in "
+    "on calm days as timing, and knows nothing of runs tried before. Neighbours share most of "
+    "their days with the run and with each other: how many of them agree is no p-value."
 )
 
 

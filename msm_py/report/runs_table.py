@@ -14,9 +14,8 @@ from msm_py.errors import MsmError
 from msm_py.report.figures import MISSING, STARRED, _count, _p, _trade_edge, figure
 from msm_py.report.layout import _Fitted, _numbers, _prose, _table
 from msm_py.report.terminal import Text
+from msm_py.store import standard_spread
 from msm_py.text import _relative
-
-STANDARD_HORIZON: Final = 5  # days; what a list shows of a run is the horizon nearest to it
 
 
 def runs_table(warehouse: Path, *, limit: int | None = None) -> RenderableType:
@@ -54,19 +53,13 @@ def runs_table(warehouse: Path, *, limit: int | None = None) -> RenderableType:
 
 
 FIRST_RUN: Final = "Make one with `make run`, or with `msm run EXPERIMENT --lake DIR`."
-LEADERBOARD: Final = """
+LEADERBOARD: Final = f"""
     select
         run_id, title, first_date, last_date, net_sharpe, net_cagr, net_max_drawdown, n_warnings,
         edges.horizon_days, edges.trade_edge, edges.ci_low, edges.ci_high, edges.p_value,
         edges.evidence, is_placebo, is_look
     from catalog
-    left join (
-        select * from edges
-        where edge = 'spread'
-        qualify row_number() over (
-            partition by run_id order by abs(horizon_days - $horizon), horizon_days
-        ) = 1
-    ) as edges using (run_id)
+    left join ({standard_spread.SQL}) as edges using (run_id)
     order by catalog.created_at desc, run_id
 """
 
@@ -80,7 +73,7 @@ def _leaderboard(warehouse: Path) -> list[Row]:
         )
     try:
         with duckdb.connect(warehouse, read_only=True) as con:
-            found = con.execute(LEADERBOARD, {"horizon": STANDARD_HORIZON})
+            found = con.execute(LEADERBOARD)
             names = [column[0] for column in found.description]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     except duckdb.Error as error:

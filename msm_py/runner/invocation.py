@@ -26,15 +26,13 @@ import duckdb
 
 from msm_py.errors import Interrupted, MsmError
 from msm_py.experiment.ids import ResolvedRun
-from msm_py.settings import Places, project_dir, target_root
+from msm_py.settings import DATABASE_FILE, Places, project_dir, target_root
 from msm_py.store import scratch
 
 Progress = Callable[[str, str, float], None]
 """Told of every finished node: folder of the model, its name, seconds since the start."""
 LOG_FILE: Final = "dbt.log"
 EXPERIMENTS_FILE: Final = "experiments.json"
-# dbt knows the database by its file's stem, so every invocation's is called the same
-DATABASE: Final = "scratch.duckdb"
 PARSED: Final = "partial_parse.msgpack"
 
 
@@ -96,7 +94,7 @@ def build(
         _environment(
             {
                 **places.environment(),
-                "MSM_SCRATCH": str(own / DATABASE),
+                "MSM_SCRATCH": str(own / DATABASE_FILE),
                 "MSM_EXPERIMENTS_FILE": str(own / EXPERIMENTS_FILE),
             }
         ),
@@ -130,7 +128,7 @@ def build(
         ]
         with _parsed_before(target):
             failures = _invoke(arguments, progress)
-        outcomes = _outcomes(own / DATABASE)
+        outcomes = _outcomes(own / DATABASE_FILE)
         if failures or outcomes is None or len(outcomes) < len(experiments):
             raise _error(failures, own / LOG_FILE)
         return outcomes

@@ -24,8 +24,16 @@ from msm_py.report.terminal import Text
 from msm_py.runner import batches
 from msm_py.settings import Places
 from msm_py.stats.sharpe import sign_flips
-from msm_py.store import layout, record_files, robustness_records, run_folder, run_list, scratch
-from msm_py.store.robustness_records import STANDARD_HORIZON, _file, neighbours_folder
+from msm_py.store import (
+    layout,
+    record_files,
+    robustness_records,
+    run_folder,
+    run_list,
+    scratch,
+    standard_spread,
+)
+from msm_py.store.robustness_records import _file, neighbours_folder
 
 # below this many placebos the smallest p that there can be is above SIGNIFICANCE
 FEWEST_PLACEBOS: Final = 19
@@ -203,11 +211,7 @@ def _result(folder: Path) -> dict[str, Any]:
     """Return what the panel shows of a run folder."""
     entry = json.loads((folder / layout.CATALOG_ENTRY).read_bytes())
     evaluation = json.loads((folder / layout.REGIME_EVALUATION).read_bytes())
-    spread: dict[str, Any] = min(
-        (edge for edge in evaluation["edges"] if edge["edge"] == "spread"),
-        key=lambda edge: (abs(edge["horizon_days"] - STANDARD_HORIZON), edge["horizon_days"]),
-        default={},
-    )
+    spread = standard_spread.of_edges(evaluation["edges"])
     return {
         **{name: entry[name] for name in ("n_test_days", "net_sharpe", "net_cagr", "avg_turnover")},
         "spread_horizon_days": spread.get("horizon_days"),

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -25,6 +25,11 @@ from msm_py.stats.blocks import BlockPlan, Kind
 from msm_py.stats.sample import _ZERO_SQUARE, Sample
 
 Method = Literal["studentized", "percentile"]
+
+
+def can_draw(method: Method, kind: Kind) -> bool:
+    """Return whether a method has blocks of a kind: the studentised one has circular ones only."""
+    return method == "percentile" or kind == "circular"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +73,8 @@ class BootstrapSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot be computed."""
         allowed = {
-            "method": (self.method, ("studentized", "percentile")),
-            "kind": (self.kind, ("circular", "moving", "stationary")),
+            "method": (self.method, get_args(Method)),
+            "kind": (self.kind, get_args(Kind)),
         }
         for name, (value, choices) in allowed.items():
             if value not in choices:
@@ -79,7 +84,7 @@ class BootstrapSettings:
                     received=value,
                     remedy=f"use one of {', '.join(choices)}",
                 )
-        if self.method == "studentized" and self.kind != "circular":
+        if not can_draw(self.method, self.kind):
             raise MsmError(
                 "the studentized bootstrap draws circular blocks only",
                 where="evaluation.bootstrap.kind",

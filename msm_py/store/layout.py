@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from msm_py.store import run_file_columns
+
 MANIFEST: Final = "manifest.json"
 METRICS: Final = "metrics.json"
 REGIME_EVALUATION: Final = "regime_evaluation.json"
@@ -18,24 +20,7 @@ SIGN_NOTE: Final = (
     "Y and edge are alts minus BTC: negative is good for the trade (long majors, short alts); "
     "trade_edge is minus the edge."
 )
-TIMESERIES_COLUMNS: Final = ("date", "score", "feature_coverage", "regime", "regime_age_days")
-RETURNS_COLUMNS: Final = (
-    "date",
-    "r_alts",
-    "r_majors",
-    "r_btc",
-    "y",
-    "position_scale",
-    "gross_exposure",
-    "r_gross",
-    "turnover",
-    "cost",
-    "funding",
-    "r_net",
-    "equity_gross",
-    "equity_net",
-    "drawdown_net",
-    "is_test_day",
-)
-BASKET_COLUMNS: Final = ("date", "asset_id", "rank", "marketcap_usd", "weight")
-FEATURES_COLUMNS: Final = ("date", "feature_id", "raw_value", "z_score")
+TIMESERIES_COLUMNS: Final = tuple(column.name for column in run_file_columns.TIMESERIES)
+RETURNS_COLUMNS: Final = tuple(column.name for column in run_file_columns.RETURNS)
+BASKET_COLUMNS: Final = tuple(column.name for column in run_file_columns.BASKET)
+FEATURES_COLUMNS: Final = tuple(column.name for column in run_file_columns.FEATURES)

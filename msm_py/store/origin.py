@@ -20,6 +20,7 @@ import pyarrow as pa
 from msm_py import __version__
 from msm_py._typing import Row
 from msm_py.settings import project_dir
+from msm_py.store import catalog_columns, layout
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,18 @@ NOT_NUMERIC: Final = (
     "lake/check.py",
     "lake/check_items.py",
     "lake/check_pitfalls.py",
+    "lake/contract_text.py",
     "lake/sample.py",
 )
 SUFFIXES: Final = (".sql", ".py", ".csv")
+# their names decide what stands in run folders; the descriptions beside them do not
+COLUMNS: Final = (
+    layout.TIMESERIES_COLUMNS,
+    layout.RETURNS_COLUMNS,
+    layout.BASKET_COLUMNS,
+    layout.FEATURES_COLUMNS,
+    catalog_columns.PERFORMANCE,
+)
 
 
 @cache
@@ -140,6 +150,7 @@ def code_fingerprint() -> str:
     """
     root = project_dir()
     digest = hashlib.sha256(f"duckdb {duckdb.__version__}\nnumpy {np.__version__}\n".encode())
+    digest.update(json.dumps(COLUMNS).encode())
     for file in _files(root):
         content = file.read_bytes().replace(b"\r\n", b"\n")
         digest.update(f"{file.relative_to(root).as_posix()}\n{len(content)}\n".encode())

@@ -15,7 +15,6 @@ from msm_py.store import record_files, run_list
 FOLDER: Final = ".robustness"
 SHAPE: Final = {"run_id": str, "title": str, "rows": list, "summary": dict}
 REMEDY: Final = "`msm run EXPERIMENT --robust` writes it again"
-STANDARD_HORIZON: Final = 5  # days; as in lists of runs, the spread is that of the nearest horizon
 
 
 def neighbours_folder(runs: Path) -> Path:

@@ -28,6 +28,7 @@ from filelock import FileLock
 from msm_py._typing import Row
 from msm_py.errors import MsmError
 from msm_py.store import (
+    declared_text,
     formats,
     layout,
     looks,
@@ -165,7 +166,16 @@ def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
         return counts
 
 
-_LAYOUT: Final = hashlib.sha256(json.dumps([ALL_TABLES, VIEWS], default=dict).encode()).hexdigest()
+_TABLES: Final = [declared_text.create_table(table) for table in ALL_TABLES.values()]
+_VIEWS_AND_COMMENTS: Final = [
+    *map(declared_text.create_view, VIEWS.values()),
+    *(
+        statement
+        for table in (*ALL_TABLES.values(), *VIEWS.values())
+        for statement in declared_text.comments(table)
+    ),
+]
+_LAYOUT: Final = hashlib.sha256("\n".join([*_TABLES, *_VIEWS_AND_COMMENTS]).encode()).hexdigest()
 
 
 def stamp_file(path: Path) -> Path:
@@ -306,9 +316,8 @@ def _update(
 ) -> tuple[dict[str, int], dict[str, str]]:
     """Bring a file up to date; return its tables' rows, and the faults of what does not fit in."""
     with duckdb.connect(file, config={"storage_compatibility_version": STORAGE_VERSION}) as con:
-        for table, columns in ALL_TABLES.items():
-            declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-            con.execute(f"create table if not exists {table} ({declared})")
+        for statement in _TABLES:
+            con.execute(statement)
         _drop(con, gone)
         unfit = _add(con, new)
         # a panel of nothing but runs that did not fit in
@@ -317,8 +326,8 @@ def _update(
             con.execute(f"delete from {table}")
         sound, damaged = _read_records(records)
         unfit |= damaged | _add(con, sound)
-        for view, query in VIEWS.items():
-            con.execute(f"create or replace view {view} as {query}")
+        for statement in _VIEWS_AND_COMMENTS:
+            con.execute(statement)
         for table in ALL_TABLES:
             con.execute(
                 f"copy {table} to ? (format parquet)", [str(file.parent / f"{table}.parquet")]
@@ -330,9 +339,9 @@ def _update(
 def _drop(con: duckdb.DuckDBPyConnection, gone: set[str]) -> None:
     if not gone:
         return
-    for table, columns in RUN_TABLES.items():
-        if "run_id" in columns:
-            con.execute(f"delete from {table} where list_contains(?, run_id)", [sorted(gone)])
+    for name, table in RUN_TABLES.items():
+        if "run_id" in table.names:
+            con.execute(f"delete from {name} where list_contains(?, run_id)", [sorted(gone)])
     _drop_panels(con)
 
 
@@ -602,7 +611,7 @@ def _left_out(runs: Path, path: Path) -> list[str]:
 
 
 def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
-    names = ", ".join(f'"{name}"' for name in ALL_TABLES[table])
+    names = ", ".join(f'"{name}"' for name in ALL_TABLES[table].names)
     try:
         con.register(_INCOMING, rows)
         con.execute(f"insert into {table} ({names}) select {names} from {_INCOMING}")
@@ -612,7 +621,8 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
 
 
 def _complete(records: Iterable[Row], table: str) -> list[dict[str, Any]]:
-    return [{name: record.get(name) for name in ALL_TABLES[table]} for record in records]
+    names = ALL_TABLES[table].names
+    return [{name: record.get(name) for name in names} for record in records]
 
 
 def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,347 +1,559 @@
-"""Every table, column and view that a reader of the warehouse finds."""
+"""Every table, column and view that a reader of the warehouse finds: the one declaration.
+
+The warehouse's tables and comments, the contract of the model `catalog` and the tables of
+docs/bi.md are made from it (`msm_py.store.declared_text`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-PERFORMANCE: Final = {
-    f"{basis}_{name}": kind
-    for basis in ("net", "gross")
-    for name, kind in {
-        "total_return": "double",
-        "cagr": "double",
-        "volatility": "double",
-        "sharpe": "double",
-        "sortino": "double",
-        "max_drawdown": "double",
-        "max_drawdown_days": "integer",
-        "calmar": "double",
-        "hit_rate": "double",
-        "skewness": "double",
-        "kurtosis": "double",
-        "probabilistic_sharpe": "double",
-    }.items()
-}
+from msm_py.store import catalog_columns as of_catalog
+from msm_py.store import run_file_columns, standard_spread
+from msm_py.store.catalog_columns import OF_VALUE, RUN_ID, SHARE, TITLE
+from msm_py.store.declarations import Column, Table, by_name
 
-# of run folders; models/catalog/catalog.yml describes the columns of the catalog
-RUN_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
-    "catalog": {
-        "run_id": "varchar",
-        "title": "varchar",
-        "experiment_id": "varchar",
-        "category_path": "varchar",
-        "created_at": "timestamp",
-        "status": "varchar",
-        "error": "varchar",
-        "features": "varchar",
-        "n_features": "integer",
-        "zscore_window_days": "integer",
-        "n_regimes": "integer",
-        "thresholds": "varchar",
-        "low_band": "double",
-        "high_band": "double",
-        "min_duration_days": "integer",
-        "ema_span_days": "integer",
-        "long_leg": "varchar",
-        "short_n": "integer",
-        "short_weighting": "varchar",
-        "min_mcap_usd": "double",
-        "min_volume_usd": "double",
-        "rebalance": "varchar",
-        "execution_lag_days": "integer",
-        "taker_fee_bps": "double",
-        "slippage_bps": "double",
-        "capital_usd": "double",
-        "walk_forward": "boolean",
-        "evaluation_sample": "varchar",
-        "search_objective": "varchar",
-        "n_candidates": "integer",
-        "is_placebo": "boolean",
-        "holdout_start": "date",
-        "is_look": "boolean",
-        "first_date": "date",
-        "last_date": "date",
-        "n_days": "integer",
-        "n_test_days": "integer",
-        **PERFORMANCE,
-        "n_invested_days": "integer",
-        "avg_gross_exposure": "double",
-        "avg_turnover": "double",
-        "cost_drag": "double",
-        "funding_drag": "double",
-        "ungated_net_cagr": "double",
-        "ungated_net_sharpe": "double",
-        "btc_cagr": "double",
-        "btc_sharpe": "double",
-        "total_switches": "integer",
-        "switches_per_year": "double",
-        "avg_regime_duration_days": "double",
-        "regime_distribution": "varchar",
-        "feature_coverage": "double",
-        "min_feature_coverage": "double",
-        "n_uncovered_days": "integer",
-        "n_fallback_days": "integer",
-        "alts_oi_coverage": "double",
-        "majors_oi_coverage": "double",
-        "funding_coverage": "double",
-        "impact_coverage": "double",
-        "n_forced_exits": "integer",
-        "n_warnings": "integer",
-        "bootstrap_method": "varchar",
-        "n_boot": "integer",
-        "block_size": "varchar",
-        "seed": "bigint",
-        "lake_name": "varchar",
-        "lake_fingerprint": "varchar",
-        "code_fingerprint": "varchar",
-        "git_commit": "varchar",
-        "git_dirty": "boolean",
-        "duration_seconds": "double",
-    },
-    "run_params": {
-        "run_id": "varchar",
-        "param": "varchar",
-        "value": "varchar",
-        "value_number": "double",
-    },
-    "regime_statistics": {
-        "run_id": "varchar",
-        "horizon_days": "integer",
-        "regime": "varchar",
-        "n": "integer",
-        "n_spells": "integer",
-        "mean": "double",
-        "median": "double",
-        "std": "double",
-        "hit_rate": "double",
-        "t_stat": "double",
-        "p_value": "double",
-    },
-    "edges": {
-        "run_id": "varchar",
-        "horizon_days": "integer",
-        "edge": "varchar",
-        "estimate": "double",
-        "trade_edge": "double",
-        "se": "double",
-        "ci_low": "double",
-        "ci_high": "double",
-        "p_value": "double",
-        "p_shift": "double",
-        "p_nw": "double",
-        "p_max_t": "double",
-        "n_spells": "integer",
-        "evidence": "varchar",
-        "n_boot": "integer",
-        "block_days": "integer",
-        "n_redrawn": "integer",
-    },
-    "regime_metrics": {
-        "run_id": "varchar",
-        "regime": "varchar",
-        "position_scale": "double",
-        "n_days": "integer",
-        "total_gross": "double",
-        "total_net": "double",
-        "mean_net_annualised": "double",
-        "volatility_net": "double",
-        "hit_rate_net": "double",
-    },
-    "stability": {
-        "run_id": "varchar",
-        "n_days": "integer",
-        "n_spells": "integer",
-        "total_switches": "integer",
-        "switches_per_year": "double",
-        "avg_regime_duration_days": "double",
-    },
-    "regime_distribution": {
-        "run_id": "varchar",
-        "regime": "varchar",
-        "n_days": "integer",
-        "n_spells": "integer",
-        "pct": "double",
-    },
-    "regime_transitions": {
-        "run_id": "varchar",
-        "from_regime": "varchar",
-        "to_regime": "varchar",
-        "n_days": "integer",
-        "pct": "double",
-    },
-    "chosen_parameters": {
-        "run_id": "varchar",
-        "window_number": "integer",
-        "first_date": "date",
-        "last_date": "date",
-        "scored_from": "date",
-        "scored_until": "date",
-        "candidate": "integer",
-        "objective_value": "double",
-        "is_test_window": "boolean",
-        "test_net_sharpe": "double",
-        "parameter": "varchar",
-        "value": "double",
-    },
-    "run_warnings": {"run_id": "varchar", "warning": "varchar"},
-    "daily": {
-        "run_id": "varchar",
-        "date": "date",
-        "score": "double",
-        "feature_coverage": "double",
-        "regime": "varchar",
-        "regime_age_days": "integer",
-        "r_alts": "double",
-        "r_majors": "double",
-        "r_btc": "double",
-        "y": "double",
-        "position_scale": "double",
-        "gross_exposure": "double",
-        "r_gross": "double",
-        "turnover": "double",
-        "cost": "double",
-        "funding": "double",
-        "r_net": "double",
-        "equity_gross": "double",
-        "equity_net": "double",
-        "drawdown_net": "double",
-        "is_test_day": "boolean",
-    },
-    "run_panels": {
-        "run_id": "varchar",
-        "basket_panel": "varchar",
-        "feature_panel": "varchar",
-        # when the folder was written: one that was replaced is published anew
-        "manifest_mtime_ns": "bigint",
-    },
-    "baskets": {
-        "basket_panel": "varchar",
-        "date": "date",
-        "asset_id": "varchar",
-        "rank": "integer",
-        "marketcap_usd": "double",
-        "weight": "double",
-    },
-    "features": {
-        "feature_panel": "varchar",
-        "date": "date",
-        "feature_id": "varchar",
-        "raw_value": "double",
-        "z_score": "double",
-    },
-}
+P: Final = "probability"
+HORIZON: Final = Column(
+    "horizon_days", "integer", "Days over which the forward return runs.", unit="days"
+)
+REGIME: Final = Column("regime", "varchar", "The state.")
+SWEEP_ID: Final = Column("sweep_id", "varchar", "The sweep: its name and a hash of what it tries.")
+RECORD_HASH: Final = Column(
+    "record_hash", "varchar", "Hash of the record in the runs folder, to notice that it changed."
+)
+BASKET_PANEL: Final = Column(
+    "basket_panel", "varchar", "Id of the panel of baskets, which runs may share."
+)
+FEATURE_PANEL: Final = Column(
+    "feature_panel", "varchar", "Id of the panel of features, which runs may share."
+)
+EDGE: Final = Column("edge", "varchar", "Name of a state, or edge_best, edge_worst, spread.")
+TRADE_EDGE: Final = Column(
+    "trade_edge", "double", "Minus the estimate: positive is good for the trade.", unit=SHARE
+)
+P_VALUE: Final = Column(
+    "p_value",
+    "double",
+    "Two-sided bootstrap p-value of the null that the state's mean is the overall one; missing "
+    "below evidence low.",
+    unit=P,
+)
+P_SHIFT: Final = Column(
+    "p_shift",
+    "double",
+    "p-value of the studentised circular-shift test; missing with evidence none.",
+    unit=P,
+)
+EVIDENCE: Final = Column(
+    "evidence",
+    "varchar",
+    "How much there is to go by, from the number of spells: none (below 3), shift only (3 and 4), "
+    "low (5 to 9), normal.",
+)
+DEFLATED_SHARPE: Final = Column(
+    "deflated_sharpe",
+    "double",
+    "Probability that the true Sharpe ratio is above what the best of so many tries reaches by "
+    "luck.",
+    unit=P,
+)
+IS_SUPERIOR: Final = Column(
+    "is_superior", "boolean", "Whether StepM finds it better than staying out, at 5%."
+)
+IS_TIED: Final = Column(
+    "is_tied_with_leader",
+    "boolean",
+    "Whether its Sharpe ratio cannot be told from that of the run with the highest "
+    "deflated_sharpe.",
+)
 
-# small, and rebuilt from what lies hidden in the runs folder whenever that has changed: records
+
+def _of_spread(edge: Column) -> Column:
+    """Return a column of edges as one of the spread that lists show."""
+    return edge.called(f"spread_{edge.name}")
+
+
+CATALOG: Final = Table(
+    "catalog",
+    "One row per complete run in the runs folder, of this and earlier invocations, as published in "
+    "the warehouse. Derived: deleting a run's folder removes its row. The best and the surest are "
+    "not the same thing: see the companion table edges for p-values.",
+    of_catalog.CATALOG,
+)
+RUN_PARAMS: Final = Table(
+    "run_params",
+    "One row per run and leaf of the resolved experiment.",
+    (
+        RUN_ID,
+        Column("param", "varchar", "Dotted path of the key."),
+        Column("value", "varchar", "Its value as text."),
+        Column("value_number", "double", "Its value, if it is a number."),
+    ),
+)
+REGIME_STATISTICS: Final = Table(
+    "regime_statistics",
+    "One row per run, horizon and state: the forward returns Y of the decision days spent in it. "
+    "Positive Y: alts beat BTC, bad for the trade.",
+    (
+        RUN_ID,
+        HORIZON,
+        REGIME,
+        Column(
+            "n",
+            "integer",
+            "Decision days in the state whose target ended inside the window; with a search, test "
+            "days.",
+        ),
+        Column("n_spells", "integer", "Separate stays that these days belong to."),
+        Column("mean", "double", "Mean of Y over the horizon.", unit=SHARE),
+        Column("median", "double", "Median of Y.", unit=SHARE),
+        Column(
+            "std", "double", "Sample standard deviation of Y; missing below 2 days.", unit=SHARE
+        ),
+        Column("hit_rate", "double", "Share of days with Y above 0.", unit=SHARE),
+        Column(
+            "t_stat",
+            "double",
+            "mean / (std / sqrt(n)). For comparison with other tools only: targets overlap, so it "
+            "rejects far too often.",
+        ),
+        Column(
+            "p_value",
+            "double",
+            "Two-sided Student p of t_stat; as untrustworthy. Use the edges.",
+            unit=P,
+        ),
+    ),
+)
+EDGES: Final = Table(
+    "edges",
+    "One row per run, horizon and edge: the states' edges, edge_best, edge_worst and the spread, "
+    "with their inference. A good state for the trade has a negative edge.",
+    (
+        RUN_ID,
+        HORIZON,
+        EDGE,
+        Column(
+            "estimate",
+            "double",
+            "Mean of Y in the state minus the mean of Y, over the horizon; for the spread, the "
+            "mean in the most MAJORS state present minus that in the most ALTS one.",
+            unit=SHARE,
+        ),
+        TRADE_EDGE,
+        Column(
+            "se",
+            "double",
+            "Standard error of the estimate, from circular sums over blocks.",
+            unit=SHARE,
+        ),
+        Column(
+            "ci_low",
+            "double",
+            "Lower end of the 95% confidence interval of the estimate.",
+            unit=SHARE,
+        ),
+        Column("ci_high", "double", "Upper end of it.", unit=SHARE),
+        P_VALUE,
+        P_SHIFT,
+        Column(
+            "p_nw",
+            "double",
+            "Newey-West p-value with the null imposed and fixed-b critical values; missing below "
+            "evidence low.",
+            unit=P,
+        ),
+        Column(
+            "p_max_t",
+            "double",
+            "p-value when the state was picked after looking: against the largest of all states; "
+            "missing for the spread.",
+            unit=P,
+        ),
+        Column(
+            "n_spells",
+            "integer",
+            "Separate stays in the state; of the spread the fewer of its two, 0 if undefined.",
+        ),
+        EVIDENCE,
+        Column(
+            "n_boot",
+            "integer",
+            "Valid replicates behind p_value and interval, 0 if there are none.",
+        ),
+        Column("block_days", "integer", "Block length; 0 when nothing is tested.", unit="days"),
+        Column(
+            "n_redrawn",
+            "integer",
+            "Replicates drawn again because a state was absent from them.",
+        ),
+    ),
+)
+REGIME_METRICS: Final = Table(
+    "regime_metrics",
+    "One row per run and state, visited or not: what the strategy earned on the test days on which "
+    "it held a position decided in that state.",
+    (
+        RUN_ID,
+        REGIME,
+        Column(
+            "position_scale",
+            "double",
+            "Scale of the position in this state.",
+            unit="0 (flat) to 1",
+        ),
+        Column("n_days", "integer", "Test days held in a position decided in the state."),
+        Column(
+            "total_gross",
+            "double",
+            "Sum of r_gross over those days, not compounded; missing without days.",
+            unit=OF_VALUE,
+        ),
+        Column(
+            "total_net",
+            "double",
+            "Sum of r_net over those days, not compounded; missing without days.",
+            unit=OF_VALUE,
+        ),
+        Column("mean_net_annualised", "double", "Mean of r_net times 365.", unit=OF_VALUE),
+        Column(
+            "volatility_net",
+            "double",
+            "Sample standard deviation of r_net times sqrt(365); missing below 2 days.",
+            unit=OF_VALUE,
+        ),
+        Column("hit_rate_net", "double", "Share of those days with r_net above 0.", unit=SHARE),
+    ),
+)
+STABILITY: Final = Table(
+    "stability",
+    "One row per run: how often its state changes.",
+    (
+        RUN_ID,
+        Column("n_days", "integer", "Decision days."),
+        Column("n_spells", "integer", "Uninterrupted stays in a state."),
+        CATALOG["total_switches"],
+        CATALOG["switches_per_year"],
+        CATALOG["avg_regime_duration_days"],
+    ),
+)
+REGIME_DISTRIBUTION: Final = Table(
+    "regime_distribution",
+    "One row per run and state, visited or not: how much of the decision days was spent in it.",
+    (
+        RUN_ID,
+        REGIME,
+        Column("n_days", "integer", "Decision days in the state."),
+        Column("n_spells", "integer", "Separate stays in the state."),
+        Column("pct", "double", "Share of all decision days.", unit="percent"),
+    ),
+)
+REGIME_TRANSITIONS: Final = Table(
+    "regime_transitions",
+    "One row per run and pair of states (or one and the same) that followed each other from one "
+    "day to the next.",
+    (
+        RUN_ID,
+        Column("from_regime", "varchar", "State of the day before."),
+        Column("to_regime", "varchar", "State of the day."),
+        Column("n_days", "integer", "Days on which one followed the other."),
+        Column("pct", "double", "Share of the days that followed from_regime.", unit="percent"),
+    ),
+)
+CHOSEN_PARAMETERS: Final = Table(
+    "chosen_parameters",
+    "One row per run with a walk-forward search, test window and parameter: what was chosen on the "
+    "window's lookback.",
+    (
+        RUN_ID,
+        Column("window_number", "integer", "Number of the test window within the run, from 1."),
+        Column("first_date", "date", "First decision day of the test window."),
+        Column("last_date", "date", "Last decision day of the test window."),
+        Column("scored_from", "date", "First day that candidates were scored on."),
+        Column(
+            "scored_until",
+            "date",
+            "Last day that candidates were scored on: the longest horizon and the execution lag "
+            "before the window.",
+        ),
+        Column(
+            "candidate",
+            "integer",
+            "Number of the chosen candidate, from 1; missing when the objective of none is "
+            "defined: the experiment's own parameters stay.",
+        ),
+        Column(
+            "objective_value",
+            "double",
+            "Its objective on the scored days, in sample: annualised Sharpe ratio, minus edge_best "
+            "(decimal fraction over the horizon), or minus the t of the spread. More is better.",
+        ),
+        Column("is_test_window", "boolean", "Whether strategy metrics count the window's days."),
+        Column(
+            "test_net_sharpe",
+            "double",
+            "Annualised net Sharpe ratio of the window's days, out of sample.",
+        ),
+        Column("parameter", "varchar", "Dotted path of the parameter."),
+        Column("value", "double", "Its value in the window."),
+    ),
+)
+RUN_WARNINGS: Final = Table(
+    "run_warnings",
+    "One row per run and warning.",
+    (RUN_ID, Column("warning", "varchar", "What a reader of the numbers must know, a sentence.")),
+)
+DAILY: Final = Table(
+    "daily",
+    "One row per run and decision day: the state decided at the close of the day, and what was "
+    "held into it and earned.",
+    (RUN_ID, *run_file_columns.TIMESERIES, *run_file_columns.RETURNS[1:]),
+)
+RUN_PANELS: Final = Table(
+    "run_panels",
+    "One row per run: which baskets and features are its own.",
+    (
+        RUN_ID,
+        BASKET_PANEL,
+        FEATURE_PANEL,
+        Column(
+            "manifest_mtime_ns",
+            "bigint",
+            "When the folder was written: one that was replaced is published anew.",
+            unit="nanoseconds since 1970, UTC",
+        ),
+    ),
+)
+BASKETS: Final = Table(
+    "baskets",
+    "One row per basket panel, rebalance day and member, stored once for all runs that share it: "
+    "join through run_panels.",
+    (BASKET_PANEL, *run_file_columns.BASKET),
+)
+FEATURES: Final = Table(
+    "features",
+    "One row per feature panel, day and feature, stored once for all runs that share it: join "
+    "through run_panels.",
+    (FEATURE_PANEL, *run_file_columns.FEATURES),
+)
+RUN_TABLES: Final[Mapping[str, Table]] = by_name(
+    *(CATALOG, RUN_PARAMS, REGIME_STATISTICS, EDGES, REGIME_METRICS, STABILITY),
+    *(REGIME_DISTRIBUTION, REGIME_TRANSITIONS, CHOSEN_PARAMETERS, RUN_WARNINGS, DAILY),
+    *(RUN_PANELS, BASKETS, FEATURES),
+)
+
+SWEEPS: Final = Table(
+    "sweeps",
+    "One row per sweep: what was tried, and what having tried so much says of the best run.",
+    (
+        SWEEP_ID,
+        Column("name", "varchar", "Its name: the experiment_id of its file."),
+        Column("started_at", "timestamp", "When it was first started, UTC."),
+        Column("finished_at", "timestamp", "When it, or a part of it, last ended, UTC."),
+        Column("seconds", "double", "Wall time of all its calls together.", unit="seconds"),
+        Column("n_trials", "integer", "Variants tried, failed and rejected ones too, and looks."),
+        Column("n_looks", "integer", "Looks at the hold-out among the trials."),
+        Column("n_duplicates", "integer", "Variants that ask the same question as another one."),
+        Column("n_failed", "integer", "Variants that failed."),
+        Column("n_rejected", "integer", "Variants that validation rejected."),
+        Column("n_runs", "integer", "Complete runs that the statistics are of."),
+        Column("n_common_days", "integer", "Test days that all of them share."),
+        Column("pbo", "double", "Probability of backtest overfitting.", unit=P),
+        Column(
+            "degradation_slope",
+            "double",
+            "Slope of out-of-sample on in-sample Sharpe ratios of the best run of each split; "
+            "negative if the better a backtest looks the worse it goes on.",
+        ),
+        Column(
+            "probability_of_loss",
+            "double",
+            "Share of splits whose best run lost out of sample.",
+            unit=SHARE,
+        ),
+        Column(
+            "spa_p_lower",
+            "double",
+            "Hansen's test that no run beats staying out: the liberal p-value.",
+            unit=P,
+        ),
+        Column("spa_p_consistent", "double", "The consistent p-value of that test.", unit=P),
+        Column("spa_p_upper", "double", "The conservative p-value of that test.", unit=P),
+        RECORD_HASH,
+    ),
+)
+SWEEP_TRIALS: Final = Table(
+    "sweep_trials",
+    "One row per sweep and variant, failed and rejected ones too.",
+    (
+        SWEEP_ID,
+        Column("experiment_id", "varchar", "The variant."),
+        Column("run_id", "varchar", "Its run; missing for a variant that was rejected."),
+        Column("title", "varchar", "What the variant sets."),
+        Column("status", "varchar", "complete, existing, failed or rejected."),
+        Column("error", "varchar", "Why it failed."),
+        Column("started_at", "timestamp", "When its batch was started, UTC."),
+        Column("seconds", "double", "Its share of the time of its batch.", unit="seconds"),
+    ),
+)
+SWEEP_STATISTICS: Final = Table(
+    "sweep_statistics",
+    "One row per sweep and complete run.",
+    (
+        SWEEP_ID,
+        RUN_ID,
+        Column("net_sharpe", "double", "Annualised net Sharpe ratio on its own test days."),
+        Column(
+            "common_sharpe",
+            "double",
+            "The same on the test days that all runs share; missing with less than two.",
+        ),
+        DEFLATED_SHARPE,
+        IS_SUPERIOR,
+        Column(
+            "p_leader",
+            "double",
+            "Two-sided p-value of the null that its Sharpe ratio is that of the run with the "
+            "highest deflated_sharpe; 1 for that one.",
+            unit=P,
+        ),
+        IS_TIED,
+    ),
+)
+SWEEP_EDGES: Final = Table(
+    "sweep_edges",
+    "One row per sweep and tested edge of a state or spread.",
+    (
+        SWEEP_ID,
+        RUN_ID,
+        HORIZON,
+        EDGE,
+        TRADE_EDGE,
+        P_VALUE,
+        Column(
+            "p_benjamini_hochberg",
+            "double",
+            "Adjusted over all tested edges of the sweep: share of false findings.",
+            unit=P,
+        ),
+        Column(
+            "p_holm",
+            "double",
+            "Adjusted over all tested edges of the sweep: any false finding.",
+            unit=P,
+        ),
+    ),
+)
+ROBUSTNESS: Final = Table(
+    "robustness",
+    "One row per run with a robustness panel, check and setting: a neighbour that differs in one "
+    "respect, or a placebo.",
+    (
+        RUN_ID,
+        Column("check_name", "varchar", "What differs."),
+        Column("setting", "varchar", "How."),
+        Column("status", "varchar", "complete, itself, skipped or failed."),
+        Column("note", "varchar", "Why it was skipped or failed."),
+        Column("neighbour_run_id", "varchar", "The neighbour's run."),
+        CATALOG["n_test_days"],
+        CATALOG["net_sharpe"],
+        Column("net_sharpe_change", "double", "Its net_sharpe minus that of the run."),
+        CATALOG["net_cagr"],
+        CATALOG["avg_turnover"],
+        *map(_of_spread, (HORIZON, TRADE_EDGE, P_VALUE, P_SHIFT, EVIDENCE)),
+        Column("sign_flips", "boolean", "Whether net_sharpe has another sign than the run's."),
+        Column(
+            "edge_sign_flips",
+            "boolean",
+            "Whether spread_trade_edge has another sign than the run's.",
+        ),
+    ),
+)
+ROBUSTNESS_SUMMARY: Final = Table(
+    "robustness_summary",
+    "One row per run with a robustness panel: what its neighbours and placebos come to.",
+    (
+        RUN_ID,
+        TITLE,
+        Column(
+            "verdict",
+            "varchar",
+            "robust, not robust, incomplete or nothing to be robust about.",
+        ),
+        CATALOG["net_sharpe"],
+        Column("n_neighbours", "integer", "Neighbours that are complete."),
+        Column("n_skipped", "integer", "Settings that cannot be."),
+        Column("n_failed", "integer", "Neighbours and placebos that failed."),
+        Column("n_empty", "integer", "Complete neighbours that held nothing."),
+        Column("n_flips", "integer", "Neighbours whose net Sharpe ratio has another sign."),
+        Column("n_edge_flips", "integer", "Neighbours whose spread has another sign."),
+        Column("worst_check", "varchar", "What differs in the neighbour of lowest Sharpe ratio."),
+        Column("worst_setting", "varchar", "How it differs."),
+        Column("worst_net_sharpe", "double", "Its annualised net Sharpe ratio."),
+        Column("n_placebos", "integer", "Placebos that are complete."),
+        Column(
+            "placebo_percentile", "double", "Share of placebos that the run is above.", unit=SHARE
+        ),
+        Column(
+            "placebo_p",
+            "double",
+            "One-sided p-value of the null that the timing of the states does not matter.",
+            unit=P,
+        ),
+        RECORD_HASH,
+    ),
+)
+LOOKS: Final = Table(
+    "looks",
+    "One row per look at a hold-out.",
+    (
+        Column("looked_at", "timestamp", "When, UTC."),
+        Column("family", "varchar", "The experiment_id without what a sweep adds to it."),
+        Column("experiment_id", "varchar", "The experiment that looked."),
+        Column("run_id", "varchar", "The run that looked."),
+        Column("holdout_start", "date", "First hidden day."),
+        Column("reason", "varchar", "Why, in the words of whoever looked."),
+        RECORD_HASH,
+    ),
+)
+# small, and made again from what lies hidden in the runs folder whenever that has changed: records
 # of sweeps, robustness panels, the ledger of looks
-DERIVED_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
-    "sweeps": {
-        "sweep_id": "varchar",
-        "name": "varchar",
-        "started_at": "timestamp",
-        "finished_at": "timestamp",
-        "seconds": "double",
-        "n_trials": "integer",
-        "n_looks": "integer",
-        "n_duplicates": "integer",
-        "n_failed": "integer",
-        "n_rejected": "integer",
-        "n_runs": "integer",
-        "n_common_days": "integer",
-        "pbo": "double",
-        "degradation_slope": "double",
-        "probability_of_loss": "double",
-        "spa_p_lower": "double",
-        "spa_p_consistent": "double",
-        "spa_p_upper": "double",
-        "record_hash": "varchar",
-    },
-    "sweep_trials": {
-        "sweep_id": "varchar",
-        "experiment_id": "varchar",
-        "run_id": "varchar",
-        "title": "varchar",
-        "status": "varchar",
-        "error": "varchar",
-        "started_at": "timestamp",
-        "seconds": "double",
-    },
-    "sweep_statistics": {
-        "sweep_id": "varchar",
-        "run_id": "varchar",
-        "net_sharpe": "double",
-        "common_sharpe": "double",
-        "deflated_sharpe": "double",
-        "is_superior": "boolean",
-        "p_leader": "double",
-        "is_tied_with_leader": "boolean",
-    },
-    "sweep_edges": {
-        "sweep_id": "varchar",
-        "run_id": "varchar",
-        "horizon_days": "integer",
-        "edge": "varchar",
-        "trade_edge": "double",
-        "p_value": "double",
-        "p_benjamini_hochberg": "double",
-        "p_holm": "double",
-    },
-    "robustness": {
-        "run_id": "varchar",
-        "check_name": "varchar",
-        "setting": "varchar",
-        "status": "varchar",
-        "note": "varchar",
-        "neighbour_run_id": "varchar",
-        "n_test_days": "integer",
-        "net_sharpe": "double",
-        "net_sharpe_change": "double",
-        "net_cagr": "double",
-        "avg_turnover": "double",
-        "spread_horizon_days": "integer",
-        "spread_trade_edge": "double",
-        "spread_p_value": "double",
-        "spread_p_shift": "double",
-        "spread_evidence": "varchar",
-        "sign_flips": "boolean",
-        "edge_sign_flips": "boolean",
-    },
-    "robustness_summary": {
-        "run_id": "varchar",
-        "title": "varchar",
-        "verdict": "varchar",
-        "net_sharpe": "double",
-        "n_neighbours": "integer",
-        "n_skipped": "integer",
-        "n_failed": "integer",
-        "n_empty": "integer",
-        "n_flips": "integer",
-        "n_edge_flips": "integer",
-        "worst_check": "varchar",
-        "worst_setting": "varchar",
-        "worst_net_sharpe": "double",
-        "n_placebos": "integer",
-        "placebo_percentile": "double",
-        "placebo_p": "double",
-        "record_hash": "varchar",
-    },
-    "looks": {
-        "looked_at": "timestamp",
-        "family": "varchar",
-        "experiment_id": "varchar",
-        "run_id": "varchar",
-        "holdout_start": "date",
-        "reason": "varchar",
-        "record_hash": "varchar",
-    },
-}
+DERIVED_TABLES: Final[Mapping[str, Table]] = by_name(
+    *(SWEEPS, SWEEP_TRIALS, SWEEP_STATISTICS, SWEEP_EDGES),
+    *(ROBUSTNESS, ROBUSTNESS_SUMMARY, LOOKS),
+)
 
-ALL_TABLES: Final[Mapping[str, Mapping[str, str]]] = {**RUN_TABLES, **DERIVED_TABLES}
+ALL_TABLES: Final[Mapping[str, Table]] = {**RUN_TABLES, **DERIVED_TABLES}
 
-VIEWS: Final[Mapping[str, str]] = {
-    # By deflated Sharpe ratio; a run of several sweeps counts with the one that asks most of it.
-    # Runs of no sweep come after those of sweeps: nobody knows of how many tries they are the best.
-    "v_leaderboard": """
+V_LEADERBOARD: Final = Table(
+    "v_leaderboard",
+    "One row per run, best first, without placebos: by deflated Sharpe ratio; a run of several "
+    "sweeps counts with the one that asks most of it. Runs of no sweep come after those of sweeps, "
+    "by probabilistic Sharpe ratio: nobody knows of how many tries they are the best. The spread "
+    f"is the one whose horizon is nearest to {standard_spread.HORIZON_DAYS} days.",
+    (
+        Column("place", "bigint", "Place in the list, from 1."),
+        *map(CATALOG.__getitem__, ("run_id", "title", "lake_name")),
+        *(DEFLATED_SHARPE, SWEEP_ID, IS_TIED, IS_SUPERIOR),
+        *map(
+            CATALOG.__getitem__,
+            (
+                *("net_sharpe", "net_probabilistic_sharpe", "net_cagr", "net_max_drawdown"),
+                *("net_calmar", "ungated_net_sharpe", "btc_sharpe", "switches_per_year"),
+            ),
+        ),
+        *map(_of_spread, (HORIZON, TRADE_EDGE, P_VALUE, P_SHIFT, EVIDENCE)),
+        *map(
+            CATALOG.__getitem__,
+            (
+                *("n_test_days", "n_warnings", "first_date", "last_date"),
+                *("holdout_start", "is_look", "created_at"),
+            ),
+        ),
+    ),
+    query=f"""
         select
             row_number() over (
                 order by
@@ -363,13 +575,7 @@ VIEWS: Final[Mapping[str, str]] = {
             catalog.holdout_start, catalog.is_look,
             catalog.created_at
         from catalog
-        left join (
-            select * from edges
-            where edge = 'spread'
-            qualify row_number() over (
-                partition by run_id order by abs(horizon_days - 5), horizon_days
-            ) = 1
-        ) as spread on catalog.run_id = spread.run_id
+        left join ({standard_spread.SQL}) as spread on catalog.run_id = spread.run_id
         left join (
             select * from sweep_statistics
             qualify row_number() over (
@@ -378,7 +584,18 @@ VIEWS: Final[Mapping[str, str]] = {
         ) as family on catalog.run_id = family.run_id
         where catalog.is_placebo is not true
     """,
-    "v_latest_state": """
+)
+V_LATEST_STATE: Final = Table(
+    "v_latest_state",
+    "One row per run, without placebos: its last decision day.",
+    (
+        *map(CATALOG.__getitem__, ("run_id", "title")),
+        *map(
+            DAILY.__getitem__,
+            ("date", "regime", "regime_age_days", "score", "feature_coverage"),
+        ),
+    ),
+    query="""
         select
             daily.run_id, catalog.title, daily.date, daily.regime, daily.regime_age_days,
             daily.score, daily.feature_coverage
@@ -387,4 +604,5 @@ VIEWS: Final[Mapping[str, str]] = {
             on daily.run_id = catalog.run_id and daily.date = catalog.last_date
         where catalog.is_placebo is not true
     """,
-}
+)
+VIEWS: Final[Mapping[str, Table]] = by_name(V_LEADERBOARD, V_LATEST_STATE)

@@ -106,12 +106,12 @@ def test_two_runs_at_once_are_both_in_the_catalog_once(two: Done) -> None:
 
 def test_parquet_beside_the_warehouse_is_the_same_for_pandas_and_pyarrow(two: Done) -> None:
     with duckdb.connect(two.warehouse, read_only=True) as con:
-        for table, columns in warehouse_tables.ALL_TABLES.items():
+        for table, declared in warehouse_tables.ALL_TABLES.items():
             file = two.warehouse.parent / f"{table}.parquet"
             rows = con.execute(f"select * from {table}").fetchall()
-            assert pq.read_schema(file).names == list(columns)
+            assert pq.read_schema(file).names == declared.names
             assert [tuple(row.values()) for row in pq.read_table(file).to_pylist()] == rows
-            assert pd.read_parquet(file).shape == (len(rows), len(columns))
+            assert pd.read_parquet(file).shape == (len(rows), len(declared.columns))
 
 
 READER = """

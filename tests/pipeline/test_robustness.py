@@ -89,13 +89,13 @@ def test_a_planted_edge_stands_above_its_placebos(robust: Done) -> None:
 
 def test_record_and_warehouse_agree(robust: Done) -> None:
     record = record_of(robust)
-    names = [name for name in warehouse_tables.ALL_TABLES["robustness"] if name != "run_id"]
+    names = [name for name in warehouse_tables.ALL_TABLES["robustness"].names if name != "run_id"]
     columns = ", ".join(names)
     rows = query(robust, f"select {columns} from robustness")
     assert sorted(map(repr, rows)) == sorted(
         repr(tuple(x[name] for name in names)) for x in record["rows"]
     )
-    names = list(warehouse_tables.ALL_TABLES["robustness_summary"])[2:-1]
+    names = warehouse_tables.ALL_TABLES["robustness_summary"].names[2:-1]
     (summary,) = query(robust, f"select {', '.join(names)} from robustness_summary")
     assert summary == tuple(record["summary"][name] for name in names)
     assert query(robust, "select distinct run_id from robustness") == [(record["run_id"],)]

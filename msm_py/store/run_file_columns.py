@@ -1,0 +1,130 @@
+"""The columns of the Parquet files in a run folder, which the warehouse takes over."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msm_py.store.catalog_columns import OF_VALUE, SHARE
+from msm_py.store.declarations import Column
+
+DATE: Final = Column(
+    "date", "date", "Calendar day t, UTC. The row is known at the close of t (24:00 UTC)."
+)
+TIMESERIES: Final = (
+    DATE,
+    Column(
+        "score",
+        "double",
+        "Final score at t, smoothed and gated; missing on a day without coverage. High: MAJORS "
+        "state.",
+    ),
+    Column(
+        "feature_coverage",
+        "double",
+        "Share of the absolute weights whose z-score was present.",
+        unit=SHARE,
+    ),
+    Column("regime", "varchar", "State in force after the close of t."),
+    Column(
+        "regime_age_days",
+        "integer",
+        "Since the state was entered; 0 on the day itself.",
+        unit="days",
+    ),
+)
+RETURNS: Final = (
+    DATE,
+    Column(
+        "r_alts",
+        "double",
+        "Return from t-1 to t of the short leg's composition, long-side sign.",
+        unit=SHARE,
+    ),
+    Column("r_majors", "double", "Return from t-1 to t of the long leg's composition.", unit=SHARE),
+    Column("r_btc", "double", "BTC's return from t-1 to t; missing on the first day.", unit=SHARE),
+    Column(
+        "y",
+        "double",
+        "r_alts minus r_btc. Positive: alts beat BTC, bad for the trade.",
+        unit=SHARE,
+    ),
+    Column(
+        "position_scale",
+        "double",
+        "Scale held into this day, decided before.",
+        unit="0 (flat) to 1",
+    ),
+    Column(
+        "gross_exposure",
+        "double",
+        "Gross weight held into this day, cash excluded.",
+        unit=OF_VALUE,
+    ),
+    Column(
+        "r_gross",
+        "double",
+        "Return from t-1 to t before cost and funding; 0 on the first day.",
+        unit=OF_VALUE,
+    ),
+    Column("turnover", "double", "Sum of absolute trades.", unit=OF_VALUE),
+    Column(
+        "cost",
+        "double",
+        "Fees, slippage and impact of the trades at the close of t.",
+        unit=OF_VALUE,
+    ),
+    Column(
+        "funding",
+        "double",
+        "Funding of the position held into t: positive is paid, negative received.",
+        unit=OF_VALUE,
+    ),
+    Column("r_net", "double", "r_gross - cost - funding.", unit=OF_VALUE),
+    Column(
+        "equity_gross",
+        "double",
+        "1 compounded with r_gross from the first decision day up to and including t.",
+        unit="multiple of the start",
+    ),
+    Column(
+        "equity_net",
+        "double",
+        "1 compounded with r_net from the first decision day up to and including t.",
+        unit="multiple of the start",
+    ),
+    Column(
+        "drawdown_net",
+        "double",
+        "equity_net over its highest value so far (1 at least) minus 1; 0 or negative.",
+        unit=SHARE,
+    ),
+    Column(
+        "is_test_day",
+        "boolean",
+        "Whether strategy metrics count the day: a label for evaluation, whether a short last "
+        "window counts is known only later.",
+    ),
+)
+BASKET: Final = (
+    DATE,
+    Column("asset_id", "varchar", "The asset as the lake names it, case-sensitive."),
+    Column("rank", "integer", "Place by market cap, 1 being the largest; ties by asset_id."),
+    Column("marketcap_usd", "double", "Market cap at t.", unit="USD"),
+    Column("weight", "double", "Weight in the basket, above 0; they sum to 1.", unit=SHARE),
+)
+FEATURES: Final = (
+    DATE,
+    Column("feature_id", "varchar", "The feature, as in the registry."),
+    Column(
+        "raw_value",
+        "double",
+        "The feature at t; missing when a day of its window is.",
+        unit="as the registry says",
+    ),
+    Column(
+        "z_score",
+        "double",
+        "From the mean of the trailing window; missing unless all of the window is there.",
+        unit="standard deviations",
+    ),
+)
