@@ -37,10 +37,11 @@ sample-null: setup  ## Two hundred lakes without an edge: docs/sample-null.md (h
 	$(BIN)/python bench/sample_null.py
 	$(BIN)/mdformat docs/sample-null.md
 
-lint: setup  ## ruff, mypy, sqlfluff, generated files, the form of the docs, spelling
+lint: setup  ## ruff, mypy, imports, sqlfluff, generated files, the form of the docs, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/sqlfluff lint models macros tests/dbt
 	$(BIN)/mdformat --check $(DOCS)
 	$(BIN)/codespell

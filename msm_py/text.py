@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     """Return names with commas between them."""
     return ", ".join(names)
 
 
-def _hint(word: str, known: Iterable[str]) -> str:
+def hint(word: str, known: Iterable[str]) -> str:
     """Return a did-you-mean when a known name is close, else nothing."""
     close = difflib.get_close_matches(word.lower(), {k.lower(): k for k in known}, n=1, cutoff=0.6)
     spelled = {k.lower(): k for k in known}
@@ -34,7 +34,7 @@ def dotted(location: Location) -> str:
     """
     text = ""
     for part in location:
-        text = _join(text, f"[{part}]" if isinstance(part, int) else str(part))
+        text = join_dotted(text, f"[{part}]" if isinstance(part, int) else str(part))
     return text
 
 
@@ -49,7 +49,8 @@ def shown(value: object, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _join(left: str, right: str) -> str:
+def join_dotted(left: str, right: str) -> str:
+    """Return two parts of a location as one."""
     return left + right if not left or right.startswith("[") else f"{left}.{right}"
 
 
@@ -66,6 +67,6 @@ def did_you_mean(word: str, options: Iterable[str]) -> str | None:
     return by_lower_case[matches[0]] if matches else None
 
 
-def _relative(path: Path) -> str:
+def relative_path(path: Path) -> str:
     """Return a path as seen from the working directory."""
     return os.path.relpath(path)

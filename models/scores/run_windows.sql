@@ -227,7 +227,7 @@ final as (
                         ' and ' || nullif(price_jumps.n_jumps - 1, 0) || ' more', ''
                     ) || '; universe of ' || runs.experiment_id,
                     '  received: close over the close of the day before of 1e6 or more',
-                    '  remedy:   mend the prices, or, for an alt, name it in universe.exclude_assets'
+                    '  remedy:   mend the prices, or (an alt) name it in universe.exclude_assets'
                 )
             when overflowing_scores.run_id is not null
                 then concat_ws(

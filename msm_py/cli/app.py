@@ -6,12 +6,14 @@ import signal
 import sys
 from types import FrameType
 
-from msm_py.cli import run, show, sweep  # noqa: F401  (importing them adds their commands)
+from msm_py.cli import run, show  # noqa: F401  (importing them adds their commands)
 from msm_py.cli.catalog import catalog_app
 from msm_py.cli.lake import lake_app
-from msm_py.cli.options import _tell_in_red, app, err
+from msm_py.cli.options import app, err, tell_in_red
+from msm_py.cli.sweep import sweep_app
 from msm_py.errors import Interrupted, MsmError
 
+app.add_typer(sweep_app, name="sweep")
 app.add_typer(lake_app, name="lake")
 app.add_typer(catalog_app, name="catalog")
 INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
@@ -23,7 +25,7 @@ def main() -> None:
     try:
         app()
     except MsmError as error:
-        _tell_in_red("error:", str(error))
+        tell_in_red("error:", str(error))
         sys.exit(1)
     except Interrupted:
         _tell_interrupted()

@@ -12,8 +12,8 @@ from msm_py.cli.options import (
     WAREHOUSE,
     Runs,
     Warehouse,
-    _tell_alarms,
     out,
+    tell_alarms,
 )
 from msm_py.errors import MsmError
 from msm_py.store import warehouse
@@ -43,4 +43,4 @@ def catalog_rebuild(runs: Runs = RUNS, warehouse_file: Warehouse = WAREHOUSE) ->
         f"in {time.monotonic() - started:.1f} s.",
         soft_wrap=True,
     )
-    _tell_alarms(runs, warehouse_file)
+    tell_alarms(runs, warehouse_file)

@@ -36,9 +36,13 @@ Warehouse = Annotated[
 ]
 Start = Annotated[str | None, typer.Option("--start", help="First day of the window, YYYY-MM-DD.")]
 End = Annotated[str | None, typer.Option("--end", help="Last day of the window, YYYY-MM-DD.")]
+AllFigures = Annotated[
+    bool, typer.Option("--all", help="Show mean Y and edge beside the trade edge.")
+]
 
 
-def _places(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> Places:
+def places_of(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> Places:
+    """Return where a command reads and writes, none of it in the lake."""
     check_outside_lake(lake, written_places(runs, warehouse_file))
     return Places(
         lake=lake.absolute(),
@@ -48,21 +52,23 @@ def _places(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> Pla
     )
 
 
-def _tell_disturbance(warehouse_file: Path) -> None:
+def tell_disturbance(warehouse_file: Path) -> None:
+    """Say so when a warehouse is not as it was left."""
     sentence = warehouse.disturbance(warehouse_file)
-    _tell([] if sentence is None else [sentence])
+    tell_all([] if sentence is None else [sentence])
 
 
-def _tell_alarms(
-    runs: Path, warehouse_file: Path | None = None, *, with_looks: bool = True
-) -> None:
-    _tell(warehouse.alarms(runs, warehouse_file, with_looks=with_looks))
+def tell_alarms(runs: Path, warehouse_file: Path | None = None, *, with_looks: bool = True) -> None:
+    """Say what is wrong with runs, records and warehouse."""
+    tell_all(warehouse.alarms(runs, warehouse_file, with_looks=with_looks))
 
 
-def _tell(sentences: list[str]) -> None:
+def tell_all(sentences: list[str]) -> None:
+    """Say what is wrong, a sentence each."""
     for sentence in sentences:
-        _tell_in_red("!!", sentence)
+        tell_in_red("!!", sentence)
 
 
-def _tell_in_red(label: str, text: str) -> None:
+def tell_in_red(label: str, text: str) -> None:
+    """Say something on standard error, in a line."""
     err.print(Text.assemble((label, "bold red"), " ", text), soft_wrap=True)

@@ -78,11 +78,11 @@ FILES: Final[Mapping[str, Callable[[str], str]]] = {
     "models/catalog/catalog.yml": lambda text: part(
         text, "catalog", declared_text.dbt_columns(CATALOG, "    ")
     ),
-    "models/staging/_sources.yml": lambda text: part(
+    "models/inputs/_sources.yml": lambda text: part(
         text, "tables", contract_text.dbt_tables("      ")
     ),
     **dict.fromkeys(
-        ("models/runs/dropped_rows.sql", "models/runs/lake_tables.sql"),
+        ("models/staging/dropped_rows.sql", "models/inputs/lake_tables.sql"),
         lambda text: part(text, "facts", contract_text.jinja_facts()),
     ),
     "docs/bi.md": _bi,

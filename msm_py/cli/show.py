@@ -11,13 +11,14 @@ from msm_py import settings
 from msm_py.cli.options import (
     RUNS,
     WAREHOUSE,
+    AllFigures,
     Runs,
     Warehouse,
-    _tell,
-    _tell_alarms,
-    _tell_disturbance,
     app,
     out,
+    tell_alarms,
+    tell_all,
+    tell_disturbance,
 )
 from msm_py.errors import MsmError
 from msm_py.store import run_list, warehouse
@@ -35,13 +36,14 @@ def list_(warehouse_file: Warehouse = WAREHOUSE, runs: Runs = RUNS) -> None:
     if warehouse.is_of(runs, warehouse_file):
         _refresh(runs, warehouse_file)
     out.print(runs_table.runs_table(warehouse_file))
-    _tell_alarms(runs, warehouse_file)
+    tell_alarms(runs, warehouse_file)
 
 
 @app.command()
 def show(
     run_id: Annotated[str, typer.Argument(help="A run's id, or the beginning of it.")],
     runs: Runs = RUNS,
+    all_figures: AllFigures = False,
 ) -> None:
     """Show what a run found.
 
@@ -51,10 +53,10 @@ def show(
     from msm_py.store import robustness_records
 
     folder = run_list.find_run(runs, run_id)
-    out.print(run_report.run_report(folder))
+    out.print(run_report.run_report(folder, all_figures=all_figures))
     if panel := robustness_records.read_record(runs, folder.name):
         out.print(robustness_report.panel(panel))
-    _tell_alarms(runs, with_looks=False)
+    tell_alarms(runs, with_looks=False)
 
 
 @app.command()
@@ -79,8 +81,8 @@ def compare(
 def _refresh(runs: Path, warehouse_file: Path) -> None:
     """Bring a warehouse up to date with what was copied, renamed or deleted by hand meanwhile."""
     check_outside_lake(settings.lake_dir(), written_places(runs, warehouse_file))
-    _tell_disturbance(warehouse_file)
+    tell_disturbance(warehouse_file)
     try:
         warehouse.publish(runs, warehouse_file)
     except MsmError as error:  # it may be someone else's, and is shown as it is
-        _tell([f"The catalog may be behind the runs folder: {error.what} ({error.received})."])
+        tell_all([f"The catalog may be behind the runs folder: {error.what} ({error.received})."])

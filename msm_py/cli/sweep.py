@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from concurrent.futures import Executor
-from contextlib import closing
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Group, RenderableType
+from typer.core import TyperGroup
 
 from msm_py.cli.options import (
     LAKE,
@@ -24,135 +19,32 @@ from msm_py.cli.options import (
     Runs,
     Start,
     Warehouse,
-    _places,
-    _tell_alarms,
-    _tell_disturbance,
-    app,
     out,
+    places_of,
+    tell_alarms,
+    tell_disturbance,
 )
-from msm_py.errors import Interrupted, MsmError
-from msm_py.report.sweep_report import Summary, _count, _line, _summary
-from msm_py.report.terminal import Text, write_exactly
-from msm_py.runner import batches, sweep_statistics
-from msm_py.runner.sweep_plan import Family, Options, _is_waiting, _rejected
-from msm_py.settings import Places
-from msm_py.store import lake_records, looks, run_folder, warehouse
-from msm_py.store.trial import Trial
+from msm_py.errors import MsmError
+from msm_py.report.terminal import write_exactly
+from msm_py.store import looks
 
 # as wide as a line may get where no terminal cuts or folds it
 WIDE = 1000
 
 
-def show(renderable: RenderableType, console: Console) -> None:
-    """Print a table with whole ids: a file or a pipe has no width, a narrow terminal folds."""
-    if not console.is_terminal:
-        console.width = WIDE
-    console.print(renderable, crop=False)
+RUN = "run"
 
 
-def run(family: Family, places: Places, options: Options, console: Console) -> Summary:
-    """Carry a sweep out, reporting every variant, and publish once at the end."""
-    run_folder.check_runs_dir(places.runs)
-    warehouse.check_warehouse(places.warehouse)
-    found = lake_records.look_over(places.runs, places.lake, family.lake_fingerprint)
-    started_at, clock = datetime.now(UTC), time.monotonic()
-    mine = batches.shard(family.specs, *options.shard)
-    jobs, open_executor = _workers(options, places)
-    rejected = _rejected(family, options)
-    n_waiting = sum(_is_waiting(spec, places) for spec in mine)
-    console.print(
-        f"Sweep {family.sweep_id}: {_count(len(mine), 'variant')}"
-        + (f" (shard {options.shard[0]}/{options.shard[1]})" if options.shard[1] > 1 else "")
-        + (f", {len(rejected)} rejected by validation" if rejected else ""),
-        soft_wrap=True,
-    )
-    for trial in rejected:
-        console.print(
-            Text.assemble(("rejected", "red"), f" {trial.title}: {trial.error or ''}"),
-            soft_wrap=True,
-        )
-    trials: list[Trial] = []
-    work = batches.run_sweep(
-        mine,
-        places,
-        batch_size=options.batch_size,
-        jobs=jobs,
-        fail_fast=options.fail_fast,
-        open_executor=open_executor,
-    )
-    try:
-        # closed before anything else, so that no worker goes on
-        with _display(console, n_waiting) as display, closing(work):
-            task = display.add_task("", total=n_waiting, failed=0, speed="")
-            for trial in work:
-                trials.append(trial)
-                console.print(_line(trial, len(trials), len(mine), places.runs), soft_wrap=True)
-                done = batches.counts(trials)
-                n_done = done["complete"] + done["failed"]
-                display.update(
-                    task,
-                    completed=n_done,
-                    failed=done["failed"],
-                    speed=_speed(n_done, n_waiting - n_done, time.monotonic() - clock),
-                )
-    except (KeyboardInterrupt, Interrupted):
-        done = batches.counts(trials)
-        console.print(
-            f"{done['complete']} computed, {done['existing']} were there already, "
-            f"{done['failed']} failed, {len(mine) - len(trials)} not done. "
-            + (
-                "The same command begins again, without --force it goes on."
-                if places.force
-                else "The same command goes on."
-            ),
-            soft_wrap=True,
-        )
-        raise Interrupted from None
-    finally:  # what is complete is kept and recorded, whatever stopped the sweep
-        record = sweep_statistics.write_record(
-            places.runs,
-            name=family.name,
-            specs=family.specs,
-            rejected=family.rejected,
-            trials=trials,
-            sources={file.name: file.read_text(errors="replace") for file in family.files},
-            n_duplicates=family.n_duplicates,
-            started_at=started_at,
-        )
-        warehouse.publish(places.runs, places.warehouse)
-    n_left = len(mine) - len(trials)
-    return _summary(record, trials, rejected, n_left, time.monotonic() - clock, found)
+class RunByDefault(TyperGroup):
+    """A group of commands in which the word ``run`` may be left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # typer hides its Context
+        """Take what begins with no name of a command for the words of ``run``."""
+        is_named = bool(args) and args[0] in self.commands
+        return super().parse_args(ctx, args if is_named else [RUN, *args])
 
 
-def _speed(n_done: int, n_left: int, seconds: float) -> str:
-    """Return how fast runs are computed, and how long the others take at that rate."""
-    if not n_done:
-        return ""
-    left = round(n_left * seconds / n_done)
-    return f"{n_done / seconds:.1f} a second, {left // 60}:{left % 60:02} left"
-
-
-def _workers(options: Options, places: Places) -> tuple[int, Callable[[int], Executor] | None]:
-    """Return how many batches go at a time, and what computes them (None: processes of ours)."""
-    if not options.on_ray:
-        return options.jobs or 1, None
-    from msm_py.runner.ray_cluster import RayExecutor
-
-    cluster = RayExecutor(options.ray_address, options.jobs, lake=places.lake)
-    return cluster.slots, lambda _: cluster
-
-
-def _display(console: Console, total: int) -> Progress:
-    return Progress(
-        MofNCompleteColumn(),
-        BarColumn(),
-        TextColumn("{task.fields[speed]}", markup=False),
-        TextColumn("{task.fields[failed]} failed", markup=False),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal or total == 0,
-    )
+sweep_app = typer.Typer(cls=RunByDefault, help="Run a family of experiments, or show one again.")
 
 
 class ExecutorName(StrEnum):
@@ -162,7 +54,7 @@ class ExecutorName(StrEnum):
     RAY = "ray"
 
 
-@app.command()
+@sweep_app.command(name=RUN)
 def sweep(
     files: Annotated[
         list[Path] | None, typer.Argument(help="Experiment files, with or without `sweep:`.")
@@ -213,28 +105,12 @@ def sweep(
     Example: msm sweep --glob "experiments/msm/*.yaml" --start 2023-01-01 --end 2026-01-01
 
     `msm sweep show` lists the sweeps there are, `msm sweep show SWEEP_ID` shows the leaderboard of
-    one again.
+    one again. (A file called `show` or `run` is given as ./show or ./run.)
     """
     from msm_py.report import sweep_report
-    from msm_py.runner import sweep_plan
-    from msm_py.store import sweep_records
+    from msm_py.report.progress import SweepDisplay
+    from msm_py.runner import sweep_plan, sweep_work
 
-    if files and files[0] == Path("show"):
-        if len(files) > 2:
-            raise MsmError(
-                "one sweep is shown at a time",
-                where="msm sweep show",
-                received=" ".join(map(str, files[1:])),
-                remedy="give one id; `msm sweep show` alone lists all of them",
-            )
-        if len(files) == 1:
-            shown = sweep_report.listing(sweep_records.read_records(runs), runs)
-        else:
-            record = sweep_records.find_record(runs, str(files[1]))
-            shown = Group(*sweep_report.lake_line(runs, record), sweep_report.leaderboard(record))
-        show(shown, out)
-        _tell_alarms(runs)
-        return
     if print_commands and dry_run:
         raise MsmError(
             "one of these is enough: neither computes anything",
@@ -260,16 +136,54 @@ def sweep(
     family = sweep_plan.Family.of(files or [], pattern, lake, start, end)
     looks.refuse(family.specs, "a sweep")
     sweep_plan.refuse_placebos(family.specs)
-    places = _places(lake, runs, warehouse_file, force=not resume)
+    places = places_of(lake, runs, warehouse_file, force=not resume)
     if print_commands:
-        write_exactly("\n".join(sweep_plan.commands(family, places, options)))
+        write_exactly(sweep_report.command_lines(sweep_plan.commands(family, places, options)))
         return
     if dry_run:
-        show(sweep_report.plan(family, places, options), out)
+        _print(sweep_report.plan_table(sweep_plan.plan(family, places, options)))
         return
-    _tell_disturbance(places.warehouse)
-    summary = run(family, places, options, out)
-    show(summary.renderable, out)
-    _tell_alarms(places.runs, places.warehouse)
-    if summary.n_failed:
+    tell_disturbance(places.warehouse)
+    with SweepDisplay(out) as display:
+        ended = sweep_work.carry_out(family, places, options, display.tell)
+    _print(sweep_report.summary(ended))
+    tell_alarms(places.runs, places.warehouse)
+    if ended.n_failed:
         raise typer.Exit(1)
+
+
+@sweep_app.command()
+def show(
+    sweep_ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SWEEP_ID", help="A sweep's id, or the beginning of it."),
+    ] = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Show the leaderboard of a sweep again; without an id, list the sweeps there are.
+
+    Example: msm sweep show msm_v1_baseline
+    """
+    from msm_py.report import sweep_report
+    from msm_py.store import sweep_records
+
+    if not sweep_ids:
+        _print(sweep_report.listing(sweep_records.read_records(runs), runs))
+    elif len(sweep_ids) == 1:
+        record = sweep_records.find_record(runs, sweep_ids[0])
+        _print(Group(*sweep_report.lake_line(runs, record), sweep_report.leaderboard(record)))
+    else:
+        raise MsmError(
+            "one sweep is shown at a time",
+            where="msm sweep show",
+            received=" ".join(sweep_ids),
+            remedy="give one id; `msm sweep show` alone lists all of them",
+        )
+    tell_alarms(runs)
+
+
+def _print(renderable: RenderableType) -> None:
+    """Print a table with whole ids: a file or a pipe has no width, a narrow terminal folds."""
+    if not out.is_terminal:
+        out.width = WIDE
+    out.print(renderable, crop=False)

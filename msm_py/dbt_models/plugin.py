@@ -18,7 +18,7 @@ from duckdb.sqltypes import DOUBLE
 from scipy import special
 
 from msm_py.errors import MsmError
-from msm_py.settings import DATABASE, DATABASE_FILE, project_dir
+from msm_py.settings import DATABASE, DATABASE_FILE, lake_dir, project_dir
 from msm_py.store.written_places import check_outside_lake, dbt_places
 
 

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from msm_py.errors import MsmError
 from msm_py.experiment.sweep_schema import SweepFile
-from msm_py.text import Location, _join, did_you_mean, dotted, shown
+from msm_py.text import Location, did_you_mean, dotted, join_dotted, shown
 
 RETIRED = {
     "train_window_days": "it is called backtest.lookback_window_days: nothing is trained on it",
@@ -65,7 +65,7 @@ def translate(
     context = detail.get("ctx", {})
     key = dotted(location)
     if context.get("key"):
-        key = context["key"] if not key else _join(key, context["key"])
+        key = context["key"] if not key else join_dotted(key, context["key"])
     name = key.rsplit(".", 1)[-1] or "the experiment"
     what, remedy = _what_and_remedy(detail, location, f"a key of {name}" if about_key else name)
     where = (names or {}).get(key) or (prefix + key if key else prefix.rstrip(": ."))
@@ -175,7 +175,7 @@ def _field_at(location: Location) -> FieldInfo | None:
 def places(section: type[BaseModel] = SweepFile, prefix: str = "") -> Iterator[str]:
     """Yield the dotted path of every key; items of a list as ``features[]``."""
     for name, field in section.model_fields.items():
-        path = _join(prefix, name)
+        path = join_dotted(prefix, name)
         yield path
         inner = _section_in(field.annotation)
         if inner is not None:
@@ -197,7 +197,7 @@ def _place_of(location: Location) -> str:
     if elsewhere:
         return f"it belongs at {elsewhere[0]}"
     if close:
-        return f"did you mean {_join(parent, close)}?"
+        return f"did you mean {join_dotted(parent, close)}?"
     close = did_you_mean(name, [place.rsplit(".", 1)[-1] for place in known])
     for place in known:
         if close is not None and place.rsplit(".", 1)[-1] == close:

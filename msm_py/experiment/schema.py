@@ -389,7 +389,8 @@ H = TypeVar("H", int, float)
 PAIR: dict[str, Any] = {"minItems": 2, "maxItems": 2}
 
 
-def _ordered_pair(pair: tuple[H, ...]) -> tuple[H, ...]:
+def ordered_pair(pair: tuple[H, ...]) -> tuple[H, ...]:
+    """Return a pair of thresholds, the first below the second."""
     if len(pair) != 2 or not pair[0] < pair[1]:
         raise rule(
             "{name} must be two numbers, the smaller one first",
@@ -403,7 +404,7 @@ def _ranges(ranges: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]
 
 
 ThresholdName = Literal["strong_low", "low", "high", "strong_high"]
-CandidateRange = Annotated[tuple[Number, ...], AfterValidator(_ordered_pair)]
+CandidateRange = Annotated[tuple[Number, ...], AfterValidator(ordered_pair)]
 
 
 class GridSearch(Section):

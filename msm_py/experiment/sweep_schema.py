@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
-from msm_py.experiment.schema import MOST_VARIANTS, PAIR, Experiment, Section, _ordered_pair
+from msm_py.experiment.schema import MOST_VARIANTS, PAIR, Experiment, Section, ordered_pair
 from msm_py.experiment.values import LARGEST_USD, PositiveUsd, Seed
 from msm_py.text import did_you_mean
 from msm_py.values import Text, read_integer, read_number, rule
@@ -22,7 +22,7 @@ Paths = Annotated[dict[Text, Values], Field(max_length=MOST_PATHS)]
 
 
 def _ordered_ratio(pair: tuple[float, ...]) -> tuple[float, ...]:
-    least, most = _ordered_pair(pair)
+    least, most = ordered_pair(pair)
     if most / least > MOST_RATIO:
         raise rule(
             "{name} spans too much",
@@ -36,7 +36,7 @@ class Range(Section):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
-    uniform: Annotated[tuple[AnyNumber, ...], AfterValidator(_ordered_pair)] | None = Field(
+    uniform: Annotated[tuple[AnyNumber, ...], AfterValidator(ordered_pair)] | None = Field(
         default=None, description="Evenly between two numbers.", json_schema_extra=PAIR
     )
     log_uniform: Annotated[tuple[PositiveUsd, ...], AfterValidator(_ordered_ratio)] | None = Field(
@@ -44,7 +44,7 @@ class Range(Section):
         description="Between two numbers above 0, evenly in their logarithm.",
         json_schema_extra=PAIR,
     )
-    integer: Annotated[tuple[Whole, ...], AfterValidator(_ordered_pair)] | None = Field(
+    integer: Annotated[tuple[Whole, ...], AfterValidator(ordered_pair)] | None = Field(
         default=None, description="A whole number, both ends included.", json_schema_extra=PAIR
     )
     choice: Values | None = Field(default=None, description="One of these values.")

@@ -20,7 +20,7 @@ from msm_py.lake.contract import FIRST_DAY, LAST_DAY, SQL_TYPES, TABLES, Kind, T
 from msm_py.lake.files import SUFFIX, path_list, read_parquet, table_files
 from msm_py.lake.lake_yaml import LAKE_YAML, LakeSettings, read_settings
 from msm_py.lake.lake_yaml import FundingUnit as FundingUnit
-from msm_py.text import _hint, _listed
+from msm_py.text import hint, listed
 
 _NUMBERS = {
     *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER"),
@@ -181,7 +181,7 @@ def _find_tables(lake: Path) -> dict[str, tuple[Path, ...]]:
         raise MsmError(
             "the lake is an empty folder",
             where=str(lake),
-            remedy=f"it must hold {_listed(n for n, s in TABLES.items() if s.required)} as "
+            remedy=f"it must hold {listed(n for n, s in TABLES.items() if s.required)} as "
             "Parquet; msm lake sample DIR writes an example",
         )
     for entry in entries:
@@ -202,9 +202,9 @@ def _find_tables(lake: Path) -> dict[str, tuple[Path, ...]]:
             raise MsmError(
                 f"the lake lacks the required table {name}",
                 where=str(lake),
-                received=f"a folder with {_listed(entries[:12])}" + _hint(name, entries),
+                received=f"a folder with {listed(entries[:12])}" + hint(name, entries),
                 remedy=f"add {name}.parquet (or a directory {name} with *.parquet files) with the "
-                f"columns {_listed(spec.columns)}",
+                f"columns {listed(spec.columns)}",
             )
     return found
 
@@ -230,7 +230,7 @@ def _describe(con: duckdb.DuckDBPyConnection, name: str, files: tuple[Path, ...]
     if spec.required and table.n_rows == 0:
         raise MsmError(
             f"the required table {name} has no rows",
-            where=_listed(map(str, files[:3])),
+            where=listed(map(str, files[:3])),
             remedy="write the table anew, with data",
         )
     for kind, alike in kinds.items():
@@ -325,20 +325,20 @@ def _checked_types(
                 if column in spec.columns
                 else f"a column of {name} has other capitals than the contract",
                 where=str(file),
-                received=f"the columns {_listed(found)} (did you mean {spelled}?)"
+                received=f"the columns {listed(found)} (did you mean {spelled}?)"
                 if column in spec.columns
                 else spelled,
                 remedy=f"name it {column}: capitals count",
             )
     for column in spec.columns:
         if column not in found:
-            remedy = f"{name} needs the columns {_listed(spec.columns)}"
+            remedy = f"{name} needs the columns {listed(spec.columns)}"
             if any(part.startswith(f"{column}=") for part in file.parts):
                 remedy += "; a value in the name of a folder is not read, write it into the file"
             raise MsmError(
                 f"the table {name} lacks the column {column}",
                 where=str(file),
-                received=f"the columns {_listed(found)}" + _hint(column, found),
+                received=f"the columns {listed(found)}" + hint(column, found),
                 remedy=remedy,
             )
     for column, kind in spec.all_columns.items():
@@ -424,7 +424,7 @@ def _check_btc(con: duckdb.DuckDBPyConnection, lake: Path, price: TableFiles) ->
     raise MsmError(
         "the lake has no usable price of BTC",
         where=f"{lake}, fact_price",
-        received=f"assets such as {_listed(some[0] or [])}" if some else None,
+        received=f"assets such as {listed(some[0] or [])}" if some else None,
         remedy="add the closes of BTC with asset_id BTC: they span the calendar of the lake",
     )
 
@@ -443,7 +443,7 @@ def _unreadable(files: Sequence[Path], received: str) -> MsmError:
     """Return the error for a file that is truncated, damaged or not Parquet."""
     return MsmError(
         "a file of the lake cannot be read",
-        where=_listed(map(str, files[:3])),
+        where=listed(map(str, files[:3])),
         received=received,
         remedy="it is truncated, damaged, not Parquet or not yours to read: write it anew",
     )

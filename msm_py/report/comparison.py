@@ -9,8 +9,17 @@ from typing import Final
 from rich.console import Group, RenderableType
 
 from msm_py._typing import Row
-from msm_py.report.figures import MISSING, STARRED, _count, _p, _short, _side, _trade_edge, figure
-from msm_py.report.layout import _Fitted, _numbers, _pairs, _prose, _section, _table
+from msm_py.report.figures import (
+    MISSING,
+    STARRED,
+    count_of,
+    figure,
+    short_state,
+    side_of,
+    starred_p,
+    trade_edge_text,
+)
+from msm_py.report.layout import Fitted, new_table, number_columns, pair_table, prose, section
 from msm_py.report.metrics import METRICS, STABILITY
 from msm_py.report.terminal import Text
 from msm_py.store.run import Run
@@ -37,11 +46,11 @@ def comparison(a: Path, b: Path) -> RenderableType:
     return Group(
         *_named("A", left),
         *_named("B", right),
-        *_section("Experiment", *_spec_differences(left, right)),
-        *_section("Data and code", *_fingerprints(left, right)),
-        *_section("Results, net, on test days", *_metric_differences(left, right)),
-        *_section("Trade edges", *_edge_differences(left, right)),
-        *_section("States", *_state_differences(left, right)),
+        *section("Experiment", *_spec_differences(left, right)),
+        *section("Data and code", *_fingerprints(left, right)),
+        *section("Results, net, on test days", *_metric_differences(left, right)),
+        *section("Trade edges", *_edge_differences(left, right)),
+        *section("States", *_state_differences(left, right)),
     )
 
 
@@ -60,9 +69,9 @@ def _spec_differences(a: Run, b: Run) -> Iterator[RenderableType]:
     left, right = _params(a), _params(b)
     keys = [key for key in {**left, **right} if left.get(key, "") != right.get(key, "")]
     if not keys:
-        yield _prose("The same but for its name." if a.spec != b.spec else "The same.")
+        yield prose("The same but for its name." if a.spec != b.spec else "The same.")
         return
-    yield _pairs(
+    yield pair_table(
         *((key, left.get(key, "not there"), right.get(key, "not there")) for key in keys),
         head="key",
     )
@@ -100,11 +109,11 @@ def _fingerprints(a: Run, b: Run) -> Iterator[RenderableType]:
             "What differs below need not come from the experiment.",
         )
     else:
-        yield _prose("Comparable: the same lake, the same code.")
+        yield prose("Comparable: the same lake, the same code.")
     left, right = facts(a), facts(b)
     different = [name for name in {**left, **right} if left.get(name) != right.get(name)]
     if different:
-        yield _pairs(
+        yield pair_table(
             *((name, left.get(name, MISSING), right.get(name, MISSING)) for name in different),
             head="",
         )
@@ -115,13 +124,13 @@ def _metric_differences(a: Run, b: Run) -> Iterator[RenderableType]:
         tuple(run.metrics["window"][key] for key in ("first_date", "last_date")) for run in (a, b)
     ]
     if windows[0] != windows[1]:
-        yield _prose(
+        yield prose(
             f"Other windows: A {windows[0][0]} to {windows[0][1]}, "
             f"B {windows[1][0]} to {windows[1][1]}."
         )
-    table = _table(roomy=True)
+    table = new_table(roomy=True)
     table.add_column("", no_wrap=True)
-    _numbers(table, "A", "B", "B - A")
+    number_columns(table, "A", "B", "B - A")
     for metrics, values in (
         (METRICS, [run.series("net") for run in (a, b)]),
         (STABILITY, [run.metrics["stability"] for run in (a, b)]),
@@ -148,11 +157,11 @@ def _edge_differences(a: Run, b: Run) -> Iterator[RenderableType]:
         key=lambda key: int(key[0]),
     )
     if not keys:
-        yield _prose("Neither run has edges.", "dim")
+        yield prose("Neither run has edges.", "dim")
         return
-    yield _prose("In percent; plus is good for the trade.")
-    yield _Fitted(lambda width: _edge_pairs(edges, keys, named=width >= 100))
-    yield _prose(f"{STARRED}.", "dim")
+    yield prose("In percent; plus is good for the trade.")
+    yield Fitted(lambda width: _edge_pairs(edges, keys, named=width >= 100))
+    yield prose(f"{STARRED}.", "dim")
 
 
 def _edge_pairs(
@@ -161,18 +170,18 @@ def _edge_pairs(
     *,
     named: bool,
 ) -> RenderableType:
-    table = _table(roomy=named)
+    table = new_table(roomy=named)
     table.add_column("state", no_wrap=True)
     for letter in ("A", "B"):
-        _numbers(table, letter)
+        number_columns(table, letter)
         table.add_column("p", no_wrap=True)
         table.add_column("evidence", no_wrap=True)
-    _numbers(table, "B - A")
+    number_columns(table, "B - A")
     last_horizon = None
     for horizon, edge in keys:
         if horizon != last_horizon:
             table.add_section()
-            table.add_row(Text(_count(horizon, "day"), style="bold"))
+            table.add_row(Text(count_of(horizon, "day"), style="bold"))
             last_horizon = horizon
         cells: list[str | Text] = []
         values = []
@@ -182,10 +191,10 @@ def _edge_pairs(
             if row is None:
                 cells += [MISSING] * 3
             else:
-                cells += [_trade_edge(row), _p(row), row["evidence"]]
+                cells += [trade_edge_text(row), starred_p(row), row["evidence"]]
         left, right = values
         change = None if left is None or right is None else 100 * (right - left)
-        table.add_row(edge if named else _short(edge), *cells, figure(change, 2, sign=True))
+        table.add_row(edge if named else short_state(edge), *cells, figure(change, 2, sign=True))
     return table
 
 
@@ -193,24 +202,24 @@ def _state_differences(a: Run, b: Run) -> Iterator[RenderableType]:
     left, right = a.states(), b.states()
     common = sorted(left.keys() & right.keys())
     if not common:
-        yield _prose("The runs have no day in common.")
+        yield prose("The runs have no day in common.")
         return
     by_side = len(a.distribution) != len(b.distribution)
-    compared = _side if by_side else str
+    compared = side_of if by_side else str
     different = [day for day in common if compared(left[day]) != compared(right[day])]
-    text = f"The states are the same on all of {_count(len(common), 'common day')}"
+    text = f"The states are the same on all of {count_of(len(common), 'common day')}"
     if different:
         share = figure(len(different) / len(common), 1, "%")
         text = (
-            f"The states differ on {len(different):,} of {_count(len(common), 'common day')} "
+            f"The states differ on {len(different):,} of {count_of(len(common), 'common day')} "
             f"({share})"
         )
     if by_side:
         text += " (as ALTS, BALANCED or MAJORS: the runs do not have the same number of states)"
-    yield _prose(text + ".")
+    yield prose(text + ".")
     if different:
         shown = different[:DIFFERENT_DAYS_SHOWN]
-        yield _pairs(
+        yield pair_table(
             *((str(day), left[day], right[day]) for day in shown),
             head="date" if len(shown) == len(different) else "first of them",
         )

@@ -72,40 +72,42 @@ def excludes_zero(edge: Row) -> bool:
     return bool(outside and edge["p_value"] <= SIGNIFICANCE)
 
 
-def _side(regime: str) -> str:
+def side_of(regime: str) -> str:
+    """Return the side of a state: ALTS, MAJORS or BALANCED."""
     return regime.rsplit("_", 1)[-1]
 
 
-def _side_colour(regime: str) -> str:
-    return {"ALTS": "magenta", "MAJORS": "cyan"}.get(_side(regime), "bright_black")
+def side_colour(regime: str) -> str:
+    """Return the colour of a state's side."""
+    return {"ALTS": "magenta", "MAJORS": "cyan"}.get(side_of(regime), "bright_black")
 
 
-def _short(regime: str) -> str:
+def short_state(regime: str) -> str:
     """Return a state's name for narrow columns: ``weak majors`` for WEAK_RISK_ON_MAJORS."""
     if regime in SUMMARY_EDGES:
         return regime
     return regime.replace("RISK_ON_", "").replace("_", " ").lower()
 
 
-def _digits(edges: Iterable[Row], states: Iterable[Row] = ()) -> int:
+def edge_digits(edges: Iterable[Row], states: Iterable[Row] = ()) -> int:
     """Return the decimals of a horizon's percentages: fewer when one of them is long."""
     found = [edge[key] for edge in edges for key in ("estimate", "ci_low", "ci_high")]
     found += [state["mean"] for state in states]
     return 2 if all(abs(value) < 0.1 for value in found if value is not None) else 1
 
 
-def _points(value: float | None, digits: int) -> str:
+def points(value: float | None, digits: int) -> str:
     """Return a fraction in percent for a column whose head says so."""
     return figure(None if value is None else value * 100, digits)
 
 
-def _trade_edge(edge: Row, digits: int = 2, unit: str = "") -> Text:
+def trade_edge_text(edge: Row, digits: int = 2, unit: str = "") -> Text:
     """Return what the trade gains, in percent."""
     shown = figure(edge["trade_edge"], digits, "%", sign=True)
     return Text(shown if unit else shown.rstrip("%"), style=_edge_style(edge))
 
 
-def _p(edge: Row) -> Text:
+def starred_p(edge: Row) -> Text:
     """Return the p-value, with a star when the interval excludes 0."""
     return Text(p_text(edge["p_value"]) + "*" * excludes_zero(edge), style=_edge_style(edge))
 
@@ -116,33 +118,48 @@ def _edge_style(edge: Row) -> str:
     return "green" if edge["trade_edge"] > 0 else "red"
 
 
-def _at(edge: Row) -> str:
-    return f"at {_count(edge['horizon_days'], 'day')}"
+def at_horizon(edge: Row) -> str:
+    """Return an edge's horizon in words."""
+    return f"at {count_of(edge['horizon_days'], 'day')}"
 
 
-def _interval(edge: Row) -> str:
-    digits = _digits([edge])
+def trade_bounds(edge: Row, digits: int, unit: str = "") -> tuple[str, str]:
+    """Return the ends of the interval of a trade edge, in percent: those of the edge, turned.
+
+    Examples
+    --------
+    >>> trade_bounds({"ci_low": -0.0232, "ci_high": 0.0012}, 2)
+    ('-0.12', '+2.32')
+    """
+    turned = [None if end is None else -end for end in (edge["ci_high"], edge["ci_low"])]
+    low, high = (figure(end, digits, "%", sign=True) for end in turned)
+    return (low, high) if unit else (low.rstrip("%"), high.rstrip("%"))
+
+
+def trade_interval(edge: Row) -> str:
+    """Return an edge of the trade with its interval, p-values and evidence, in words."""
+    digits = edge_digits([edge])
+    low, high = trade_bounds(edge, digits, "%")
     return (
         f"{figure(edge['trade_edge'], digits, '%', sign=True)} "
-        f"(CI {figure(-edge['ci_high'], digits, '%', sign=True)} to "
-        f"{figure(-edge['ci_low'], digits, '%', sign=True)}, p {p_text(edge['p_value'])}, "
+        f"(CI {low} to {high}, p {p_text(edge['p_value'])}, "
         f"p_shift {p_text(edge['p_shift'])}, evidence {edge['evidence']})"
     )
 
 
-def _count(number: int | None, noun: str) -> str:
+def count_of(number: int | None, noun: str) -> str:
     """Return a number of things; a dash when it is missing.
 
     Examples
     --------
-    >>> _count(1, "day"), _count(1200, "day")
+    >>> count_of(1, "day"), count_of(1200, "day")
     ('1 day', '1,200 days')
     """
     shown = MISSING if number is None else f"{number:,}"
     return f"{shown} {noun}{'' if number == 1 else 's'}"
 
 
-def _joined(values: Iterable[object]) -> str:
+def joined(values: Iterable[object]) -> str:
     """Return distinct values as a list in words, in their order."""
     *rest, last = dict.fromkeys(str(value) for value in values)
     return f"{', '.join(rest)} and {last}" if rest else last

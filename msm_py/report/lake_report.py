@@ -9,8 +9,8 @@ from rich.console import RenderableType
 from rich.constrain import Constrain
 
 from msm_py.lake.check import LakeReport
-from msm_py.report.figures import _count
-from msm_py.report.layout import PROSE_WIDTH, _prose
+from msm_py.report.figures import count_of
+from msm_py.report.layout import PROSE_WIDTH, prose
 from msm_py.report.terminal import Table, Text
 from msm_py.store.lake_records import Findings
 
@@ -40,8 +40,8 @@ def report_table(report: LakeReport) -> Table:
 def lake_findings(found: Findings) -> Iterator[RenderableType]:
     """Yield what the lake check fails, with its remedies, and how much it warns of."""
     if found.failures:
-        yield _prose(
-            f"The check of the lake fails ({_count(len(found.failures), 'item')}): mend the lake "
+        yield prose(
+            f"The check of the lake fails ({count_of(len(found.failures), 'item')}): mend the lake "
             "before you believe a number.",
             "bold white on red",
         )
@@ -56,8 +56,8 @@ def lake_findings(found: Findings) -> Iterator[RenderableType]:
             text.append(f"\n-> {item.remedy}", style="italic")
         yield Constrain(text, PROSE_WIDTH)
     if found.n_warnings:
-        yield _prose(
-            f"The check of the lake warns ({_count(found.n_warnings, 'item')}): "
+        yield prose(
+            f"The check of the lake warns ({count_of(found.n_warnings, 'item')}): "
             f"{_check_command(found)}",
             "dim",
         )
@@ -75,7 +75,7 @@ def lake_line(found: Findings) -> Iterator[RenderableType]:
     elif found.n_warnings:
         loud = "".join(f"; {item.table} {item.check}: {item.detail}" for item in found.loud)
         yield Text(
-            f"The check of the lake warns ({_count(found.n_warnings, 'item')}{loud}): "
+            f"The check of the lake warns ({count_of(found.n_warnings, 'item')}{loud}): "
             f"{_check_command(found)}",
             style="yellow" if loud else "dim",
         )

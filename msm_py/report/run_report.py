@@ -22,26 +22,35 @@ from msm_py._typing import Row
 from msm_py.report.figures import (
     MISSING,
     STARRED,
-    _count,
-    _digits,
-    _joined,
-    _p,
-    _points,
-    _short,
-    _side_colour,
-    _trade_edge,
+    count_of,
+    edge_digits,
     figure,
+    joined,
     p_text,
+    points,
+    short_state,
+    side_colour,
+    starred_p,
+    trade_bounds,
+    trade_edge_text,
 )
 from msm_py.report.lake_report import lake_findings
-from msm_py.report.layout import PROSE_WIDTH, _facts, _Fitted, _numbers, _prose, _section, _table
+from msm_py.report.layout import (
+    PROSE_WIDTH,
+    Fitted,
+    fact_table,
+    new_table,
+    number_columns,
+    prose,
+    section,
+)
 from msm_py.report.metrics import METRICS
 from msm_py.report.terminal import Table, Text
 from msm_py.report.verdict import verdict
 from msm_py.settings import warehouse_path
 from msm_py.store import lake_records, layout, looks
 from msm_py.store.run import Run
-from msm_py.text import _relative
+from msm_py.text import relative_path
 
 FILES: Final[Mapping[str, str]] = {
     layout.MANIFEST: "experiment, lake, code, versions, times",
@@ -57,7 +66,9 @@ FILES: Final[Mapping[str, str]] = {
 }
 
 
-def run_report(folder: Path, *, warehouse: Path | None = None) -> RenderableType:
+def run_report(
+    folder: Path, *, warehouse: Path | None = None, all_figures: bool = False
+) -> RenderableType:
     """Return the headline of a run: what it found, how sure one may be, where its files are.
 
     Parameters
@@ -66,6 +77,8 @@ def run_report(folder: Path, *, warehouse: Path | None = None) -> RenderableType
         The run's folder.
     warehouse
         The warehouse file to name; by default the one in use.
+    all_figures
+        Whether mean Y, hit rate and edge stand beside the trade edge.
 
     Returns
     -------
@@ -85,14 +98,14 @@ def run_report(folder: Path, *, warehouse: Path | None = None) -> RenderableType
         *_header(run),
         *_holdout(run),
         *_search(run),
-        *_section("States", _Fitted(lambda width: _distribution(run, width))),
-        *_section("Forward returns by state", *_forward_returns(run)),
-        *_section(
-            "Strategy, on test days", _strategy_table(run), Text(), _prose(STRATEGY_NOTE, "dim")
+        *section("States", Fitted(lambda width: _distribution(run, width))),
+        *section("Forward returns by state", *_forward_returns(run, all_figures=all_figures)),
+        *section(
+            "Strategy, on test days", _strategy_table(run), Text(), prose(STRATEGY_NOTE, "dim")
         ),
-        *_section("Verdict", _prose(verdict(run))),
-        *_section("Coverage and warnings", *_coverage(run)),
-        *_section("Files", *_files(run, warehouse or warehouse_path())),
+        *section("Verdict", prose(verdict(run))),
+        *section("Coverage and warnings", *_coverage(run)),
+        *section("Files", *_files(run, warehouse or warehouse_path())),
     )
 
 
@@ -110,17 +123,17 @@ def _header(run: Run) -> Iterator[RenderableType]:
         tests += f" (after a lookback of {backtest['lookback_window_days']})"
     rotation = run.spec["state_mapping"].get("placebo_rotation_days", 0)
     if rotation:
-        yield _prose(
-            f"PLACEBO: its states are rotated by {_count(rotation, 'day')} in time. It knows the "
+        yield prose(
+            f"PLACEBO: its states are rotated by {count_of(rotation, 'day')} in time. It knows the "
             "future and is no result; it is there for comparison only.",
             "bold white on red",
         )
     yield Text(run.metrics["title"], style="bold")
     yield Text(run.run_id, style="cyan", overflow="fold")
     yield Text()
-    yield _facts(
+    yield fact_table(
         ("window", f"{window['first_date']} to {window['last_date']}"),
-        ("days", f"{_count(window['n_days'], 'decision day')}, {tests}"),
+        ("days", f"{count_of(window['n_days'], 'decision day')}, {tests}"),
         (
             "states",
             f"{figure(stability['switches_per_year'], 1)} switches a year, average stay "
@@ -134,13 +147,13 @@ def _holdout(run: Run) -> Iterator[RenderableType]:
     seen = looks.seen(run.folder.parent, run.manifest, run.metrics["window"]["last_date"])
     if seen.holdout is None and not seen.notes and not seen.alarms:
         return
-    yield from _section("Hold-out")
+    yield from section("Hold-out")
     if seen.holdout is not None:
-        yield _prose(f"Hold-out {seen.holdout}.", "bold")
+        yield prose(f"Hold-out {seen.holdout}.", "bold")
     for alarm in seen.alarms:
-        yield _prose(f"!! {alarm}", "bold red")
+        yield prose(f"!! {alarm}", "bold red")
     for note in seen.notes:
-        yield _prose(note)
+        yield prose(note)
 
 
 def _search(run: Run) -> Iterator[RenderableType]:
@@ -149,8 +162,8 @@ def _search(run: Run) -> Iterator[RenderableType]:
     if not file.exists():
         return
     search = json.loads(file.read_bytes())
-    table = _table(roomy=True)
-    _numbers(table, "#", "test days", "candidate", "in sample", "net Sharpe")
+    table = new_table(roomy=True)
+    number_columns(table, "#", "test days", "candidate", "in sample", "net Sharpe")
     for row in search["windows"]:
         table.add_row(
             str(row["window_number"]),
@@ -161,14 +174,14 @@ def _search(run: Run) -> Iterator[RenderableType]:
         )
     goal = search["objective"]
     if search["horizon_days"] is not None:
-        goal += f" at {_count(search['horizon_days'], 'day')}"
-    yield from _section(
+        goal += f" at {count_of(search['horizon_days'], 'day')}"
+    yield from section(
         f"Walk-forward search: {search['n_candidates']} candidates, {goal}",
         table,
         Text(),
-        _facts(*_candidates(run, search["windows"])),
+        fact_table(*_candidates(run, search["windows"])),
         Text(),
-        _prose(
+        prose(
             "In sample: the best candidate's objective on the lookback, flattered by having been "
             "the best of many. Net Sharpe: what the strategy then made in the window, out of "
             "sample. All numbers below are of test days only, except those on states. "
@@ -205,7 +218,7 @@ def _distribution(run: Run, width: int) -> RenderableType:
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
-    _numbers(table, "", "", "")
+    number_columns(table, "", "", "")
     size = max(10, min(40, width - 50))
     for row in run.distribution:
         eighths = round(row["pct"] / 100 * size * 8)
@@ -213,80 +226,88 @@ def _distribution(run: Run, width: int) -> RenderableType:
         bar = "█" * full + " ▏▎▍▌▋▊▉"[rest].strip()
         table.add_row(
             Text(row["regime"]),
-            Text(bar.ljust(size), style=_side_colour(row["regime"])),
+            Text(bar.ljust(size), style=side_colour(row["regime"])),
             figure(row["pct"] / 100, 1, "%"),
-            _count(row["n_days"], "day"),
-            _count(row["n_spells"], "spell"),
+            count_of(row["n_days"], "day"),
+            count_of(row["n_spells"], "spell"),
         )
     return table
 
 
-def _forward_returns(run: Run) -> Iterator[RenderableType]:
+# one of the two stands above the edges
+TRADE_EDGE: Final = (
+    "A trade edge is what BTC returns more than the alts over the horizon, from the decision days "
+    "of a state on, minus the same of all days: ",
+    ("plus is good for the trade", "bold"),
+    " (long majors, short alts). In percent; with --all also Y and edge, its negative.",
+)
+Y_AND_EDGE: Final = (
+    "Y is the return of the alts minus BTC's from the decision day on. ",
+    ("Negative Y and edge are good for the trade", "bold"),
+    " (long majors, short alts); trade edge = -edge, ",
+    ("plus is good", "bold"),
+    ". An edge is the state's mean Y minus the mean of all days; the hit rate is the share of days "
+    "with Y above 0. The CI is the edge's. In percent.",
+)
+
+
+def _forward_returns(run: Run, *, all_figures: bool) -> Iterator[RenderableType]:
     if not run.edges:
-        yield _prose("Not evaluated (backtest.with_regime_eval: false).", "dim")
+        yield prose("Not evaluated (backtest.with_regime_eval: false).", "dim")
         return
-    yield Constrain(
-        Text.assemble(
-            "Y is the return of the alts minus BTC's from the decision day on. ",
-            ("Negative Y and edge are good for the trade", "bold"),
-            " (long majors, short alts); trade edge = -edge, ",
-            ("plus is good", "bold"),
-            ". An edge is the state's mean Y minus the mean of all days. In percent.",
-        ),
-        PROSE_WIDTH,
-    )
+    yield Constrain(Text.assemble(*(Y_AND_EDGE if all_figures else TRADE_EDGE)), PROSE_WIDTH)
     yield Text()
-    yield _Fitted(lambda width: _edge_table(run, width))
+    yield Fitted(lambda width: _edge_table(run, width, all_figures=all_figures))
     yield Text()
-    yield _prose(_edge_note(run), "dim")
+    yield prose(_edge_note(run), "dim")
 
 
-def _edge_table(run: Run, width: int) -> RenderableType:
+def _edge_table(run: Run, width: int, *, all_figures: bool) -> RenderableType:
     named, all_tests = width >= 100, width >= 116
-    table = _table()
+    table = new_table()
     table.add_column("state", no_wrap=True)
-    _numbers(table, *(("n", "spells") if named else ("n/\nspells",)))
-    _numbers(
-        table,
-        "mean\nY",
-        "hit\nrate" if named else "\nhit",
-        "\nedge",
-        "95%\nlow",
-        "CI\nhigh",
-        "trade\nedge",
-    )
+    number_columns(table, *(("n", "spells") if named else ("n/\nspells",)))
+    interval = ("95%\nlow", "CI\nhigh")
+    if all_figures:
+        hit = "hit\nrate" if named else "\nhit"
+        number_columns(table, "mean\nY", hit, "\nedge", *interval, "trade\nedge")
+    else:
+        number_columns(table, "trade\nedge", *interval)
     table.add_column("p", no_wrap=True)
-    _numbers(table, "p_shift" if named else "p\nshift")
-    _numbers(table, *(("p_max_t", "p_nw") if all_tests else ()))
+    number_columns(table, "p_shift" if named else "p\nshift")
+    number_columns(table, *(("p_max_t", "p_nw") if all_tests else ()))
     table.add_column("evidence", no_wrap=True)
     for horizon in run.horizons:
         edges = [row for row in run.edges if row["horizon_days"] == horizon]
         states = {row["regime"]: row for row in run.statistics if row["horizon_days"] == horizon}
-        digits = _digits(edges, states.values())
+        digits = edge_digits(edges, states.values() if all_figures else ())
         table.add_section()
-        table.add_row(Text(_count(horizon, "day"), style="bold"))
+        table.add_row(Text(count_of(horizon, "day"), style="bold"))
         for edge in edges:
             state = states.get(edge["edge"])
             if state is not None and not state["n"]:
                 continue
             n, spells = "" if state is None else str(state["n"]), str(edge["n_spells"])
             table.add_row(
-                Text(edge["edge"] if named else _short(edge["edge"])),
+                Text(edge["edge"] if named else short_state(edge["edge"])),
                 *((n, spells) if named else (f"{n}/{spells}",)),
-                *("", "")
-                if state is None
-                else (
-                    _points(state["mean"], digits),
-                    _points(state["hit_rate"], 0),
-                ),
-                *(_points(edge[key], digits) for key in ("estimate", "ci_low", "ci_high")),
-                _trade_edge(edge, digits),
-                _p(edge),
+                *(_all_figures(edge, state, digits) if all_figures else ()),
+                trade_edge_text(edge, digits),
+                *(() if all_figures else trade_bounds(edge, digits)),
+                starred_p(edge),
                 p_text(edge["p_shift"]),
                 *(p_text(edge[key]) for key in ("p_max_t", "p_nw") if all_tests),
                 edge["evidence"],
             )
     return table
+
+
+def _all_figures(edge: Row, state: Row | None, digits: int) -> Iterator[str]:
+    """Yield mean Y and hit rate of a state, none of a spread, and the edge with its interval."""
+    yield "" if state is None else points(state["mean"], digits)
+    yield "" if state is None else points(state["hit_rate"], 0)
+    for key in ("estimate", "ci_low", "ci_high"):
+        yield points(edge[key], digits)
 
 
 def _edge_note(run: Run) -> str:
@@ -300,7 +321,7 @@ def _edge_note(run: Run) -> str:
         blocks = {row["horizon_days"]: row["block_days"] for row in run.edges}
         notes.append(
             f"Inference: {bootstrap['method']} {bootstrap['kind']} block bootstrap, "
-            f"{bootstrap['n_boot']} replicates, blocks of {_joined(blocks.values())} days, beside "
+            f"{bootstrap['n_boot']} replicates, blocks of {joined(blocks.values())} days, beside "
             f"a circular-shift test (p_shift). {STARRED}."
         )
     notes.append(
@@ -313,9 +334,9 @@ def _edge_note(run: Run) -> str:
 
 
 def _strategy_table(run: Run) -> RenderableType:
-    table = _table(roomy=True)
+    table = new_table(roomy=True)
     table.add_column("", no_wrap=True)
-    _numbers(table, "strategy\nnet", "\ngross", "ungated\nnet", "\ngross", "BTC\n")
+    number_columns(table, "strategy\nnet", "\ngross", "ungated\nnet", "\ngross", "BTC\n")
     series = [run.series(name) for name in ("net", "gross", "ungated_net", "ungated_gross", "btc")]
     is_gross = (False, True, False, True, False)
     for metric in METRICS:
@@ -339,45 +360,45 @@ def _coverage(run: Run) -> Iterator[RenderableType]:
         return figure(coverage.get(name), 1, "%")
 
     impact = f"estimated for {share('impact_coverage')} of the turnover"
-    yield _facts(
+    yield fact_table(
         (
             "features",
             f"{share('feature_coverage')} of the weight, lowest day "
-            f"{share('min_feature_coverage')}, {_count(coverage['n_uncovered_days'], 'day')} "
+            f"{share('min_feature_coverage')}, {count_of(coverage['n_uncovered_days'], 'day')} "
             "without any",
         ),
         (
             "funding",
             f"rates for {share('funding_coverage')} of the gross weight held; open interest for "
             f"{share('alts_oi_coverage')} of alts and {share('majors_oi_coverage')} of majors, "
-            f"{_count(coverage['n_fallback_days'], 'fallback day')}",
+            f"{count_of(coverage['n_fallback_days'], 'fallback day')}",
         ),
         (
             "baskets",
-            f"{_count(coverage['n_rebalances'], 'rebalance')}, smallest of "
-            f"{_count(coverage['min_basket_size'], 'asset')}, "
-            f"{_count(coverage['n_forced_exits'], 'forced exit')}",
+            f"{count_of(coverage['n_rebalances'], 'rebalance')}, smallest of "
+            f"{count_of(coverage['min_basket_size'], 'asset')}, "
+            f"{count_of(coverage['n_forced_exits'], 'forced exit')}",
         ),
         ("impact", "not charged" if run.spec["backtest"]["capital_usd"] is None else impact),
     )
     warnings = run.metrics["warnings"]
-    yield Text(f"{_count(len(warnings), 'warning')}{':' if warnings else '.'}")
+    yield Text(f"{count_of(len(warnings), 'warning')}{':' if warnings else '.'}")
     for warning in warnings:
         line = Table.grid(padding=(0, 1, 0, 0))
-        line.add_row(Text("!", style="yellow"), _prose(warning))
+        line.add_row(Text("!", style="yellow"), prose(warning))
         yield line
 
 
 def _files(run: Run, warehouse: Path) -> Iterator[RenderableType]:
-    yield Text(f"{_relative(run.folder)}{os.sep}", overflow="fold")
+    yield Text(f"{relative_path(run.folder)}{os.sep}", overflow="fold")
     table = Table.grid(padding=(0, 2, 0, 0))
     for name, what in FILES.items():
         if (run.folder / name).exists():
             table.add_row(Text(f"  {name}"), Text(what, style="dim"))
     yield table
     yield Text()
-    yield _facts(
-        ("all runs", f"{_relative(warehouse)}, or `msm list`"),
+    yield fact_table(
+        ("all runs", f"{relative_path(warehouse)}, or `msm list`"),
         ("this one again", f"msm show {run.run_id}"),
         ("beside another", f"msm compare {run.run_id} OTHER_RUN"),
         ("BI, notebooks", f"docs/bi.md says how to open {warehouse.name} (read-only)"),

@@ -11,11 +11,11 @@ from rich.console import Group, RenderableType
 
 from msm_py._typing import Row
 from msm_py.errors import MsmError
-from msm_py.report.figures import MISSING, STARRED, _count, _p, _trade_edge, figure
-from msm_py.report.layout import _Fitted, _numbers, _prose, _table
+from msm_py.report.figures import MISSING, STARRED, count_of, figure, starred_p, trade_edge_text
+from msm_py.report.layout import Fitted, new_table, number_columns, prose
 from msm_py.report.terminal import Text
 from msm_py.store import standard_spread
-from msm_py.text import _relative
+from msm_py.text import relative_path
 
 
 def runs_table(warehouse: Path, *, limit: int | None = None) -> RenderableType:
@@ -35,18 +35,18 @@ def runs_table(warehouse: Path, *, limit: int | None = None) -> RenderableType:
     """
     rows = _leaderboard(warehouse)
     if not rows:
-        return Text(f"No runs yet in {_relative(warehouse)}. {FIRST_RUN}")
+        return Text(f"No runs yet in {relative_path(warehouse)}. {FIRST_RUN}")
     shown = rows if limit is None else rows[:limit]
-    counted = _count(len(rows), "run")
+    counted = count_of(len(rows), "run")
     if len(shown) < len(rows):
         counted = f"the newest {len(shown)} of {counted}"
     return Group(
-        _Fitted(lambda width: _list_table(shown, width)),
+        Fitted(lambda width: _list_table(shown, width)),
         Text(),
-        _prose(
-            f"{counted} in {_relative(warehouse)}. Net of costs, on test days. Spread: the trade "
-            f"edge between the most MAJORS and the most ALTS state over the horizon in brackets; "
-            f"plus is good for the trade. {STARRED}.",
+        prose(
+            f"{counted} in {relative_path(warehouse)}. Net of costs, on test days. Spread: the "
+            f"trade edge between the most MAJORS and the most ALTS state over the horizon in "
+            f"brackets; plus is good for the trade. {STARRED}.",
             "dim",
         ),
     )
@@ -68,7 +68,7 @@ def _leaderboard(warehouse: Path) -> list[Row]:
     if not warehouse.is_file():
         raise MsmError(
             "there is no warehouse yet" if not warehouse.exists() else "the warehouse is a folder",
-            where=_relative(warehouse),
+            where=relative_path(warehouse),
             remedy=f"{FIRST_RUN} Or name another warehouse with --warehouse FILE.",
         )
     try:
@@ -79,7 +79,7 @@ def _leaderboard(warehouse: Path) -> list[Row]:
     except duckdb.Error as error:
         raise MsmError(
             "the warehouse cannot be read",
-            where=_relative(warehouse),
+            where=relative_path(warehouse),
             received=str(error).splitlines()[0],
             remedy="`dbt build` without experiments rebuilds it from the run folders",
         ) from None
@@ -87,13 +87,13 @@ def _leaderboard(warehouse: Path) -> list[Row]:
 
 def _list_table(rows: Sequence[Row], width: int) -> RenderableType:
     wide = width >= 116
-    table = _table(roomy=wide)
+    table = new_table(roomy=wide)
     table.add_column("run", overflow="fold")
-    _numbers(table, *(("window",) if wide else ()))
-    _numbers(table, "Sharpe", *(("CAGR", "max DD") if wide else ("CAGR\nmax DD",)))
-    _numbers(table, "spread\n(days)")
+    number_columns(table, *(("window",) if wide else ()))
+    number_columns(table, "Sharpe", *(("CAGR", "max DD") if wide else ("CAGR\nmax DD",)))
+    number_columns(table, "spread\n(days)")
     table.add_column("p\nevidence", no_wrap=True)
-    _numbers(table, "warn")
+    number_columns(table, "warn")
     for row in rows:
         window = (str(row["first_date"]), str(row["last_date"]))
         name = Text.assemble((row["run_id"], "cyan"), "\n", row["title"])
@@ -106,14 +106,14 @@ def _list_table(rows: Sequence[Row], width: int) -> RenderableType:
         performance = [figure(row[key], 1, "%") for key in ("net_cagr", "net_max_drawdown")]
         spread = Text(MISSING)
         if row["trade_edge"] is not None:
-            spread = _trade_edge(row, 2, "%").append(f"\n({row['horizon_days']})", style="dim")
+            spread = trade_edge_text(row, 2, "%").append(f"\n({row['horizon_days']})", style="dim")
         table.add_row(
             name,
             *(("\n".join(window),) if wide else ()),
             figure(row["net_sharpe"], 2),
             *(performance if wide else ("\n".join(performance),)),
             spread,
-            _p(row).append(f"\n{row['evidence'] or ''}", style="default"),
+            starred_p(row).append(f"\n{row['evidence'] or ''}", style="default"),
             str(row["n_warnings"]),
         )
         table.add_section()

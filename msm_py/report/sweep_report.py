@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +14,55 @@ from rich.console import Group, RenderableType
 
 from msm_py.errors import MsmError
 from msm_py.report import lake_report
-from msm_py.report.terminal import Table, Text
-from msm_py.runner import batches
-from msm_py.runner.sweep_plan import Family, Options, _is_waiting, _rejected, cpu_seconds
-from msm_py.settings import Places
+from msm_py.report.figures import count_of
+from msm_py.report.terminal import Table, Text, visible
+from msm_py.runner.sweep_plan import Plan
+from msm_py.runner.sweep_work import SweepEnded
 from msm_py.stats.sharpe import FEWEST_INVESTED_DAYS, FEWEST_TEST_DAYS
 from msm_py.store import lake_records, layout, run_list
-from msm_py.store.lake_records import Findings
 from msm_py.store.trial import Trial
 
 
-@dataclass(frozen=True)
-class Summary:
-    """The end of a sweep: what to show, and how many variants failed."""
-
-    renderable: RenderableType
-    n_failed: int
-
-
-def plan(family: Family, places: Places, options: Options) -> RenderableType:
+def plan_table(plan: Plan) -> RenderableType:
     """Return the table of variants and what the sweep would cost."""
     table = _table(("run", "left"), ("status", "left"), ("title", "left"))
-    mine = batches.shard(family.specs, *options.shard)
-    waiting = [spec for spec in mine if _is_waiting(spec, places)]
-    for spec in mine:
-        there = (places.runs / spec.run_id).is_dir()
-        again = "to compute again" if there else "to compute"
-        status = again if _is_waiting(spec, places) else "is there"
-        table.add_row(spec.run_id, status, spec.title)
-    rejected = _rejected(family, options)
-    for trial in rejected:
+    for run in plan.variants:
+        again = "to compute again" if run.run_id in plan.there else "to compute"
+        status = again if run.run_id in plan.waiting else "is there"
+        table.add_row(run.run_id, status, run.title)
+    for trial in plan.rejected:
         table.add_row("", Text("rejected", style="red"), f"{trial.title}: {trial.error or ''}")
-    jobs = options.jobs or 1
-    size = batches.even_size(len(waiting), options.batch_size, jobs)
-    n_batches = -(-len(waiting) // size)
     note = (
-        f"{_count(len(mine), 'variant')}, {len(waiting)} to compute in "
-        f"{_count(n_batches, 'invocation')}; {len(rejected)} rejected, "
-        f"{_count(family.n_duplicates, 'duplicate')} dropped. "
+        f"{count_of(len(plan.variants), 'variant')}, {len(plan.waiting)} to compute in "
+        f"{count_of(plan.n_batches, 'invocation')}; {len(plan.rejected)} rejected, "
+        f"{count_of(plan.n_duplicates, 'duplicate')} dropped. "
     )
-    if waiting:
-        seconds = cpu_seconds(waiting, n_batches, jobs)
-        at_a_time = min(jobs, n_batches, os.cpu_count() or 1)
+    if plan.waiting:
         note += (
-            f"Very roughly {seconds:.0f} CPU seconds, {seconds / at_a_time:.0f} s with "
-            f"{_count(jobs, 'job')} on an idle machine; long windows, many replicates and many "
-            "baskets take longer."
+            f"Very roughly {plan.cpu_seconds:.0f} CPU seconds, {plan.seconds:.0f} s with "
+            f"{count_of(plan.jobs, 'job')} on an idle machine; long windows, many replicates and "
+            "many baskets take longer."
         )
     return Group(table, Text(), Text(note))
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def command_lines(commands: Sequence[Sequence[str]]) -> str:
+    """Return commands as a shell reads them, a line each.
+
+    Raises
+    ------
+    MsmError
+        When a word cannot stand in a line as it is.
+    """
+    for word in (word for words in commands for word in words):
+        if "\n" in word or visible(word) != word:
+            raise MsmError(
+                "a command is one line in which everything is seen, and this would not be",
+                where="--print-commands",
+                received=word,
+                remedy="give the file or folder another name",
+            )
+    return "\n".join(map(shlex.join, commands))
 
 
 def _table(*columns: tuple[str, str]) -> Table:
@@ -79,7 +75,8 @@ def _table(*columns: tuple[str, str]) -> Table:
     return table
 
 
-def _line(trial: Trial, k: int, n: int, runs: Path) -> Text:
+def trial_line(trial: Trial, k: int, n: int, runs: Path) -> Text:
+    """Return what became of a variant, the ``k``-th of ``n``, in a line."""
     start = (trial.started_at or "")[11:19]
     seconds = "" if trial.seconds is None else f"{trial.seconds:.2f} s"
     outcome = Text()
@@ -115,33 +112,26 @@ def headline(folder: Path) -> str:
     )
 
 
-def _summary(
-    record: dict[str, Any],
-    trials: Sequence[Trial],
-    rejected: Sequence[Trial],
-    n_left: int,
-    seconds: float,
-    found: Findings,
-) -> Summary:
-    counts = batches.counts([*trials, *rejected])
-    n_failed = counts["failed"] + counts["rejected"]
+def summary(ended: SweepEnded) -> RenderableType:
+    """Return the end of a sweep: its leaderboard, how many variants came to what, failures."""
+    counts, record = ended.counts, ended.record
     lines = [
         f"{counts['complete']} computed, {counts['existing']} were there already, "
         f"{counts['failed']} failed, {counts['rejected']} rejected"
-        + (f", {n_left} not begun (--fail-fast)" if n_left else "")
-        + f"; {seconds:.1f} s."
+        + (f", {ended.n_left} not begun (--fail-fast)" if ended.n_left else "")
+        + f"; {ended.seconds:.1f} s."
     ]
-    for trial in (*trials, *rejected):
+    for trial in (*ended.trials, *ended.rejected):
         if trial.status in ("failed", "rejected"):
             reason = " ".join((trial.error or "").split())
             lines.append(f"  {trial.experiment_id}: {reason}")
     lines.append(f"Next: msm sweep show {record['sweep_id']}")
     board = [leaderboard(record), Text()] if record["runs"] else []
-    about_lake = lake_report.lake_line(found)
-    return Summary(Group(*about_lake, *board, *(Text(line) for line in lines)), n_failed)
+    about_lake = lake_report.lake_line(ended.findings)
+    return Group(*about_lake, *board, *(Text(line) for line in lines))
 
 
-def lake_line(runs: Path, record: dict[str, Any]) -> Iterator[RenderableType]:
+def lake_line(runs: Path, record: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Yield a line on what the lake check found about the lake of a sweep's runs."""
     for row in record["runs"]:
         with suppress(OSError, ValueError, KeyError):  # deleted, or damaged: the next one tells
@@ -150,7 +140,7 @@ def lake_line(runs: Path, record: dict[str, Any]) -> Iterator[RenderableType]:
             return
 
 
-def listing(records: Sequence[dict[str, Any]], runs: Path) -> RenderableType:
+def listing(records: Sequence[Mapping[str, Any]], runs: Path) -> RenderableType:
     """Return the table of sweeps, newest first.
 
     Raises
@@ -182,7 +172,7 @@ def listing(records: Sequence[dict[str, Any]], runs: Path) -> RenderableType:
     return Group(table, Text(), Text("`msm sweep show SWEEP_ID` shows one of them."))
 
 
-def _ranked(record: dict[str, Any]) -> list[dict[str, Any]]:
+def _ranked(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     return sorted(
         record["runs"],
         key=lambda row: (
@@ -193,7 +183,7 @@ def _ranked(record: dict[str, Any]) -> list[dict[str, Any]]:
     )
 
 
-def leaderboard(record: dict[str, Any], limit: int = 15) -> RenderableType:
+def leaderboard(record: Mapping[str, Any], limit: int = 15) -> RenderableType:
     """Return a sweep's best runs by deflated Sharpe ratio, and what is known of the sweep."""
     titles = {trial["run_id"]: trial["title"] for trial in record["trials"]}
     ranked = _ranked(record)
@@ -238,11 +228,11 @@ def leaderboard(record: dict[str, Any], limit: int = 15) -> RenderableType:
     )
 
 
-def _own_days(record: dict[str, Any]) -> str:
+def _own_days(record: Mapping[str, Any]) -> str:
     """Say what it means when runs have test days that others lack."""
     n_common = record["overall"]["n_common_days"]
     if n_common < 2:
-        return f" No deflated Sharpe ratios: the runs share {_count(n_common, 'test day')}."
+        return f" No deflated Sharpe ratios: the runs share {count_of(n_common, 'test day')}."
     shown = [(row["net_sharpe"], row.get("common_sharpe")) for row in record["runs"]]
     if all(None in pair or math.isclose(*pair, abs_tol=1e-9) for pair in shown):
         return ""
@@ -252,7 +242,7 @@ def _own_days(record: dict[str, Any]) -> str:
     )
 
 
-def _looks(record: dict[str, Any]) -> str:
+def _looks(record: Mapping[str, Any]) -> str:
     n_looks = record.get("n_looks", 0)
     if not n_looks:
         return ""

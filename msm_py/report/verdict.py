@@ -8,13 +8,13 @@ from msm_py._typing import Row
 from msm_py.report.figures import (
     SIGNIFICANCE,
     SUMMARY_EDGES,
-    _at,
-    _count,
-    _interval,
-    _joined,
+    at_horizon,
+    count_of,
     excludes_zero,
     figure,
+    joined,
     p_text,
+    trade_interval,
 )
 from msm_py.store.run import Run
 
@@ -68,7 +68,7 @@ def _finding(found: Sequence[Row], tested: Sequence[Row]) -> str:
     if not all(doubts):
         return f"The states show {direction}."
     fewest = min(doubts, key=len)
-    return f"The states hint at {direction}, not more: it is in doubt for {_joined(fewest)}."
+    return f"The states hint at {direction}, not more: it is in doubt for {joined(fewest)}."
 
 
 def _doubts(edge: Row, n_tested: int) -> list[str]:
@@ -97,20 +97,20 @@ def _test_sentence(subject: str, edges: Sequence[Row]) -> str:
     if not tested:
         most = max(edges, key=lambda edge: int(edge["n_spells"]))
         return (
-            f"{subject} cannot be tested ({_count(most['n_spells'], 'spell')}, evidence "
+            f"{subject} cannot be tested ({count_of(most['n_spells'], 'spell')}, evidence "
             f"{most['evidence']})."
         )
     found = [edge for edge in tested if excludes_zero(edge)]
     if found:
-        each = "; ".join(f"{_at(edge)} {_interval(edge)}" for edge in found)
+        each = "; ".join(f"{at_horizon(edge)} {trade_interval(edge)}" for edge in found)
         rest = len(tested) - len(found)
-        tail = f", but includes it at the other {_count(rest, 'horizon')}" if rest else ""
+        tail = f", but includes it at the other {count_of(rest, 'horizon')}" if rest else ""
         return f"{subject} has a trade edge whose 95% CI excludes 0: {each}{tail}."
     least = min(tested, key=lambda edge: float(edge["p_value"]))
     every = "every horizon" if len(tested) == len(edges) else "every horizon that can be tested"
     return (
         f"{subject} has a trade edge whose 95% CI includes 0 at {every}; the smallest p is "
-        f"{_at(least)}: {_interval(least)}."
+        f"{at_horizon(least)}: {trade_interval(least)}."
     )
 
 
@@ -124,7 +124,7 @@ def _looks(run: Run) -> Iterator[str]:
     if looks:
         found = sum(excludes_zero(edge) for edge in looks)
         yield (
-            f"Of {_count(len(looks), 'interval')} looked at (states and spread, all horizons), "
+            f"Of {count_of(len(looks), 'interval')} looked at (states and spread, all horizons), "
             f"{found or 'none'} {'excludes' if found == 1 else 'exclude'} 0; luck alone brings "
             f"about {len(looks) * SIGNIFICANCE:.1f}."
         )
@@ -134,7 +134,7 @@ def _looks(run: Run) -> Iterator[str]:
         yield (
             f"If you pick a state after looking, read p_max_t, which allows for that (not for the "
             f"choice of a horizon): the smallest is {p_text(least['p_max_t'])} "
-            f"({_state_of(run, least)} {_at(least)})."
+            f"({_state_of(run, least)} {at_horizon(least)})."
         )
 
 

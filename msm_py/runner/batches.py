@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from msm_py.errors import Interrupted, MsmError
 from msm_py.experiment.ids import ResolvedRun
-from msm_py.runner.executors import WorkerLost, _local, run_batch
+from msm_py.runner.executors import WorkerLost, local_executor, run_batch
 from msm_py.runner.invocation import Outcome
 from msm_py.settings import Places
 from msm_py.store.trial import Trial
@@ -99,7 +99,7 @@ def run_sweep(
     # Runs whose worker died. Another one may have killed it, so that each is tried again when all
     # else is done, with nobody beside it: the second time it was the run.
     suspects: deque[list[ResolvedRun]] = deque()
-    pool = (open_executor or _local)(jobs)
+    pool = (open_executor or local_executor)(jobs)
     running: dict[Future[Any], list[ResolvedRun]] = {}
     try:
         while queue or running or suspects:
@@ -130,7 +130,7 @@ def run_sweep(
                     queue.extendleft(running.values())
                     running.clear()
                     pool.shutdown(wait=False, cancel_futures=True)
-                    pool = (open_executor or _local)(jobs)
+                    pool = (open_executor or local_executor)(jobs)
                     break
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -112,5 +112,6 @@ def run_batch(specs: list[ResolvedRun], places: Places) -> tuple[list[Outcome], 
     return outcomes, started.isoformat(timespec="seconds"), seconds
 
 
-def _local(jobs: int) -> Executor:
+def local_executor(jobs: int) -> Executor:
+    """Return what computes so many batches at a time on this machine."""
     return InProcess() if jobs == 1 else Processes(jobs)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
 from filelock import FileLock
-from rich.console import Console
 
 from msm_py._typing import Row
 from msm_py.errors import Interrupted, MsmError
@@ -20,7 +20,6 @@ from msm_py.experiment import neighbours
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.experiment.load import from_resolved
 from msm_py.experiment.neighbours import PLACEBO, Neighbour
-from msm_py.report.terminal import Text
 from msm_py.runner import batches
 from msm_py.settings import Places
 from msm_py.stats.sharpe import sign_flips
@@ -32,8 +31,9 @@ from msm_py.store import (
     run_list,
     scratch,
     standard_spread,
+    warehouse,
 )
-from msm_py.store.robustness_records import _file, neighbours_folder
+from msm_py.store.robustness_records import neighbours_folder, record_file
 
 # below this many placebos the smallest p that there can be is above SIGNIFICANCE
 FEWEST_PLACEBOS: Final = 19
@@ -155,7 +155,7 @@ def write_record(
         "rows": rows,
         "summary": {**own, **judge(own, rows)},
     }
-    record_files.replace(_file(runs, run_id), record)
+    record_files.replace(record_file(runs, run_id), record)
     return record
 
 
@@ -222,7 +222,26 @@ def _result(folder: Path) -> dict[str, Any]:
     }
 
 
-def compute(run_id: str, places: Places, console: Console, *, force: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PanelBegun:
+    """The panel of a run is begun: how many there are, and how many of them to compute."""
+
+    run_id: str
+    n_neighbours: int
+    n_placebos: int
+    n_waiting: int
+
+
+@dataclass(frozen=True)
+class PanelEnded:
+    """The panel of a run is written."""
+
+    run_id: str
+
+
+def compute(
+    run_id: str, places: Places, tell: Callable[[PanelBegun], object], *, force: bool
+) -> dict[str, Any]:
     """Compute what is not there yet of the neighbours of a run, and write its panel.
 
     Parameters
@@ -231,8 +250,8 @@ def compute(run_id: str, places: Places, console: Console, *, force: bool) -> di
         A complete run.
     places
         Where it is.
-    console
-        Told what goes on.
+    tell
+        Called once, when it is known what there is to do.
     force
         Whether neighbours that are there are computed again.
 
@@ -267,25 +286,32 @@ def compute(run_id: str, places: Places, console: Console, *, force: bool) -> di
     drop_leftovers(places.runs, [spec.run_id for spec in wanted])
     n_waiting = sum(force or not (hidden.runs / spec.run_id).is_dir() for spec in wanted)
     n_placebos = sum(neighbour.check == PLACEBO for neighbour in found)
-    told = (
-        f"Robustness of {run_id}: {len(wanted) - n_placebos} neighbours and {n_placebos} placebos, "
-        f"{n_waiting or 'none'} to compute"
-    )
-    console.print(told, soft_wrap=True)
+    tell(PanelBegun(run_id, len(wanted) - n_placebos, n_placebos, n_waiting))
     errors: dict[str, str] = {}
     try:
-        with (
-            console.status(Text("computing"), spinner="line")
-            if console.is_terminal and n_waiting
-            else nullcontext()
-        ):
-            for trial in batches.run_sweep(wanted, hidden, batch_size=max(1, len(wanted))):
-                if trial.status == "failed":
-                    errors[str(trial.run_id)] = trial.error or "no message"
+        for trial in batches.run_sweep(wanted, hidden, batch_size=max(1, len(wanted))):
+            if trial.status == "failed":
+                errors[str(trial.run_id)] = trial.error or "no message"
     except KeyboardInterrupt:
         raise Interrupted from None
     run_ids = [None if spec is None else spec.run_id for spec in specs]
     return write_record(places.runs, run_id, found, run_ids, errors)
+
+
+def compute_panels(
+    run_ids: Sequence[str],
+    places: Places,
+    tell: Callable[[PanelBegun | PanelEnded], object],
+    *,
+    force: bool,
+) -> list[dict[str, Any]]:
+    """Compute the panels of runs one after the other, and publish them; see `compute`."""
+    panels = []
+    for run_id in run_ids:
+        panels.append(compute(run_id, places, tell, force=force))
+        tell(PanelEnded(run_id))
+    warehouse.publish(places.runs, places.warehouse)
+    return panels
 
 
 def drop_leftovers(runs: Path, wanted: Collection[str]) -> None:

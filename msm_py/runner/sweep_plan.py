@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from msm_py.errors import MsmError
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.experiment.variants import collect
 from msm_py.lake.opening import fingerprint, open_lake
-from msm_py.report.terminal import visible
+from msm_py.runner import batches
 from msm_py.settings import Places
 from msm_py.store import sweep_records
 from msm_py.store.origin import code_fingerprint
@@ -148,6 +147,55 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     )
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep would do.
+
+    Parameters
+    ----------
+    variants
+        The resolved variants of this shard, in order.
+    there, waiting
+        Run ids of those that are there, and of those that would be computed.
+    rejected
+        Variants that validation rejected.
+    n_duplicates, n_batches, jobs
+        Variants dropped, invocations of dbt, and how many of them go at a time.
+    cpu_seconds, seconds
+        Very roughly, what it costs, and how long it takes on an idle machine.
+    """
+
+    variants: tuple[ResolvedRun, ...]
+    there: frozenset[str]
+    waiting: frozenset[str]
+    rejected: tuple[Trial, ...]
+    n_duplicates: int
+    n_batches: int
+    jobs: int
+    cpu_seconds: float
+    seconds: float
+
+
+def plan(family: Family, places: Places, options: Options) -> Plan:
+    """Return what a sweep would do, and roughly what it would cost."""
+    mine = batches.shard(family.specs, *options.shard)
+    waiting = [spec for spec in mine if is_waiting(spec, places)]
+    jobs = options.jobs or 1
+    n_batches = -(-len(waiting) // batches.even_size(len(waiting), options.batch_size, jobs))
+    seconds = cpu_seconds(waiting, n_batches, jobs)
+    return Plan(
+        variants=tuple(mine),
+        there=frozenset(x.run_id for x in mine if (places.runs / x.run_id).is_dir()),
+        waiting=frozenset(spec.run_id for spec in waiting),
+        rejected=rejected_here(family, options),
+        n_duplicates=family.n_duplicates,
+        n_batches=n_batches,
+        jobs=jobs,
+        cpu_seconds=seconds,
+        seconds=seconds / max(1, min(jobs, n_batches, os.cpu_count() or 1)),
+    )
+
+
 def refuse_placebos(specs: Sequence[ResolvedRun]) -> None:
     """See that no variant is a placebo: it knows the future, and a sweep compares its variants.
 
@@ -167,13 +215,13 @@ def refuse_placebos(specs: Sequence[ResolvedRun]) -> None:
             )
 
 
-def commands(family: Family, places: Places, options: Options) -> list[str]:
-    """Return one command for each batch; together they are the sweep, in any order, anywhere.
+def commands(family: Family, places: Places, options: Options) -> list[list[str]]:
+    """Return the words of a command for each batch; together they are the sweep, in any order.
 
     Raises
     ------
     MsmError
-        When an option contradicts this, or a path cannot stand in a line as it is.
+        When an option contradicts this.
     """
     for name, given in (("--shard", options.shard != (1, 1)), ("--executor ray", options.on_ray)):
         if given:
@@ -198,15 +246,7 @@ def commands(family: Family, places: Places, options: Options) -> list[str]:
             words += [name, str(value)]
     words += ["--force"] if places.force else []
     words += ["--fail-fast"] if options.fail_fast else []
-    for word in words:
-        if "\n" in word or visible(word) != word:
-            raise MsmError(
-                "a command is one line in which everything is seen, and this would not be",
-                where="--print-commands",
-                received=word,
-                remedy="give the file or folder another name",
-            )
-    return [shlex.join([*words, "--shard", f"{i}/{count}"]) for i in range(1, count + 1)]
+    return [[*words, "--shard", f"{i}/{count}"] for i in range(1, count + 1)]
 
 
 def _program() -> list[str]:
@@ -230,10 +270,11 @@ def cpu_seconds(waiting: Sequence[ResolvedRun], n_batches: int, jobs: int) -> fl
     )
 
 
-def _is_waiting(spec: ResolvedRun, places: Places) -> bool:
+def is_waiting(spec: ResolvedRun, places: Places) -> bool:
+    """Return whether a run is to be computed: it is not there, or all are computed again."""
     return places.force or not (places.runs / spec.run_id).is_dir()
 
 
-def _rejected(family: Family, options: Options) -> tuple[Trial, ...]:
+def rejected_here(family: Family, options: Options) -> tuple[Trial, ...]:
     """Return the rejected variants that this shard reports: the first one reports them all."""
     return family.rejected if options.shard[0] == 1 else ()

@@ -22,7 +22,7 @@ from msm_py.stats.overfitting import probability_of_backtest_overfitting
 from msm_py.stats.sharpe import deflated_sharpe_ratio, resolved_std
 from msm_py.stats.superior_ability import hansen_spa, romano_wolf_stepm
 from msm_py.store import formats, layout, looks, record_files, run_list
-from msm_py.store.sweep_records import FOLDER, REMEDY, SHAPE, _n_looks, read_records, sweep_id
+from msm_py.store.sweep_records import FOLDER, REMEDY, SHAPE, n_looks_of, read_records, sweep_id
 from msm_py.store.trial import Trial
 
 ANNUALIZATION_DAYS: Final = 365
@@ -83,7 +83,7 @@ def write_record(
             if trial.status != "existing" or trial.experiment_id not in known:
                 known[trial.experiment_id] = trial.as_dict()
         finished = datetime.now(UTC)
-        n_looks = max(_n_looks(looks.looked(runs), name, members), before.get("n_looks", 0))
+        n_looks = max(n_looks_of(looks.looked(runs), name, members), before.get("n_looks", 0))
         n_trials = len(specs) + len(rejected) + n_looks
         record = {
             "sweep_id": identity,
@@ -111,7 +111,7 @@ def count_looks(runs: Path) -> None:
         with FileLock(f"{file}.lock"):
             record = record_files.read(file, SHAPE, REMEDY)
             known = record.get("n_looks", 0)
-            n_looks = _n_looks(looked, record["name"], record["members"])
+            n_looks = n_looks_of(looked, record["name"], record["members"])
             if n_looks > known:
                 n_trials = record["n_trials"] - known + n_looks
                 counts = {"n_trials": n_trials, "n_looks": n_looks}

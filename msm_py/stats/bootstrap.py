@@ -22,7 +22,7 @@ import numpy as np
 from msm_py._typing import Bools, Floats, Ints
 from msm_py.errors import MsmError
 from msm_py.stats.blocks import BlockPlan, Kind
-from msm_py.stats.sample import _ZERO_SQUARE, Sample
+from msm_py.stats.sample import ZERO_SQUARE, Sample
 
 Method = Literal["studentized", "percentile"]
 
@@ -218,7 +218,7 @@ def replicates(sample: Sample, plan: BlockPlan, number: int, *, studentized: boo
     square[:, -1] = sample.pick(own, best) + sample.pick(own, worst) - 2.0 * mixed
     scale[:, -1] = sample.pick(size_of_u, best) + sample.pick(size_of_u, worst)
 
-    square[square <= _ZERO_SQUARE * scale] = 0.0
+    square[square <= ZERO_SQUARE * scale] = 0.0
     return Replicates(deviation, np.sqrt(square) / n, valid)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from msm_py._typing import Floats, Ints
 
-_ZERO_SQUARE = 1e-13
+ZERO_SQUARE = 1e-13
 """A sum of squares below this share of its own terms is rounding noise, hence zero."""
 _ZERO_SE = 1e-14
 """A standard error below this share of the largest |Y| is rounding noise, hence zero."""

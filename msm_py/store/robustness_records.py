@@ -30,7 +30,7 @@ def read_record(runs: Path, run_id: str) -> dict[str, Any] | None:
     MsmError
         When its file is damaged.
     """
-    file = _file(runs, run_id)
+    file = record_file(runs, run_id)
     return record_files.read(file, SHAPE, REMEDY) if file.exists() else None
 
 
@@ -55,5 +55,6 @@ def files(runs: Path) -> list[Path]:
     return [file for file in found if run_list.RUN_ID.fullmatch(file.stem)]
 
 
-def _file(runs: Path, run_id: str) -> Path:
+def record_file(runs: Path, run_id: str) -> Path:
+    """Return the file of a run's panel."""
     return runs / FOLDER / f"{run_id}.json"

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from msm_py._typing import Row
 from msm_py.errors import MsmError
 from msm_py.store import layout, run_list
-from msm_py.text import _relative
+from msm_py.text import relative_path
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Run:
         if not folder.is_dir():
             raise MsmError(
                 "there is no such run",
-                where=_relative(folder.parent),
+                where=relative_path(folder.parent),
                 received=folder.name,
                 remedy="`msm list` shows the runs there are",
             )
@@ -58,7 +58,7 @@ class Run:
         except (OSError, ValueError, KeyError) as error:
             raise MsmError(
                 "a run folder is broken",
-                where=_relative(folder),
+                where=relative_path(folder),
                 received=f"{type(error).__name__}: {error}",
                 remedy=run_list.MEND_RUN,
             ) from None
@@ -111,7 +111,7 @@ class Run:
         except (OSError, pa.ArrowException) as error:
             raise MsmError(
                 "a run folder is broken",
-                where=_relative(file),
+                where=relative_path(file),
                 received=f"{type(error).__name__}: {error}",
                 remedy=run_list.MEND_RUN,
             ) from None

@@ -20,7 +20,7 @@ import pyarrow as pa
 from msm_py.errors import MsmError
 from msm_py.store import scratch
 from msm_py.store.formats import write_json, write_parquet
-from msm_py.store.run_list import _no_run
+from msm_py.store.run_list import no_run
 from msm_py.store.shared_files import PanelFiles
 
 
@@ -147,7 +147,7 @@ def put_run(finished: Path, *, replace: bool) -> bool:
 
 def _check_replaceable(final: Path) -> None:
     """See that a folder that is to give way is this run, whole or broken."""
-    found = _no_run(final, is_folder=True)
+    found = no_run(final, is_folder=True)
     if found is not None and not found.is_broken:
         raise MsmError(
             "another run lies in the place of this one",

@@ -58,7 +58,7 @@ def list_runs(folder: Path) -> Listing:
     """Tell the runs in a runs folder from everything else that lies there."""
     entries = sorted(os.scandir(folder), key=lambda x: x.name) if folder.is_dir() else []
     found = {
-        entry.name: _no_run(Path(entry.path), is_folder=entry.is_dir())
+        entry.name: no_run(Path(entry.path), is_folder=entry.is_dir())
         for entry in entries
         if not entry.name.startswith(".")
     }
@@ -75,10 +75,10 @@ def existing_runs(folder: Path) -> list[str]:
 
 def is_run(folder: Path) -> bool:
     """Return whether a folder is the run that its name says."""
-    return _no_run(folder, is_folder=folder.is_dir()) is None
+    return no_run(folder, is_folder=folder.is_dir()) is None
 
 
-def _no_run(folder: Path, *, is_folder: bool) -> Skipped | None:
+def no_run(folder: Path, *, is_folder: bool) -> Skipped | None:
     """Return why something in a runs folder is no run; None when it is one."""
     is_named = RUN_ID.fullmatch(folder.name) is not None
     try:

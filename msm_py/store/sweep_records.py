@@ -36,7 +36,7 @@ def sweep_id(name: str, run_ids: Sequence[str], rejected: Sequence[str]) -> str:
     return f"{name}-{hashlib.sha256(tried.encode()).hexdigest()[:10]}"
 
 
-def _n_looks(looked: Mapping[str, str], name: str, members: Sequence[str]) -> int:
+def n_looks_of(looked: Mapping[str, str], name: str, members: Sequence[str]) -> int:
     """Return how many of the runs that looked, with their families, are of those of a sweep."""
     families = {looks.family_of(name), *map(looks.family_of_run, members)}
     return sum(family in families for family in looked.values())
@@ -79,7 +79,7 @@ def alarms(runs: Path) -> list[str]:
     looked = looks.looked(runs) if records else {}
     for record in records:
         counted = record.get("n_looks", 0)
-        n_looks = _n_looks(looked, record["name"], record["members"])
+        n_looks = n_looks_of(looked, record["name"], record["members"])
         if n_looks < counted:
             told.append(
                 f"The sweep {record['sweep_id']} counted {_times(counted)} at the hold-out, but "

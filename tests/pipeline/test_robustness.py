@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -136,8 +135,10 @@ def test_a_second_call_computes_nothing_and_says_the_same(robust: Done, lake: Pa
 def compute(done: Done, lake: Path) -> dict[str, Any]:
     """Make a panel as `msm run --robust` does, in this process."""
     places = Places(lake=lake, runs=done.runs, warehouse=done.warehouse)
-    quiet = Console(file=io.StringIO())
-    return robustness_panel.compute(done.folder("planted").name, places, quiet, force=False)
+    told: list[robustness_panel.PanelBegun] = []
+    panel = robustness_panel.compute(done.folder("planted").name, places, told.append, force=False)
+    assert [begun.run_id for begun in told] == [panel["run_id"]]
+    return panel
 
 
 def a_neighbour(done: Done) -> Path:

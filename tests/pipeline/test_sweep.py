@@ -116,7 +116,7 @@ def test_forced_runs_stay_until_replaced(lake: Path, undisturbed: Done, tmp_path
         stderr=subprocess.PIPE,
         text=True,
     )
-    while len(list((tmp_path / "target").glob(".run-*"))) < 2:
+    while len(list((tmp_path / "target").glob(".msm-scratch-*"))) < 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)

@@ -153,12 +153,12 @@ def test_an_alarm_is_literal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(warehouse, "alarms", lambda *_, **__: [HOSTILE])
-    cli_options._tell_alarms(Path("runs"))
+    cli_options.tell_alarms(Path("runs"))
     assert capsys.readouterr().err == f"!! {SHOWN_IN['utf-8']}\n"
 
 
 def test_help_in_a_plain_terminal(tmp_path: Path) -> None:
-    for words in ((), ("run",), ("sweep",), ("lake",), ("catalog",)):
+    for words in ((), ("run",), ("sweep",), ("sweep", "show"), ("lake",), ("catalog",)):
         said = msm(*words, "--help", place=tmp_path, encoding="ascii")
         assert (said.code, said.err) == (0, "")
 

@@ -73,7 +73,7 @@ def test_report_shows_every_headline_number_at_every_width(
         "WEAK_RISK_ON_MAJORS",
         "26.0%",
         "95 days",
-        "Negative Y and edge are good for the trade",
+        "plus is good for the trade (long majors, short alts)",
         "12.3%",  # total return
         "1.25",  # Sharpe
         "87.0%",  # PSR
@@ -100,18 +100,38 @@ def test_edge_row_carries_all_its_numbers_in_order(content: dict[str, Any], run:
         for line in shown(run_report(run(content)), 120).splitlines()
         if line.startswith("WEAK_RISK_ON_MAJORS") and "normal" in line
     ]
+    # state, n, spells, trade edge, CI, p, p_shift, p_max_t, p_nw, evidence
+    assert row[1:] == "95 12 +0.90 +0.10 +2.90 0.031* 0.044 0.430 0.420 normal".split()
+
+
+def test_all_figures_show_y_and_edge_in_order(content: dict[str, Any], run: Write) -> None:
+    content["evaluation"]["edges"][3] |= {"p_value": 0.031, "p_shift": 0.044, "ci_high": -0.001}
+    text = shown(run_report(run(content), all_figures=True), 120)
+    assert "Negative Y and edge are good for the trade" in words(text)
+    (row,) = [
+        line.split()
+        for line in text.splitlines()
+        if line.startswith("WEAK_RISK_ON_MAJORS") and "normal" in line
+    ]
     # state, n, spells, mean Y, hit rate, edge, CI, trade edge, p, p_shift, p_max_t, p_nw, evidence
     assert (
         row[1:] == "95 12 -1.23 44 -0.90 -2.90 -0.10 +0.90 0.031* 0.044 0.430 0.420 normal".split()
     )
 
 
+@pytest.mark.parametrize(
+    ("all_figures", "numbers"),
+    [
+        (False, "95/12 +0.90 -1.10 +2.90 0.400 0.410 normal"),
+        (True, "95/12 -1.23 44 -0.90 -2.90 1.10 +0.90 0.400 0.410 normal"),
+    ],
+)
 def test_narrow_report_has_short_names_and_the_same_numbers(
-    content: dict[str, Any], run: Write
+    content: dict[str, Any], run: Write, all_figures: bool, numbers: str
 ) -> None:
-    text = shown(run_report(run(content)), 80)
+    text = shown(run_report(run(content), all_figures=all_figures), 80)
     (row,) = [line.split() for line in text.splitlines() if line.startswith("weak majors")]
-    assert row[2:] == "95/12 -1.23 44 -0.90 -2.90 1.10 +0.90 0.400 0.410 normal".split()
+    assert row[2:] == numbers.split()
 
 
 def test_widest_numbers_fit_80_columns(content: dict[str, Any], run: Write) -> None:
@@ -120,10 +140,16 @@ def test_widest_numbers_fit_80_columns(content: dict[str, Any], run: Write) -> N
         row |= {"p_value": 0.001, "n_spells": 123, "evidence": "shift only"}
     for row in content["evaluation"]["regime_statistics"]:
         row |= {"n": 1234, "n_spells": 123, "mean": -0.123, "hit_rate": 1.0}
-    text = shown(run_report(run(content)), 80)
-    (row,) = [line.split() for line in text.splitlines() if line.startswith("weak majors")]
-    assert "strong majors" in text
-    assert row[2:] == "1234/123 -12.3 100 -12.3 -23.4 -11.2 +12.3 0.001* 0.410 shift only".split()
+    numbers = {
+        False: "1234/123 +12.3 +11.2 +23.4 0.001* 0.410 shift only",
+        True: "1234/123 -12.3 100 -12.3 -23.4 -11.2 +12.3 0.001* 0.410 shift only",
+    }
+    folder = run(content)
+    for all_figures, expected in numbers.items():
+        text = shown(run_report(folder, all_figures=all_figures), 80)
+        (row,) = [line.split() for line in text.splitlines() if line.startswith("weak majors")]
+        assert "strong majors" in text
+        assert row[2:] == expected.split()
 
 
 def test_few_spells_show_neither_p_nor_interval(content: dict[str, Any], run: Write) -> None:
@@ -133,7 +159,7 @@ def test_few_spells_show_neither_p_nor_interval(content: dict[str, Any], run: Wr
         for line in shown(run_report(run(content)), 100).splitlines()
         if line.startswith("WEAK_RISK_ON_MAJORS") and "none" in line
     ]
-    assert row[5:] == ["-0.90", MISSING, MISSING, "+0.90", MISSING, MISSING, "none"]
+    assert row[3:] == ["+0.90", MISSING, MISSING, MISSING, MISSING, "none"]
 
 
 def test_student_p_of_overlapping_returns_is_not_shown(content: dict[str, Any], run: Write) -> None:

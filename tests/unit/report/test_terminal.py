@@ -14,22 +14,20 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.text import Text as RichText
 from support.hostile_text import ENCODINGS, HOSTILE, MARKUP, SHOWN_IN, STEERING, clean, terminal
-from support.lakes import run_of
 from support.pipeline import ROOT
 from support.run_content import FIVE, catalog_row, make_warehouse, run_content, write
 
-from msm_py.cli import run as cli_run
 from msm_py.lake.check import LakeReport
 from msm_py.lake.check_items import Item
 from msm_py.report import robustness_report, sweep_report
 from msm_py.report.comparison import comparison
 from msm_py.report.lake_report import report_table
+from msm_py.report.progress import RunDisplay
 from msm_py.report.run_report import run_report
 from msm_py.report.runs_table import runs_table
 from msm_py.report.terminal import REPLACEMENT, Table, Text, encodable, visible
-from msm_py.runner import invocation, robustness_panel
-from msm_py.runner.invocation import Outcome
-from msm_py.settings import Places
+from msm_py.runner import robustness_panel
+from msm_py.runner.experiment_work import Computing, NodeFinished
 from msm_py.store.trial import Trial
 
 # --- The cleaner ---------------------------------------------------------------------------------
@@ -104,17 +102,11 @@ def test_styles_and_control_of_rich_itself_stay() -> None:
     assert STEERING[:5] not in written()
 
 
-def test_the_display_of_a_run_shows_its_title(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_display_of_a_run_shows_its_title() -> None:
     console, written = terminal(force_terminal=True, color_system=None)
-
-    def build(*_: Any, progress: Callable[[str, str, float], None]) -> list[Outcome]:
-        progress("states", HOSTILE, 1.0)
-        return []
-
-    monkeypatch.setattr(cli_run, "out", console)
-    monkeypatch.setattr(invocation, "build", build)
-    places = Places(Path("lake"), Path("runs"), Path("warehouse"), force=False)
-    cli_run._build([run_of("a-0", title=HOSTILE)], places, verbose=False)
+    with RunDisplay(console, lambda *_: None) as display:
+        display.tell(Computing(1, HOSTILE))
+        display.tell(NodeFinished("states", HOSTILE, 1.0))
     assert MARKUP in written()
     assert f"({SHOWN_IN['utf-8']}, 1 s)" in " ".join(written().split())
     assert STEERING[:5] not in written()
@@ -176,7 +168,7 @@ def test_sweeps_are_literal(tmp_path: Path) -> None:
     listed = shown(sweep_report.listing([sweep_record()], tmp_path))
     assert listed.count(SHOWN_IN["utf-8"]) == 2
     failed = Trial(None, HOSTILE, HOSTILE, "failed", error=HOSTILE)
-    line = shown(sweep_report._line(failed, 1, 2, tmp_path))
+    line = shown(sweep_report.trial_line(failed, 1, 2, tmp_path))
     assert line.startswith(f"[1/2] {SHOWN_IN['utf-8']}, {SHOWN_IN['utf-8']}, failed: ")
     assert line.endswith(SHOWN_IN["utf-8"])
 

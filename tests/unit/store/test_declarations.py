@@ -316,13 +316,13 @@ def test_recipe_of_a_lake_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "TABLES", {**TABLES, "fact_moons": spec})
     monkeypatch.setattr("msm_py.lake.opening.TABLES", {**TABLES, "fact_moons": spec})
     made = {name: make((ROOT / name).read_text()) for name, make in schema.FILES.items()}
-    source = yaml.safe_load(made["models/staging/_sources.yml"])["sources"][0]["tables"][-1]
+    source = yaml.safe_load(made["models/inputs/_sources.yml"])["sources"][0]["tables"][-1]
     assert source["name"] == "fact_moons"
     assert [column["name"] for column in source["columns"]] == [*spec.all_columns, "unusable"]
     row = "| `fact_moons` | `asset_id`, `date`, `moons` (moons) |  | asset_id, date | no tides |"
     assert row in made["docs/lake.md"].splitlines()
-    for name in ("dropped_rows", "lake_tables"):
-        assert "    'fact_moons': 'stg_moons',\n" in made[f"models/runs/{name}.sql"]
+    for name in ("staging/dropped_rows", "inputs/lake_tables"):
+        assert "    'fact_moons': 'stg_moons',\n" in made[f"models/{name}.sql"]
     con = duckdb.connect()
     loading.load(con, None)
     found = con.execute("select column_name, lower(column_type) from (describe lake.fact_moons)")

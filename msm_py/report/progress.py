@@ -1,0 +1,246 @@
+"""What commands show while they work: the events of `msm_py.runner`, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.spinner import Spinner
+from rich.status import Status
+
+from msm_py.report.figures import count_of
+from msm_py.report.sweep_report import trial_line
+from msm_py.report.terminal import Text
+from msm_py.runner.experiment_work import (
+    Computing,
+    IsThere,
+    LedgerDamaged,
+    LookedBefore,
+    LookRecorded,
+    NodeFinished,
+    RunEvent,
+    WarehouseDisturbed,
+)
+from msm_py.runner.robustness_panel import PanelBegun, PanelEnded
+from msm_py.runner.sweep_work import SweepBegun, SweepEvent, SweepStopped, TrialEnded
+
+# what a folder of models does, in the words of someone who waits for it
+STEPS: Final = {
+    "inputs": "reading the experiments and the lake",
+    "staging": "cleaning the lake",
+    "market": "building the market panel",
+    "features": "computing features and z-scores",
+    "scores": "scoring",
+    "legs": "choosing baskets, holding legs",
+    "states": "running the state machine",
+    "portfolio": "trading, charging costs",
+    "evaluation": "testing the edges",
+    "artifacts": "writing run folders",
+    "catalog": "publishing catalog and warehouse",
+}
+
+
+class _Display:
+    """What moves on a terminal while something works, gone when that ends, however it ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._moving: Live | Progress | Status | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def _start(self, moving: Live | Progress | Status) -> None:
+        if self._console.is_terminal:
+            self._moving = moving
+            moving.start()
+
+    def _stop(self) -> None:
+        if self._moving is not None:
+            self._moving.stop()
+            self._moving = None
+
+    def _say(self, text: RenderableType) -> None:
+        self._console.print(text, soft_wrap=True)
+
+
+class RunDisplay(_Display):
+    """Shows the steps of ``msm run``: a line each, on a terminal one that changes.
+
+    Parameters
+    ----------
+    console
+        Where to show them.
+    alarm
+        Shows what is wrong: a label, and what it is.
+    verbose
+        Leave the steps to dbt's own log.
+    """
+
+    def __init__(
+        self, console: Console, alarm: Callable[[str, str], object], *, verbose: bool = False
+    ) -> None:
+        super().__init__(console)
+        self._alarm = alarm
+        self._verbose = verbose
+        self._spinner = Spinner("line")
+        self._what = ""
+        self._seen: set[str] = set()
+
+    def tell(self, event: RunEvent) -> None:
+        """Show an event."""
+        match event:
+            case LookRecorded(family, number, start):
+                self._say(
+                    f"Look {number} of the family {family} is recorded: hold-out from {start} on."
+                )
+            case LookedBefore(run_id, told, is_same_reason):
+                rest = "" if is_same_reason else " That reason stands, the new one is not recorded."
+                self._say(f"{run_id} was looked at before, on {told}: no new look.{rest}")
+            case LedgerDamaged(file, fault):
+                self._alarm(
+                    f"The ledger of looks, {file}, is damaged:",
+                    f"{fault}. What it says of earlier looks cannot be relied on.",
+                )
+            case IsThere(run_id):
+                self._say(
+                    f"{run_id} is there already: same question, data and code. "
+                    "(--force computes it again.)"
+                )
+            case WarehouseDisturbed(sentence):
+                self._alarm("!!", sentence)
+            case Computing(n_experiments, title):
+                self._begin(title if n_experiments == 1 else f"{n_experiments} experiments")
+            case NodeFinished():
+                self._step(event)
+
+    def _begin(self, what: str) -> None:
+        if self._verbose:
+            return
+        self._what = what
+        if not self._console.is_terminal:
+            self._say(f"Running {what}")
+        self._spinner.update(text=Text(f"{what}: starting dbt"))
+        self._start(
+            Live(self._spinner, console=self._console, transient=True, refresh_per_second=10)
+        )
+
+    def _step(self, node: NodeFinished) -> None:
+        if self._console.is_terminal:
+            step = STEPS.get(node.folder, "checking")
+            text = f"{self._what}: {step} ({node.name}, {node.seconds:.0f} s)"
+            self._spinner.update(text=Text(text))
+        # panels are made along the way and written at the end
+        elif (
+            node.folder in STEPS
+            and node.folder not in self._seen
+            and not node.name.endswith("_panels")
+        ):
+            self._seen.add(node.folder)
+            self._console.print(f"  {node.seconds:5.1f} s  {STEPS[node.folder]}")
+
+
+class PanelDisplay(_Display):
+    """Shows that robustness panels are computed."""
+
+    def tell(self, event: PanelBegun | PanelEnded) -> None:
+        """Show an event."""
+        match event:
+            case PanelBegun(run_id, n_neighbours, n_placebos, n_waiting):
+                self._say(
+                    f"Robustness of {run_id}: {n_neighbours} neighbours and {n_placebos} placebos, "
+                    f"{n_waiting or 'none'} to compute"
+                )
+                if n_waiting:
+                    text = Text("computing")
+                    self._start(Status(text, console=self._console, spinner="line"))
+            case PanelEnded():
+                self._stop()
+
+
+class SweepDisplay(_Display):
+    """Shows a line for every variant of a sweep, and on a terminal a bar below them."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._bar = Progress(
+            MofNCompleteColumn(),
+            BarColumn(),
+            TextColumn("{task.fields[speed]}", markup=False),
+            TextColumn("{task.fields[failed]} failed", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._begun: SweepBegun | None = None
+
+    def tell(self, event: SweepEvent) -> None:
+        """Show an event."""
+        match event:
+            case SweepBegun():
+                self._begin(event)
+            case TrialEnded():
+                self._end(event)
+            case SweepStopped(counts, n_left, force):
+                self._stop()
+                self._say(
+                    f"{counts['complete']} computed, {counts['existing']} were there already, "
+                    f"{counts['failed']} failed, {n_left} not done. "
+                    + (
+                        "The same command begins again, without --force it goes on."
+                        if force
+                        else "The same command goes on."
+                    )
+                )
+
+    def _begin(self, begun: SweepBegun) -> None:
+        self._begun = begun
+        index, count = begun.shard
+        rejected = begun.rejected
+        self._say(
+            f"Sweep {begun.sweep_id}: {count_of(begun.n_variants, 'variant')}"
+            + (f" (shard {index}/{count})" if count > 1 else "")
+            + (f", {len(rejected)} rejected by validation" if rejected else "")
+        )
+        for trial in rejected:
+            text = f" {trial.title}: {trial.error or ''}"
+            self._say(Text.assemble(("rejected", "red"), text))
+        if begun.n_waiting:
+            self._bar.add_task("", total=begun.n_waiting, failed=0, speed="")
+            self._start(self._bar)
+
+    def _end(self, ended: TrialEnded) -> None:
+        assert self._begun is not None
+        begun = self._begun
+        self._say(trial_line(ended.trial, ended.place, begun.n_variants, begun.runs))
+        n_done = ended.counts["complete"] + ended.counts["failed"]
+        n_left = begun.n_waiting - n_done
+        for task in self._bar.task_ids:
+            self._bar.update(
+                task,
+                completed=n_done,
+                failed=ended.counts["failed"],
+                speed=_speed(n_done, n_left, ended.seconds),
+            )
+        if ended.place == begun.n_variants:  # what comes now is recorded and published
+            self._stop()
+
+
+def _speed(n_done: int, n_left: int, seconds: float) -> str:
+    """Return how fast runs are computed, and how long the others take at that rate."""
+    if not n_done:
+        return ""
+    left = round(n_left * seconds / n_done)
+    return f"{n_done / seconds:.1f} a second, {left // 60}:{left % 60:02} left"
