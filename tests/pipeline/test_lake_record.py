@@ -21,7 +21,7 @@ from support.pipeline import Done, dbt, msm, run_experiments
 from msm_py.errors import Interrupted, MsmError
 from msm_py.lake import check as lake_check
 from msm_py.lake.check import LakeReport, check_lake
-from msm_py.lake.check_items import Item
+from msm_py.lake.check_items import ABSENT, Item
 from msm_py.lake.opening import Lake, fingerprint, open_lake
 from msm_py.report import lake_report
 from msm_py.store import lake_records
@@ -162,6 +162,14 @@ def test_failures_are_shown_whole_and_warnings_counted() -> None:
     assert "!! fact_price, asset ids: btc [/red] beside BTC\n-> give it one id" in text
     assert "The check of the lake warns (2 items): msm lake check '/a lake'" in text
     assert "!! The check of the lake fails (fact_price asset ids): msm lake check '/a lake'" in text
+
+
+def test_warnings_that_change_numbers_are_shown_whole() -> None:
+    peg = Item("fact_price", "pegs", "warn", "USDX (USD, 0.1%)", "exclude it")
+    absent = Item("dim_asset", "rows", "warn", ABSENT)
+    text = shown(Findings("/lake", "v", (peg, WARNING, absent)))
+    assert "! fact_price, pegs: USDX (USD, 0.1%)\n-> exclude it" in text
+    assert "warns (2 items)" in text, "a table that need not be there is no warning"
 
 
 def test_a_sound_lake_takes_no_room() -> None:

@@ -67,6 +67,22 @@ def test_no_command_writes_into_the_lake(variable: str, lake: Path, tmp_path: Pa
     assert facts(lake) == before
 
 
+def test_what_looks_like_a_lake_is_not_written_into_though_nobody_named_it(
+    lake: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "runs").mkdir()
+    before = facts(lake)
+    for words in (
+        ["catalog", "rebuild", "--warehouse", str(lake / "w.duckdb")],
+        ["catalog", "rebuild", "--warehouse", str(lake / "deep" / "er" / "w.duckdb")],
+        ["lake", "sample", str(lake / "sub")],
+    ):
+        done = msm(*words, place=tmp_path, MSM_LAKE=str(tmp_path / "another"))
+        assert done.code == 1, words
+        assert "nothing is ever written into a lake" in done.err
+        assert facts(lake) == before
+
+
 @pytest.mark.parametrize("what", ["--target-path", "--log-path", "MSM_SCRATCH", "MSM_TARGET"])
 def test_dbt_by_hand_that_writes_into_the_lake_is_an_error(what: str, tmp_path: Path) -> None:
     lake = tiny_lake(tmp_path / "lake", seed=12)

@@ -310,7 +310,7 @@ def test_tables_that_do_not_overlap(maker: Maker) -> None:
 @pytest.mark.parametrize(
     ("is_kept", "share", "told"),
     [
-        (lambda day: (START + timedelta(days=day)).isoweekday() < 6, "72%", " (weekdays only)"),
+        (lambda day: (START + timedelta(days=day)).isoweekday() < 6, "73%", " (weekdays only)"),
         (lambda day: day % 4 == 0, "26%", ""),
     ],
 )
@@ -325,7 +325,8 @@ def test_closes_on_some_days_only(
     item = maker.check()["fact_price", "daily closes"]
     assert item.verdict == "warn"
     assert item.detail.startswith("1 of 6 assets")
-    assert item.detail.endswith(f"A1 on {share} of its days{told}")
+    expected = f"A1 on {share} of the days of a quarter{told}, such as from 2024-"
+    assert expected in item.detail, item.detail
     for asset in ("A2", "A3"):  # most of the four alts
         thin(asset)
     assert maker.check()["fact_price", "daily closes"].verdict == "fail"
@@ -338,8 +339,25 @@ def test_a_major_without_daily_closes_fails(maker: Maker, major: str) -> None:
             del maker.rows["fact_price"][major, day]
     item = maker.check()["fact_price", "daily closes"]
     assert item.verdict == "fail"
-    assert f"{major} on 87% of its days" in item.detail
+    assert f"{major} on 8" in item.detail
+    assert "% of the days of a quarter, such as from 2024-" in item.detail
     assert "every calendar day" in (item.remedy or "")
+
+
+@pytest.mark.parametrize("asset", ["BTC", "A1"])
+def test_closes_that_become_sparse_late_in_a_long_history(maker: Maker, asset: str) -> None:
+    """Over all days 96% are there; in the last quarter the weekends are missing."""
+    n_days = 800
+    for table in VALUES:
+        value = VALUES[table]
+        maker.rows[table] = {key: [value] for key in itertools.product(maker.assets, range(n_days))}
+    for day in range(700, n_days):
+        if (START + timedelta(days=day)).isoweekday() > 5:
+            del maker.rows["fact_price"][asset, day]
+    item = maker.check()["fact_price", "daily closes"]
+    assert item.verdict == ("fail" if asset == "BTC" else "warn")
+    assert f"{asset} on 7" in item.detail
+    assert "(weekdays only), such as from 202" in item.detail
 
 
 def test_one_long_hole_is_no_habit(maker: Maker) -> None:
@@ -444,9 +462,18 @@ def test_values_that_alternate_between_extremes(maker: Maker, table: str) -> Non
         maker.rows[table]["A1", day] = [9e14 if day % 2 else 1e-12]
     items = maker.check()
     if table == "fact_price":
-        assert items[table, "jumps"].verdict == "warn"
+        assert items[table, "jumps"].verdict == "fail", "a run stops at such a rise"
         assert "119 one-day moves" in items[table, "jumps"].detail
         assert "A1 2024-01-03 1.11e-27x" in items[table, "jumps"].detail
+
+
+@pytest.mark.parametrize("table", ["fact_volume", "fact_marketcap", "fact_funding"])
+def test_a_table_of_values_out_of_range_fails(maker: Maker, table: str) -> None:
+    for asset, day in itertools.product(maker.assets[2:], range(N_DAYS)):
+        maker.rows[table][asset, day] = [9.9e17]
+    item = maker.check()[table, "impossible values"]
+    assert item.verdict == "fail"
+    assert item.detail.startswith("67% of the rows are dropped: 480 out of range")
 
 
 @pytest.mark.parametrize("peg", ["USD", "BTC", "ETH"])

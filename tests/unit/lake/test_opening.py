@@ -131,6 +131,14 @@ def test_missing_required_table_suggests_the_misspelt_file(lake: Path) -> None:
     assert "did you mean fact_volumes.parquet?" in text
 
 
+@pytest.mark.parametrize("entry", ["Fact_Funding.parquet", "FACT_OPEN_INTEREST"])
+def test_a_table_in_other_capitals_is_not_passed_over(lake: Path, entry: str) -> None:
+    (lake / entry).mkdir()
+    text = message(lake)
+    assert "other capitals than the contract" in text
+    assert f"name it {entry.lower()}" in text
+
+
 def test_table_that_is_there_twice(lake: Path) -> None:
     (lake / "fact_price").mkdir()
     assert "fact_price is there twice" in message(lake)

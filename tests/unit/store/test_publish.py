@@ -178,13 +178,36 @@ def test_a_broken_run_folder_is_left_out_and_named(what: str, place: Path) -> No
         (told,) = warehouse.alarms(runs, place / "wh" / "msm.duckdb")
         assert told.count("c-0000000003: ") == 1
         assert re.search(r"c-0000000003: [a-z_]+\.(json|csv|parquet)( or \S+)?: \S", told), told
-        assert "run the experiment again with --force, or move this folder elsewhere" in told
+        assert (
+            "run the experiment again with --force, or move its folder out of the runs folder"
+            in told
+        )
         assert "delete" not in told
     assert everything_published(place) == contents_as_rebuilt(place)
     assert write_made_up_run(runs, "c-0000000003", weight=0.25, replace=True)
     publish(place)
     assert_sound(place, sorted([*sound, ("c-0000000003", 1.0)]))
     assert warehouse.alarms(runs, place / "wh" / "msm.duckdb") == []
+
+
+def test_damage_after_publishing_is_seen_at_the_next_publish(place: Path) -> None:
+    file = place / "runs" / "b-0000000002" / layout.RETURNS
+    file.write_bytes(file.read_bytes()[:200])  # the manifest is as it was
+    publish(place)
+    assert_sound(place, [("a-0000000001", 1.0)])
+    (told,) = warehouse.alarms(place / "runs", place / "wh" / "msm.duckdb")
+    assert "b-0000000002: returns.parquet: " in told
+    assert everything_published(place) == contents_as_rebuilt(place)
+
+
+def test_copies_and_renamed_runs_are_named_before_foreign_folders(place: Path) -> None:
+    for foreign in ("@eaDir", "Archive", "lost+found", "notes", "old", "x"):
+        (place / "runs" / foreign).mkdir()
+    shutil.copytree(place / "runs" / "b-0000000002", place / "runs" / "z (copy)")
+    publish(place)
+    (told,) = warehouse.alarms(place / "runs", place / "wh" / "msm.duckdb")
+    assert "z (copy): it holds the run b-0000000002; @eaDir: " in told
+    assert told.endswith("and 2 more.")
 
 
 def test_of_many_new_runs_only_the_broken_ones_are_left_out(tmp_path: Path) -> None:
