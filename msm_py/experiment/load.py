@@ -242,7 +242,7 @@ def variables(resolved: Iterable[ResolvedRun]) -> str:
     --------
     >>> spec = {"experiment_id": "a", "features": [{"id": "momentum", "weight": 1}]}
     >>> run = ResolvedRun("a-0", from_resolved({**spec, "title": "na\u00efve 🚀"}))
-    >>> print(variables([run])[:72])
+    >>> print(variables([run])[:80])
     {"experiments": [{"run_id": "a-0", "experiment_id": "a", "title": "na\u00efve 🚀"
     """
     given = [run.as_variable() for run in resolved]

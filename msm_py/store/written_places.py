@@ -75,7 +75,8 @@ def check_outside_lake(lake: Path, places: Mapping[str, Path]) -> None:
                 raise MsmError(
                     "nothing is ever written into a lake",
                     where=name,
-                    received=f"{path}, which lies in the lake {part}",
+                    received=f"{path}, which lies in the lake "
+                    f"{lake if _identity(part) in folders else part}",
                     remedy="give a place outside of the lake",
                 )
 

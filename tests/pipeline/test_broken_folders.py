@@ -65,7 +65,9 @@ def test_a_broken_run_is_shown_as_such_and_force_mends_it(tmp_path: Path) -> Non
         shown = msm(*ask, place=tmp_path)
         assert shown.code == 1
         assert "a run folder is broken" in shown.err
-        assert "with --force, or move this folder elsewhere" in re.sub(r"\s+", " ", shown.err)
+        assert "with --force, or move its folder out of the runs folder" in re.sub(
+            r"\s+", " ", shown.err
+        )
     forced = msm("run", str(tmp_path / "new.yaml"), "--lake", str(lake), "--force", place=tmp_path)
     assert forced.code == 0, forced.err
     assert names(folder) == sorted([*ALL_FILES, "my notes.txt"])

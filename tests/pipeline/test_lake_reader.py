@@ -194,7 +194,14 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return contents_apart_from_ids(done.folder("tiny"))
 
 
-@pytest.mark.parametrize("name", [HOSTILE[4], HOSTILE[5], "it's [1]"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        HOSTILE[4],
+        pytest.param(HOSTILE[5], marks=pytest.mark.slow),
+        pytest.param("it's [1]", marks=pytest.mark.slow),
+    ],
+)
 def test_every_path_may_have_any_name(name: str, plain: dict[str, bytes], tmp_path: Path) -> None:
     """Lake, runs folder, warehouse, scratch and experiment file, by msm and by hand."""
     place = tmp_path / name

@@ -209,7 +209,7 @@ def test_a_run_goes_on_and_says_it_first(done: Done, bad_lake: Path) -> None:
     assert "!! fact_price, asset ids: one asset under more than one id: A01 (" in told
     assert "beside a01 (fact_marketcap)" in " ".join(told.split())
     assert "-> ids are case-sensitive" in told
-    assert f"msm lake check {bad_lake}" in told
+    assert f"msmlakecheck{bad_lake}" in "".join(told.split()), "however it is wrapped"
     assert told.index("The check of the lake fails") < told.index("\nTiny")
     (file,) = (done.runs / ".lakes").iterdir()
     manifest = json.loads((done.folder("tiny") / "manifest.json").read_text())

@@ -365,7 +365,9 @@ def test_a_price_that_jumps_fails_the_runs_that_could_hold_it(tmp_path: Path) ->
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("objective", [None, "net_sharpe", "spread_t"])
+@pytest.mark.parametrize(
+    "objective", [None, "net_sharpe", pytest.param("spread_t", marks=pytest.mark.slow)]
+)
 def test_numbers_that_overflow_fail_their_run_alone(objective: str | None, tmp_path: Path) -> None:
     """An asset that rises 100,000 times a day, every day: 1e60 over a holding period of 12 days."""
     lake = tiny_lake(tmp_path / "lake", seed=4)

@@ -205,7 +205,7 @@ def test_first_failure_stops_and_the_rest_is_counted(lake: Path, tmp_path: Path)
     ],
 )
 def test_bad_calls(words: tuple[str, ...], part: str, lake: Path, tmp_path: Path) -> None:
-    done = msm("sweep", *words, "--lake", str(lake), place=tmp_path)
+    done = msm("sweep", *words, place=tmp_path, MSM_LAKE=str(lake))
     assert done.code == 1
     assert part in done.err
     assert "remedy:" in done.err

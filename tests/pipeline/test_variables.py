@@ -69,7 +69,7 @@ def test_an_unknown_variable_is_named(lake: Path, tmp_path: Path) -> None:
     assert not done.runs.exists()
 
 
-@pytest.mark.parametrize("by", ["file", "text"])
+@pytest.mark.parametrize("by", ["file", pytest.param("text", marks=pytest.mark.slow)])
 def test_retry_goes_on_where_a_build_failed(by: str, lake: Path, file: str, tmp_path: Path) -> None:
     """dbt hands text on as Python writes it, which is no YAML with quotes of both kinds."""
     given = tmp_path / "experiments.json"

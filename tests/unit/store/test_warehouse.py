@@ -81,7 +81,7 @@ RUNS = (A, B, C)
 PLACES = (*RUNS, f"{A} (copy)", "old", D)
 
 
-@settings(max_examples=10, stateful_step_count=10, deadline=None)
+@settings(max_examples=4, stateful_step_count=8, deadline=None)
 class Shuffled(RuleBasedStateMachine):
     """Whatever is done to the folders: what was brought up to date is what is made anew."""
 
