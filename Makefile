@@ -11,7 +11,7 @@ INSTALL_LOCK := $(INSTALL) --require-hashes --only-binary :all: --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-build --generate-hashes \
 	--no-strip-extras --no-annotate --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: run test test-all test-ray ray bench calibrate sample-null lint format coverage setup lock schema docs site clean help
+.PHONY: run test test-all lint-sql lint-others test-ray ray bench calibrate sample-null lint format coverage setup lock schema docs site clean help
 
 run: setup $(SAMPLE)/lake.yaml  ## Set up, write the sample lake, run the baseline, show the result
 	$(BIN)/msm run $(BASELINE) --lake $(SAMPLE)
@@ -38,11 +38,16 @@ sample-null: setup  ## Two hundred lakes without an edge: docs/sample-null.md (h
 	$(BIN)/mdformat docs/sample-null.md
 
 lint: setup  ## ruff, mypy, imports, sqlfluff, generated files, the form of the docs, spelling
+	@$(MAKE) --no-print-directory --jobs=2 lint-sql lint-others
+
+lint-sql:
+	$(BIN)/sqlfluff lint models macros tests/dbt
+
+lint-others:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
-	$(BIN)/sqlfluff lint models macros tests/dbt
 	$(BIN)/mdformat --check $(DOCS)
 	$(BIN)/codespell
 	$(BIN)/python -m msm_py.cli.schema --check

@@ -1,3 +1,3 @@
 """MSM, the Market State Monitor backtest library: what SQL is bad at, as pure functions."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -326,8 +326,10 @@ def _update(
             con.execute(f"delete from {table}")
         sound, damaged = _read_records(records)
         unfit |= damaged | _add(con, sound)
+        con.execute("begin")  # some hundred comments are one change, not a change each
         for statement in _VIEWS_AND_COMMENTS:
             con.execute(statement)
+        con.execute("commit")
         for table in ALL_TABLES:
             con.execute(
                 f"copy {table} to ? (format parquet)", [str(file.parent / f"{table}.parquet")]

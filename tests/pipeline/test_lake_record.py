@@ -243,6 +243,7 @@ def test_when_no_run_completes_the_lake_is_told_of(bad_lake: Path, tmp_path: Pat
     assert "beside a01 (fact_marketcap)" in " ".join(failed.out.split())
 
 
+@pytest.mark.slow
 def test_dbt_by_hand_makes_no_record(lake: Path, tmp_path: Path) -> None:
     given = {"experiments": [tiny_spec()]}
     words = ("build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(given))

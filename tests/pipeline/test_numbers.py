@@ -125,11 +125,13 @@ def z_by_feature(folder: Path) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("lake", "without"),
     [
-        ({}, ()),
+        pytest.param({}, (), marks=pytest.mark.slow),
         ({"funding_of": lambda number: 1e-4 / 3}, ()),
-        ({"funding_of": lambda number: (number - 4) * 1e-3 / 7}, ()),
+        pytest.param(
+            {"funding_of": lambda number: (number - 4) * 1e-3 / 7}, (), marks=pytest.mark.slow
+        ),
         # total volume that grows does move; its z-score does not
-        ({"rate": 0.001 / 3}, ("liquidity",)),
+        pytest.param({"rate": 0.001 / 3}, ("liquidity",), marks=pytest.mark.slow),
         ({"rate": -0.02 / 3, "funding_of": lambda number: (number - 4) / 7e3}, ("liquidity",)),
     ],
 )
@@ -304,7 +306,7 @@ def test_a_run_of_few_days_says_so(tmp_path: Path) -> None:
 # --- Overflow ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("usd", [9.9e14, 9.9e17])
+@pytest.mark.parametrize("usd", [9.9e14, pytest.param(9.9e17, marks=pytest.mark.slow)])
 def test_sums_of_large_values_do_not_overflow(usd: float, tmp_path: Path) -> None:
     lake = tiny_lake(tmp_path / "lake", seed=4, n_assets=140, n_days=100)
     for file in (lake / "fact_volume").rglob("*.parquet"):
@@ -366,7 +368,12 @@ def test_a_price_that_jumps_fails_the_runs_that_could_hold_it(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "objective", [None, "net_sharpe", pytest.param("spread_t", marks=pytest.mark.slow)]
+    "objective",
+    [
+        None,
+        pytest.param("net_sharpe", marks=pytest.mark.slow),
+        pytest.param("spread_t", marks=pytest.mark.slow),
+    ],
 )
 def test_numbers_that_overflow_fail_their_run_alone(objective: str | None, tmp_path: Path) -> None:
     """An asset that rises 100,000 times a day, every day: 1e60 over a holding period of 12 days."""
@@ -396,7 +403,7 @@ def test_numbers_that_overflow_fail_their_run_alone(objective: str | None, tmp_p
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("asset", ["A03", "BTC"])
+@pytest.mark.parametrize("asset", [pytest.param("A03", marks=pytest.mark.slow), "BTC"])
 def test_dates_at_the_end_of_the_type_are_no_days(asset: str, tmp_path: Path) -> None:
     lake = tiny_lake(tmp_path / "lake", seed=4)
     prices = pq.read_table(lake / "fact_price.parquet").select(["asset_id", "date", "close"])

@@ -61,6 +61,7 @@ def test_shown_again(undisturbed: Done) -> None:
     assert "7 trials, 4 complete runs" in " ".join(shown.out.split())
 
 
+@pytest.mark.slow
 def test_one_at_a_time_in_workers_with_an_injected_fault(
     lake: Path, undisturbed: Done, tmp_path: Path
 ) -> None:

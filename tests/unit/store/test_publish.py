@@ -165,7 +165,16 @@ BROKEN: dict[str, Callable[[Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("what", BROKEN)
+QUICK = (
+    *("no manifest.json", "no returns.parquet", "half a JSON file", "text for a number"),
+    *("a Parquet file cut short", "a column missing", "days missing", "text in the CSV"),
+)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [pytest.param(x, marks=() if x in QUICK else (pytest.mark.slow,)) for x in BROKEN],
+)
 def test_a_broken_run_folder_is_left_out_and_named(what: str, place: Path) -> None:
     runs, broken = place / "runs", place / "runs" / "c-0000000003"
     assert write_made_up_run(runs, "c-0000000003", weight=0.25)
