@@ -282,7 +282,7 @@ def _hash(record: Row) -> str:
 
 
 def _published(path: Path) -> tuple[dict[str, int], set[str]] | None:
-    """Return the runs, with when they were written, and the hashes of the records in a warehouse.
+    """Return the runs in a warehouse, with digests of their files, and the hashes of its records.
 
     None when it cannot be read: it is derived, and rebuilt from the run folders.
     """
@@ -301,7 +301,7 @@ def _published(path: Path) -> tuple[dict[str, int], set[str]] | None:
 
 
 def _known(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    return dict(con.execute("select run_id, manifest_mtime_ns from run_panels").fetchall())
+    return dict(con.execute("select run_id, files_digest from run_panels").fetchall())
 
 
 def _counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -390,7 +390,7 @@ def _read_run(folder: Path, whole: dict[tuple[int, ...], str]) -> Content:
     for table, row in run_rows(folder):
         if not isinstance(row, dict):
             raise _FileFault(f"{_FILES[table]}: a {type(row).__name__} where a map belongs")
-        rows[table].append({"run_id": run_id, "manifest_mtime_ns": written, **row})
+        rows[table].append({"run_id": run_id, "files_digest": written, **row})
     panels = {}
     for panel, table, name in (
         ("basket_panel", "baskets", layout.BASKET),

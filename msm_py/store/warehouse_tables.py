@@ -319,10 +319,10 @@ RUN_PANELS: Final = Table(
         BASKET_PANEL,
         FEATURE_PANEL,
         Column(
-            "manifest_mtime_ns",
+            "files_digest",
             "bigint",
-            "When the folder was written: one that was replaced is published anew.",
-            unit="nanoseconds since 1970, UTC",
+            "Digest of names, sizes and times of the folder's files: one that was touched is "
+            "published anew.",
         ),
     ),
 )

@@ -73,7 +73,7 @@ def test_a_run_that_was_replaced_is_published_anew(place: Path) -> None:
     counts = publish(place)
     assert_sound(place, [("a-0000000001", 7.0), ("b-0000000002", 2.0)])
     assert (counts["daily"], counts["run_warnings"], counts["baskets"]) == (8, 2, 4)
-    assert published(file, "select count(distinct manifest_mtime_ns) from run_panels") == [(2,)]
+    assert published(file, "select count(distinct files_digest) from run_panels") == [(2,)]
 
 
 def test_publish_of_no_runs_is_an_empty_warehouse(tmp_path: Path) -> None:
