@@ -44,7 +44,9 @@ class RunByDefault(TyperGroup):
         return super().parse_args(ctx, args if is_named else [RUN, *args])
 
 
-sweep_app = typer.Typer(cls=RunByDefault, help="Run a family of experiments, or show one again.")
+sweep_app = typer.Typer(
+    cls=RunByDefault, help="Run variants of experiments, or show a sweep again."
+)
 
 
 class ExecutorName(StrEnum):
@@ -100,7 +102,7 @@ def sweep(
         ),
     ] = False,
 ) -> None:
-    """Run a family of experiments, a batch at a time; safe to interrupt and start again.
+    """Run the variants of experiments, a batch at a time; safe to interrupt and start again.
 
     Example: msm sweep --glob "experiments/msm/*.yaml" --start 2023-01-01 --end 2026-01-01
 
@@ -133,19 +135,19 @@ def sweep(
         on_ray=executor is ExecutorName.RAY,
         ray_address=ray_address,
     )
-    family = sweep_plan.Family.of(files or [], pattern, lake, start, end)
-    looks.refuse(family.specs, "a sweep")
-    sweep_plan.refuse_placebos(family.specs)
+    resolved = sweep_plan.ResolvedSweep.of(files or [], pattern, lake, start, end)
+    looks.refuse(resolved.specs, "a sweep")
+    sweep_plan.refuse_placebos(resolved.specs)
     places = places_of(lake, runs, warehouse_file, force=not resume)
     if print_commands:
-        write_exactly(sweep_report.command_lines(sweep_plan.commands(family, places, options)))
+        write_exactly(sweep_report.command_lines(sweep_plan.commands(resolved, places, options)))
         return
     if dry_run:
-        _print(sweep_report.plan_table(sweep_plan.plan(family, places, options)))
+        _print(sweep_report.plan_table(sweep_plan.plan(resolved, places, options)))
         return
     tell_disturbance(places.warehouse)
     with SweepDisplay(out) as display:
-        ended = sweep_work.carry_out(family, places, options, display.tell)
+        ended = sweep_work.carry_out(resolved, places, options, display.tell)
     _print(sweep_report.summary(ended))
     tell_alarms(places.runs, places.warehouse)
     if ended.n_failed:

@@ -579,7 +579,9 @@ class Experiment(Section):
         default=None, description="A line for people; the experiment_id unless given."
     )
     description: Text | None = Field(default=None, description="What is asked, and why.")
-    category_path: Literal["msm"] = Field(default="msm", description="Family; only `msm` exists.")
+    category_path: Literal["msm"] = Field(
+        default="msm", description="Group of experiments; only `msm` exists."
+    )
     window: Window = Field(default=Window(), description="The days looked at.")
     universe: Universe = Field(default=Universe(), description="The assets looked at.")
     features: Annotated[

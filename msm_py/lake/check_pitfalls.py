@@ -3,7 +3,7 @@
 - Closes on some days only: a missing close counts as a return of 0 while others move.
 - One asset under ids that differ in case only: its market cap, or its exclusion, is not found.
 - Rows dated far away from all others: the first and last BTC close span the calendar of a run.
-- Assets that follow USD, BTC or ETH and are excluded by nobody: they enter the short basket.
+- Assets that follow USD, BTC or ETH and are not excluded: they enter the short basket.
 """
 
 from __future__ import annotations
@@ -177,11 +177,11 @@ def asset_ids(check: Tables, name: str) -> list[Item]:
             f"select distinct asset_id from {source} where asset_id is not null order by asset_id"
         ):
             places[asset].append(table)
-    found = [f"{_told(these, places)}" for these in _alike(places) if len(these) > 1]
+    found = [f"{_with_places(these, places)}" for these in _alike(places) if len(these) > 1]
     excluded, listed_ids = _flagged(check), _project_list()
     spelled = {_folded(asset): asset for asset in listed_ids}
     found += [
-        f"{_told([asset], places)} beside {spelled[_folded(asset)]} ({PROJECT_LIST})"
+        f"{_with_places([asset], places)} beside {spelled[_folded(asset)]} ({PROJECT_LIST})"
         for asset in places
         if _folded(asset) in spelled and asset not in listed_ids | excluded
     ]
@@ -207,7 +207,7 @@ def _alike(assets: Iterable[str]) -> list[list[str]]:
     return list(groups.values())
 
 
-def _told(these: Iterable[str], places: dict[str, list[str]]) -> str:
+def _with_places(these: Iterable[str], places: dict[str, list[str]]) -> str:
     return " beside ".join(f"{asset} ({', '.join(places[asset])})" for asset in sorted(these))
 
 
@@ -254,7 +254,7 @@ def pegs(check: Tables, name: str) -> list[Item]:
             name,
             "pegs",
             "warn",
-            "large, following USD, BTC or ETH, and excluded by nobody: "
+            "large, following USD, BTC or ETH, and not excluded: "
             + listed(
                 (f"{asset} ({peg}, median move {move:.2%} a day)" for asset, peg, move in found),
                 2 * SHOWN,

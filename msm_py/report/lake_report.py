@@ -66,7 +66,7 @@ def lake_findings(found: Findings) -> Iterator[RenderableType]:
 
 
 def lake_line(found: Findings) -> Iterator[RenderableType]:
-    """Yield a line on what the lake check found, for what is told of many runs."""
+    """Yield a line on what the lake check found, for what is said of many runs at once."""
     if found.failures:
         failing = ", ".join(f"{item.table} {item.check}" for item in found.failures)
         yield Text(

@@ -106,9 +106,9 @@ class RunDisplay(_Display):
                 self._say(
                     f"Look {number} of the family {family} is recorded: hold-out from {start} on."
                 )
-            case LookedBefore(run_id, told, is_same_reason):
+            case LookedBefore(run_id, when_and_why, is_same_reason):
                 rest = "" if is_same_reason else " That reason stands, the new one is not recorded."
-                self._say(f"{run_id} was looked at before, on {told}: no new look.{rest}")
+                self._say(f"{run_id} was looked at before, on {when_and_why}: no new look.{rest}")
             case LedgerDamaged(file, fault):
                 self._alarm(
                     f"The ledger of looks, {file}, is damaged:",

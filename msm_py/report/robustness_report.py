@@ -82,8 +82,8 @@ def _reasons(rows: Sequence[Row]) -> Iterator[RenderableType]:
     for row in rows:
         if row["status"] not in ("complete", "itself"):
             reason = str(row["note"]).splitlines()[0]
-            told = f"{row['check_name']} {row['setting']}, {_fate(row)}: {reason}"
-            yield Constrain(Text(told, style="dim"), PROSE_WIDTH)
+            line = f"{row['check_name']} {row['setting']}, {_fate(row)}: {reason}"
+            yield Constrain(Text(line, style="dim"), PROSE_WIDTH)
 
 
 def _fate(row: Row) -> str:

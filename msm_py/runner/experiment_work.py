@@ -11,7 +11,7 @@ from msm_py.experiment import load, neighbours
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation, sweep_statistics
-from msm_py.runner.sweep_plan import Family
+from msm_py.runner.sweep_plan import ResolvedSweep
 from msm_py.settings import Places
 from msm_py.store import lake_records, looks, run_folder, warehouse
 from msm_py.store.lake_records import Findings
@@ -29,10 +29,10 @@ class LookRecorded:
 
 @dataclass(frozen=True)
 class LookedBefore:
-    """A run looked before; ``told`` says when and why, and that reason stands."""
+    """A run looked before; ``when_and_why`` says when and why, and that reason stands."""
 
     run_id: str
-    told: str
+    when_and_why: str
     is_same_reason: bool
 
 
@@ -147,15 +147,15 @@ def variables(
     MsmError
         When a variant is no valid experiment.
     """
-    family = Family.of(files, None, lake, start, end)
-    if family.rejected:
+    resolved = ResolvedSweep.of(files, None, lake, start, end)
+    if resolved.rejected:
         raise MsmError(
-            f"{len(family.rejected)} variants are no valid experiments",
-            where=family.rejected[0].title,
-            received=family.rejected[0].error,
+            f"{len(resolved.rejected)} variants are no valid experiments",
+            where=resolved.rejected[0].title,
+            received=resolved.rejected[0].error,
             remedy="mend them, or let `msm sweep` run the others and record these as failed",
         )
-    return load.variables(family.specs) + "\n", len(family.specs)
+    return load.variables(resolved.specs) + "\n", len(resolved.specs)
 
 
 def carry_out(
@@ -231,7 +231,7 @@ def _record_looks(
             number = len(ledger.of_families([own.family]))
             tell(LookRecorded(own.family, number, own.holdout_start))
         else:
-            tell(LookedBefore(own.run_id, own.told, own.gives(reason)))
+            tell(LookedBefore(own.run_id, own.when_and_why, own.gives(reason)))
     if ledger.fault is not None:
         tell(LedgerDamaged(runs / looks.LEDGER, ledger.fault))
     if new:

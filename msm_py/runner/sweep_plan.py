@@ -42,7 +42,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Family:
+class ResolvedSweep:
     """The variants of a sweep.
 
     Parameters
@@ -79,7 +79,7 @@ class Family:
         lake: Path,
         start: str | None,
         end: str | None,
-    ) -> Family:
+    ) -> ResolvedSweep:
         """Expand files, and those that a glob pattern finds, against a lake.
 
         Raises
@@ -176,9 +176,9 @@ class Plan:
     seconds: float
 
 
-def plan(family: Family, places: Places, options: Options) -> Plan:
+def plan(resolved: ResolvedSweep, places: Places, options: Options) -> Plan:
     """Return what a sweep would do, and roughly what it would cost."""
-    mine = batches.shard(family.specs, *options.shard)
+    mine = batches.shard(resolved.specs, *options.shard)
     waiting = [spec for spec in mine if is_waiting(spec, places)]
     jobs = options.jobs or 1
     n_batches = -(-len(waiting) // batches.even_size(len(waiting), options.batch_size, jobs))
@@ -187,8 +187,8 @@ def plan(family: Family, places: Places, options: Options) -> Plan:
         variants=tuple(mine),
         there=frozenset(x.run_id for x in mine if (places.runs / x.run_id).is_dir()),
         waiting=frozenset(spec.run_id for spec in waiting),
-        rejected=rejected_here(family, options),
-        n_duplicates=family.n_duplicates,
+        rejected=rejected_here(resolved, options),
+        n_duplicates=resolved.n_duplicates,
         n_batches=n_batches,
         jobs=jobs,
         cpu_seconds=seconds,
@@ -215,7 +215,7 @@ def refuse_placebos(specs: Sequence[ResolvedRun]) -> None:
             )
 
 
-def commands(family: Family, places: Places, options: Options) -> list[list[str]]:
+def commands(resolved: ResolvedSweep, places: Places, options: Options) -> list[list[str]]:
     """Return the words of a command for each batch; together they are the sweep, in any order.
 
     Raises
@@ -231,14 +231,14 @@ def commands(family: Family, places: Places, options: Options) -> list[list[str]
                 received=name,
                 remedy=f"leave out one of {name} and --print-commands",
             )
-    count = max(1, -(-len(family.specs) // options.batch_size))
-    words = [*_program(), "sweep", *(str(file.absolute()) for file in family.files)]
+    count = max(1, -(-len(resolved.specs) // options.batch_size))
+    words = [*_program(), "sweep", *(str(file.absolute()) for file in resolved.files)]
     for name, value in (
         ("--lake", places.lake),
         ("--runs", places.runs),
         ("--warehouse", places.warehouse),
-        ("--start", family.start),
-        ("--end", family.end),
+        ("--start", resolved.start),
+        ("--end", resolved.end),
         ("--batch-size", options.batch_size),
         ("--jobs", options.jobs),
     ):
@@ -275,6 +275,6 @@ def is_waiting(spec: ResolvedRun, places: Places) -> bool:
     return places.force or not (places.runs / spec.run_id).is_dir()
 
 
-def rejected_here(family: Family, options: Options) -> tuple[Trial, ...]:
+def rejected_here(resolved: ResolvedSweep, options: Options) -> tuple[Trial, ...]:
     """Return the rejected variants that this shard reports: the first one reports them all."""
-    return family.rejected if options.shard[0] == 1 else ()
+    return resolved.rejected if options.shard[0] == 1 else ()

@@ -13,7 +13,7 @@ from typing import Any
 
 from msm_py.errors import Interrupted
 from msm_py.runner import batches, sweep_statistics
-from msm_py.runner.sweep_plan import Family, Options, is_waiting, rejected_here
+from msm_py.runner.sweep_plan import Options, ResolvedSweep, is_waiting, rejected_here
 from msm_py.settings import Places
 from msm_py.store import lake_records, run_folder, warehouse
 from msm_py.store.lake_records import Findings
@@ -91,7 +91,7 @@ SweepEvent = SweepBegun | TrialEnded | SweepStopped
 
 
 def carry_out(
-    family: Family, places: Places, options: Options, tell: Callable[[SweepEvent], object]
+    resolved: ResolvedSweep, places: Places, options: Options, tell: Callable[[SweepEvent], object]
 ) -> SweepEnded:
     """Carry a sweep out, telling of every variant, and publish once at the end.
 
@@ -102,13 +102,13 @@ def carry_out(
     """
     run_folder.check_runs_dir(places.runs)
     warehouse.check_warehouse(places.warehouse)
-    findings = lake_records.look_over(places.runs, places.lake, family.lake_fingerprint)
+    findings = lake_records.look_over(places.runs, places.lake, resolved.lake_fingerprint)
     started_at, clock = datetime.now(UTC), time.monotonic()
-    mine = batches.shard(family.specs, *options.shard)
+    mine = batches.shard(resolved.specs, *options.shard)
     jobs, open_executor = _workers(options, places)
-    rejected = rejected_here(family, options)
+    rejected = rejected_here(resolved, options)
     n_waiting = sum(is_waiting(spec, places) for spec in mine)
-    tell(SweepBegun(family.sweep_id, options.shard, len(mine), n_waiting, rejected, places.runs))
+    tell(SweepBegun(resolved.sweep_id, options.shard, len(mine), n_waiting, rejected, places.runs))
     trials: list[Trial] = []
     work = batches.run_sweep(
         mine,
@@ -130,12 +130,12 @@ def carry_out(
     finally:  # what is complete is kept and recorded, whatever stopped the sweep
         record = sweep_statistics.write_record(
             places.runs,
-            name=family.name,
-            specs=family.specs,
-            rejected=family.rejected,
+            name=resolved.name,
+            specs=resolved.specs,
+            rejected=resolved.rejected,
             trials=trials,
-            sources={file.name: file.read_text(errors="replace") for file in family.files},
-            n_duplicates=family.n_duplicates,
+            sources={file.name: file.read_text(errors="replace") for file in resolved.files},
+            n_duplicates=resolved.n_duplicates,
             started_at=started_at,
         )
         warehouse.publish(places.runs, places.warehouse)

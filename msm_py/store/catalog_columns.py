@@ -20,7 +20,7 @@ WHAT: Final = (
     RUN_ID,
     TITLE,
     Column("experiment_id", "varchar", "The experiment's own name."),
-    Column("category_path", "varchar", "Family of experiments; msm so far."),
+    Column("category_path", "varchar", "Group of experiments; msm so far."),
     Column("created_at", "timestamp", "When the run was finished, UTC."),
     Column("status", "varchar", "complete: only complete runs have a folder, and so a row."),
     Column("error", "varchar", "Always missing for a complete run."),

@@ -2,7 +2,7 @@
 
 The check reads the whole lake, so it is made once for each content of a lake and each version of
 the check. It lies hidden in the runs folder, one JSON file a lake; a file that is damaged, or was
-made by another version, is made anew.
+made by another version, is rebuilt.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def kept(runs: Path, lake_fingerprint: str) -> Findings:
         Of the lake's content, as in a run's manifest.
     """
     with suppress(MsmError, TypeError):
-        record = record_files.read(_file(runs, lake_fingerprint), SHAPE, "it is made anew")
+        record = record_files.read(_file(runs, lake_fingerprint), SHAPE, "it is rebuilt")
         if record["fingerprint"] == lake_fingerprint:
             return Findings(record["path"], record["version"], tuple(map(_item, record["items"])))
     return Findings()

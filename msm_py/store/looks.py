@@ -58,7 +58,7 @@ class Look:
     reason: str
 
     @property
-    def told(self) -> str:
+    def when_and_why(self) -> str:
         """Return when and why, for a sentence."""
         return f"{self.looked_at[:10]} (reason: {self.reason})"
 
@@ -436,7 +436,9 @@ def seen(runs: Path, manifest: Mapping[str, Any], last_date: str) -> Seen:
     if start is not None:
         state = "hidden"
         if is_look:
-            state = "opened" + (f" on {own.told}" if own else ", without an entry in the ledger")
+            state = "opened" + (
+                f" on {own.when_and_why}" if own else ", without an entry in the ledger"
+            )
         holdout = f"from {start} on: {state}"
     looking = [*_looking_folders(runs), *([run_id] if is_look else [])]
     return Seen(holdout, tuple(notes), tuple(_alarms(runs, ledger, looking)))
@@ -461,7 +463,7 @@ def _last(looks: Sequence[Look], start: str) -> str:
     """Say which look was the last one, and from when on if that is not ``start``."""
     last = looks[-1]
     since = "" if last.holdout_start == start else f" at days from {last.holdout_start} on"
-    return f"last on {last.told}{since}"
+    return f"last on {last.when_and_why}{since}"
 
 
 def _looked(number: int) -> str:

@@ -203,7 +203,7 @@ def disturbance(path: Path) -> str | None:
         return None
     return (
         f"The warehouse {path} is not as MSM left it: another program, or a publish that was "
-        "stopped, changed it or a table beside it. It is made anew from the run folders."
+        "stopped, changed it or a table beside it. It is rebuilt from the run folders."
     )
 
 

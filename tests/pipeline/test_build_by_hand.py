@@ -48,7 +48,7 @@ def test_what_is_no_database_is_named(tmp_path: Path) -> None:
         check_scratch(tmp_path / "scratch.duckdb")
 
 
-def test_a_second_build_is_told_how_to_have_its_own(tmp_path: Path) -> None:
+def test_a_second_build_learns_how_to_have_its_own(tmp_path: Path) -> None:
     path = tmp_path / "target" / "scratch.duckdb"
     check_scratch(path)
     with subprocess.Popen(

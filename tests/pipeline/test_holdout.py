@@ -298,7 +298,7 @@ def test_a_look_stays_a_trial_when_the_ledger_is_gone(damaged: Done) -> None:
 @pytest.mark.parametrize(
     "words", [("sweep", "show", "grid"), ("list",), ("catalog", "rebuild"), ("show", "grid")]
 )
-def test_a_look_that_the_ledger_lacks_is_told(words: tuple[str, ...], damaged: Done) -> None:
+def test_a_look_that_the_ledger_lacks_is_reported(words: tuple[str, ...], damaged: Done) -> None:
     (looking,) = looks.looked(damaged.runs)
     given = (words[0], looking) if words[0] == "show" else words
     done = msm(*given, place=damaged.runs.parent)
@@ -357,7 +357,7 @@ def test_bad_calls(
     assert ledger_of(done) == []
 
 
-def test_a_damaged_ledger_is_told_loudly(looked: Done, tmp_path: Path) -> None:
+def test_a_damaged_ledger_is_reported_loudly(looked: Done, tmp_path: Path) -> None:
     from msm_py.report.run_report import run_report
 
     (entry,) = ledger_of(looked)

@@ -119,7 +119,7 @@ def test_a_lake_that_changes_meanwhile_leaves_no_record(lake: Path, tmp_path: Pa
     assert not (tmp_path / ".lakes").exists()
 
 
-def test_a_lake_that_cannot_be_checked_is_told(
+def test_a_lake_that_cannot_be_checked_is_reported(
     lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(lake: Lake) -> LakeReport:
@@ -234,7 +234,7 @@ def test_a_sweep_says_it_in_a_line(done: Done, bad_lake: Path, tmp_path: Path) -
     assert line in msm("sweep", "show", record.stem, place=tmp_path).out
 
 
-def test_when_no_run_completes_the_lake_is_told_of(bad_lake: Path, tmp_path: Path) -> None:
+def test_when_no_run_completes_the_lake_is_reported(bad_lake: Path, tmp_path: Path) -> None:
     outside = merged(tiny_spec(), {"window": {"start": "2030-01-01", "end": "2030-12-31"}})
     failed = run_experiments([outside], bad_lake, tmp_path)
     assert failed.code == 1

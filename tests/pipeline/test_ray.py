@@ -153,7 +153,7 @@ def test_a_node_that_cannot_compute_says_why(tmp_path: Path) -> None:
         check_node(tmp_path, "code")
 
 
-def test_without_ray_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MsmError, match=r"Ray is not installed(.|\n)*pip install"):
         RayExecutor(None, 1, lake=tmp_path)

@@ -147,7 +147,7 @@ def a_neighbour(done: Done) -> Path:
     return done.runs / ".robustness" / "runs" / str(name)
 
 
-def test_a_neighbour_that_fails_is_told_and_the_others_stand(
+def test_a_neighbour_that_fails_is_reported_and_the_others_stand(
     robust: Done, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = copied(robust, tmp_path)

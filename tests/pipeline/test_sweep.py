@@ -36,7 +36,7 @@ def undisturbed(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     return done
 
 
-def test_failures_are_told_and_take_nobody_along(undisturbed: Done) -> None:
+def test_failures_are_reported_and_the_others_are_computed(undisturbed: Done) -> None:
     assert undisturbed.code == 1
     assert "4 computed, 0 were there already, 1 failed, 2 rejected" in undisturbed.out
     assert "The window lies outside the lake" in undisturbed.out

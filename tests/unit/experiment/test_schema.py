@@ -848,7 +848,7 @@ def test_an_experiment_must_be_a_map(document: object, received: str) -> None:
     assert received in str(error.received)
 
 
-def test_a_retired_or_unknown_key_is_told_before_what_it_caused() -> None:
+def test_a_retired_or_unknown_key_is_reported_before_what_it_caused() -> None:
     wrong = {"experiment_id": "a", "title": 1, "feature": []}
     assert refused(wrong).what == "unknown key feature"
     wrong["backtest"] = {"train_window_days": 1}

@@ -108,7 +108,7 @@ def test_clean_lake_has_nothing_but_ok(maker: Maker) -> None:
     assert {table for table, _ in items} == set(TABLES)
 
 
-def test_absent_optional_tables_are_told(maker: Maker) -> None:
+def test_absent_optional_tables_are_reported(maker: Maker) -> None:
     maker.check()
     for name in ("fact_funding", "fact_open_interest", "dim_asset"):
         (maker.folder / f"{name}.parquet").unlink()
@@ -484,7 +484,7 @@ def test_large_assets_that_follow_something(maker: Maker, peg: str, yearly: floa
     maker.move_price("A1", followed + noise + yearly / 365)
     item = maker.check()["fact_price", "pegs"]
     assert item.verdict == "warn"
-    assert f"large, following USD, BTC or ETH, and excluded by nobody: A1 ({peg}," in (item.detail)
+    assert f"large, following USD, BTC or ETH, and not excluded: A1 ({peg}," in (item.detail)
     assert (item.remedy or "").endswith('universe:\n  exclude_assets: ["A1"]')
     maker.flagged = ["A1"]
     assert maker.check()["fact_price", "pegs"].verdict == "ok"

@@ -343,7 +343,7 @@ def test_interval_and_p_must_both_speak_against_0() -> None:
     assert not excludes_zero({**sure, "ci_low": -0.01})
 
 
-def test_missing_and_broken_run_folders_are_told(
+def test_missing_and_broken_run_folders_are_reported(
     content: dict[str, Any], run: Write, tmp_path: Path
 ) -> None:
     with pytest.raises(MsmError, match="no such run") as missing:

@@ -343,7 +343,7 @@ def test_adjusted_p_of_none_and_of_nonsense(adjust: Any) -> None:
 # Known answers: 200 variants of 600 days
 
 
-def test_noise_is_told_from_skill() -> None:
+def test_noise_is_not_skill() -> None:
     pbo, deflated, p = [], [], []
     for seed in range(25):
         returns = 0.02 * np.random.default_rng(seed).standard_normal((600, 200))

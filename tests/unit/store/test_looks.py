@@ -109,26 +109,28 @@ def test_no_look_without_a_place_to_record_it(tmp_path: Path) -> None:
 # --- What a reader is told -----------------------------------------------------------------------
 
 
-def told(runs: Path, spec: dict[str, Any], last_date: str, made: str = "2999-01-01") -> looks.Seen:
+def seen_by(
+    runs: Path, spec: dict[str, Any], last_date: str, made: str = "2999-01-01"
+) -> looks.Seen:
     manifest = {"run_id": spec["run_id"], "spec": spec, "finished_at": f"{made}T00:00:00+00:00"}
     return looks.seen(runs, manifest, last_date)
 
 
-def test_a_moved_hold_out_and_touched_days_are_told(tmp_path: Path) -> None:
-    assert told(tmp_path, look_spec("a"), "2024-12-31").alarms != (), "a look without an entry"
+def test_a_moved_hold_out_and_touched_days_are_reported(tmp_path: Path) -> None:
+    assert seen_by(tmp_path, look_spec("a"), "2024-12-31").alarms != (), "a look without an entry"
     no_holdout = {**look_spec("a"), "evaluation": {}}
-    assert told(tmp_path, no_holdout, "2024-12-31") == looks.Seen(None, (), ())
+    assert seen_by(tmp_path, no_holdout, "2024-12-31") == looks.Seen(None, (), ())
 
     first = look_spec("a", "2024-07-01")
     looks.record(tmp_path, [run_of(**first)], "curious")
-    own = told(tmp_path, first, "2025-06-30")
+    own = seen_by(tmp_path, first, "2025-06-30")
     assert own.alarms == ()
     assert "opened on" in str(own.holdout)
     assert not any("Not untouched" in note for note in own.notes)
 
     moved = look_spec("a_0123456789", "2025-01-01")
     moved["evaluation"]["look"] = False
-    seen = told(tmp_path, moved, "2024-12-31")
+    seen = seen_by(tmp_path, moved, "2024-12-31")
     assert seen.holdout == "from 2025-01-01 on: hidden"
     # who looked from an earlier day on has seen these as well
     assert "looked once at days from this one on, last on" in seen.notes[0]
@@ -137,7 +139,7 @@ def test_a_moved_hold_out_and_touched_days_are_told(tmp_path: Path) -> None:
     assert len(seen.notes) == 2
     earlier = look_spec("a_0123456789", "2024-04-01")
     earlier["evaluation"]["look"] = False
-    (note,) = told(tmp_path, earlier, "2024-03-31").notes
+    (note,) = seen_by(tmp_path, earlier, "2024-03-31").notes
     assert "looked once at days from 2024-07-01 on, which are among these" in note
     # a run whose days end before, one that was made before, and another family
     for spec, last, made in (
@@ -145,11 +147,11 @@ def test_a_moved_hold_out_and_touched_days_are_told(tmp_path: Path) -> None:
         (moved, "2024-12-31", "2000-01-01"),
         (look_spec("b") | {"evaluation": {}}, "2024-12-31", "2999-01-01"),
     ):
-        notes = told(tmp_path, spec, last, made).notes
+        notes = seen_by(tmp_path, spec, last, made).notes
         assert not any("Not untouched" in note for note in notes)
 
 
-def test_runs_of_the_family_that_saw_the_days_without_a_look_are_told(tmp_path: Path) -> None:
+def test_runs_of_the_family_that_saw_the_days_without_a_look_are_reported(tmp_path: Path) -> None:
     for name, last in (("a-0000000001", "2025-03-01"), ("a-0000000002", "2024-12-31")):
         (tmp_path / name).mkdir()
         entry = {"last_date": last, "is_look": False}
@@ -158,6 +160,6 @@ def test_runs_of_the_family_that_saw_the_days_without_a_look_are_told(tmp_path: 
     shutil.copytree(tmp_path / "a-0000000001", tmp_path / "a-0000000003")  # that is no other run
     spec = look_spec("a")
     spec["evaluation"]["look"] = False
-    (note,) = [x for x in told(tmp_path, spec, "2024-12-31").notes if "without a look" in x]
+    (note,) = [x for x in seen_by(tmp_path, spec, "2024-12-31").notes if "without a look" in x]
     assert note.startswith("1 other run of this family")
     assert "a-0000000001" in note

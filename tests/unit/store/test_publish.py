@@ -232,7 +232,7 @@ def test_of_many_new_runs_only_the_broken_ones_are_left_out(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("step", ["copy", "replace"])
-def test_a_full_disk_while_publishing_is_told_and_the_warehouse_stays(
+def test_a_full_disk_while_publishing_is_reported_and_the_warehouse_stays(
     step: str, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert write_made_up_run(place / "runs", "c-0000000003")

@@ -83,7 +83,7 @@ PLACES = (*RUNS, f"{A} (copy)", "old", D)
 
 @settings(max_examples=4, stateful_step_count=8, deadline=None)
 class Shuffled(RuleBasedStateMachine):
-    """Whatever is done to the folders: what was brought up to date is what is made anew."""
+    """Whatever is done to the folders: what was brought up to date is what is rebuilt."""
 
     @initialize(equal_times=st.booleans())
     def begin(self, equal_times: bool) -> None:

@@ -36,7 +36,7 @@ def test_flat_params() -> None:
     }
 
 
-def test_flat_params_of_a_whole_experiment_are_told_apart() -> None:
+def test_flat_params_of_a_whole_experiment_are_reported_apart() -> None:
     params = [row["param"] for row in warehouse.flat_params(tiny_spec())]
     assert len(params) == len(set(params)) > 60
 
