@@ -125,6 +125,7 @@ def build(
             "info" if verbose else "none",
             "--log-level-file",
             "debug",
+            "--no-write-json",  # manifest and results as files: nobody reads them here
         ]
         with _parsed_before(target):
             failures = _invoke(arguments, progress)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.lakes import tiny_lake
-from support.pipeline import Done, dbt, msm
+from support.pipeline import Done, dbt, msm, msm_process
 
 TITLE = 'It\'s "both" \U0001f680 \\ naïve \u2028 1:30'
 BUILD = ("build", "--exclude-resource-type", "unit_test", "--vars")
@@ -43,7 +43,9 @@ def title_of(done: Done, experiment_id: str) -> str:
 
 
 def test_any_title_goes_through_the_command_line(lake: Path, file: str, tmp_path: Path) -> None:
-    rendered = msm("vars", file, "--lake", str(lake), place=tmp_path, PYTHONIOENCODING="ascii")
+    rendered = msm_process(
+        "vars", file, "--lake", str(lake), place=tmp_path, PYTHONIOENCODING="ascii"
+    )
     assert rendered.code == 0, rendered.err
     done = dbt(*BUILD, rendered.out, place=tmp_path, MSM_LAKE=str(lake))
     assert done.code == 0, done.out
