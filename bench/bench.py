@@ -303,7 +303,7 @@ def bootstrap(bench: Bench) -> Iterator[str]:
                 f"{arch_plain / tested:.0f} times as long, for the replicates alone",
             ),
             (
-                "`edges`: 999 studentised replicates, shift test and Newey-West of one run and "
+                "`edges`: 999 studentised replicates, shift test and cosines of one run and "
                 "horizon, 914 days",
                 f"{inference:.4f}",
                 f"{arch_edges / inference:.0f} times as long, for 999 plain replicates alone",

@@ -7,7 +7,7 @@ of ``target/calibration.jsonl``: what is there already for this code is not comp
 may be stopped and started at will. Then docs/calibration.md and its images are written, from the
 template beside this script.
 
-    python bench/calibrate.py            # about 20 minutes on one core; `make calibrate`
+    python bench/calibrate.py            # about ten minutes on one core; `make calibrate`
     python bench/calibrate.py --simulations 100 --output /tmp/docs --results /tmp/cells.jsonl
 """
 
@@ -28,6 +28,7 @@ from string import Template
 from typing import Any, Final
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from sample_null import STYLE
 from scipy import signal, stats
@@ -36,10 +37,10 @@ from msm_py.engine import state_machine
 from msm_py.engine.state_machine import StateRules, run_state_machine
 from msm_py.regimes import REGIMES_OF
 from msm_py.settings import project_dir
-from msm_py.stats import bootstrap, inference, newey_west, rotation
+from msm_py.stats import bootstrap, ewc, inference, rotation
 from msm_py.stats.blocks import BlockPlan
 from msm_py.stats.bootstrap import BootstrapSettings, bootstrap_test, replicates
-from msm_py.stats.inference import EVIDENCE, Edges, edges
+from msm_py.stats.inference import EVIDENCE, TESTABLE_SPELLS, Edges, edges
 from msm_py.stats.sample import Sample
 
 Floats = NDArray[np.float64]
@@ -52,6 +53,9 @@ Row = dict[str, str]
 HORIZONS: Final = (1, 5, 10, 20)
 LEVELS: Final = (0.01, 0.05, 0.10)
 DAYS: Final = (500, 900, 1500)
+SHORT: Final = (120, 165, 200, 250)
+TRAILING: Final = 20  # days of a state that is made of past returns
+Z_WINDOW: Final = 60
 VOLATILITY: Final = 0.02  # of a day
 CHUNK: Final = 100  # runs that share random blocks
 CLASSIC: Final = BootstrapSettings(method="percentile", block_size=10, n_boot=300)
@@ -68,7 +72,7 @@ class Cell:
     n
         Days in the window.
     returns
-        ``normal``, ``student``, ``garch`` or ``regime volatility``.
+        ``normal``, ``student``, ``garch``, ``slow mean``, ``regime volatility`` or ``regime t3``.
     persistence
         First autocorrelation of the score behind five regimes; ignored if `spells` is given.
     spells, share
@@ -79,7 +83,11 @@ class Cell:
     drift
         Added to every daily return.
     ratio
-        Volatility of the last regime over that of the first, for ``regime volatility``.
+        Volatility of the last regime over that of the first, for ``regime volatility`` and
+        ``regime t3``.
+    made_of
+        What the score behind five regimes is made of, if it is made of these very returns:
+        ``trailing return``, ``dominance`` or ``volatility``.
     """
 
     study: str
@@ -91,6 +99,7 @@ class Cell:
     edge: float = 0.0
     drift: float = 0.0
     ratio: float = 4.0
+    made_of: str = ""
 
     @property
     def key(self) -> str:
@@ -105,6 +114,10 @@ class Cell:
 
 def simulate(cell: Cell, runs: int, rng: np.random.Generator) -> tuple[Floats, Ints, Ints]:
     """Return daily returns, regimes and spell ids, each of shape (runs, n)."""
+    if cell.made_of:
+        returns, score = made_of_prices(rng, cell, runs)
+        regime = of_machine(score)
+        return returns, regime, spell_ids(regime)
     if cell.spells:
         regime = stays(rng, runs, cell.n, n_inside=round(cell.n * cell.share), spells=cell.spells)
     else:
@@ -117,7 +130,41 @@ def machine_regimes(rng: np.random.Generator, runs: int, n: int, persistence: fl
     """Return the states of the baseline's rules on a stationary AR(1) score of variance 1."""
     shock = rng.standard_normal((runs, n))
     shock[:, 1:] *= math.sqrt(1.0 - persistence**2)
-    score = signal.lfilter([1.0], [1.0, -persistence], shock, axis=1)
+    return of_machine(signal.lfilter([1.0], [1.0, -persistence], shock, axis=1))
+
+
+def made_of_prices(rng: np.random.Generator, cell: Cell, runs: int) -> tuple[Floats, Floats]:
+    """Return returns that nothing is to be known about, and a score made of the past ones.
+
+    ``trailing return``: the sum of the last 20, in standard deviations. ``dominance``: minus the
+    z-score over 60 days of BTC's share of the market, which is one half at first and falls when
+    alts gain. ``volatility``: the z-score over 60 days of the standard deviation of the last 20. So
+    the first two are on the MAJORS side when alts have gained: states that bet on a reversal.
+    """
+    before = TRAILING + Z_WINDOW
+    shape = (runs, cell.n + before)
+    returns = noise(rng, cell.returns, np.zeros(shape, dtype=np.int64), ratio=1.0)
+    if cell.made_of == "trailing return":
+        last = sliding_window_view(returns, TRAILING, axis=1).sum(axis=-1)
+        score = last / (VOLATILITY * math.sqrt(TRAILING))
+    elif cell.made_of == "dominance":
+        alts = np.cumprod(1.0 + returns, axis=1)
+        score = -z_scores(np.divide(1.0, 1.0 + alts, dtype=np.float64))
+    else:
+        score = z_scores(np.asarray(sliding_window_view(returns, TRAILING, axis=1).std(axis=-1)))
+    return returns[:, before:], score[:, -cell.n :]
+
+
+def z_scores(x: Floats) -> Floats:
+    """Return each day's distance from the mean of its last 60 days, in standard deviations."""
+    window = sliding_window_view(x, Z_WINDOW, axis=1)
+    z: Floats = (window[..., -1] - window.mean(axis=-1)) / window.std(axis=-1, ddof=1)
+    return z
+
+
+def of_machine(score: Floats) -> Ints:
+    """Return the states of the baseline's rules."""
+    runs = len(score)
     rules = StateRules(
         cuts=np.tile([-1.5, -0.5, 0.5, 1.5], (runs, 1)),
         low_band=np.full(runs, -0.3),
@@ -155,6 +202,15 @@ def noise(rng: np.random.Generator, kind: str, regime: Ints, *, ratio: float) ->
     runs, n = regime.shape
     if kind == "student":
         return VOLATILITY * math.sqrt(3 / 5) * rng.standard_t(5, (runs, n))
+    if kind == "slow mean":  # of a fifth of the volatility; it knows nothing of the regimes
+        z = rng.standard_normal((2, runs, n))
+        z[1, :, 1:] *= math.sqrt(1.0 - 0.98**2)
+        slow = signal.lfilter([1.0], [1.0, -0.98], z[1], axis=1)
+        return np.asarray(VOLATILITY * (z[0] + 0.2 * slow) / math.sqrt(1.04))
+    if kind == "regime t3":
+        t = rng.standard_t(3, (runs, n)) / math.sqrt(3)
+        t[:, 1:] *= (ratio ** np.linspace(-0.5, 0.5, int(regime.max()) + 1))[regime[:, :-1]]
+        return VOLATILITY * t
     z = rng.standard_normal((runs, n if kind != "garch" else n + 250))
     if kind == "garch":
         return VOLATILITY * garch(z, alpha=0.08, beta=0.9)[:, -n:]
@@ -244,20 +300,22 @@ def outcome(
     )
     columns = [*range(n_regimes), n_regimes + 2]  # without the repeated edge_best and edge_worst
     e = Edges(**{name: getattr(found, name)[:, columns] for name in Edges.__slots__})
-    graded = ~np.isnan(e.p_nw)
+    graded = ~np.isnan(e.p_ewc)
+    often = e.n_spells[:, :-1] >= TESTABLE_SPELLS
     parts = [
-        _classic(y[rows], regime[rows], e.se[rows], graded[rows], horizon_days, n_regimes, seed)
+        _classic(y[rows], regime[rows], often[rows], e.se[rows], graded[rows], horizon_days, seed)
         for rows in (slice(first, first + 4) for first in range(0, len(y), 4))
     ]
     classic = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     p = {
+        "p_edge": e.p_edge,
         "default": e.p_value,
         "classic": classic["p"],
         "shift": e.p_shift,
-        "Newey-West": e.p_nw,
+        "EWC": e.p_ewc,
         "t-test": plain_t_test(y, regime, n_regimes),
         "uncentred": classic["uncentred"],
-        "unstudentised shift": unstudentised_shift(y, regime, n_regimes, max(10, horizon_days)),
+        "unstudentised shift": unstudentised_shift(y, regime, often, max(10, horizon_days)),
     }
     for name in ("t-test", "unstudentised shift"):
         p[name] = np.where(graded, p[name], np.nan)
@@ -277,14 +335,23 @@ def outcome(
 
 
 def _classic(
-    y: Floats, regime: Ints, se: Floats, wanted: Bools, horizon_days: int, n_regimes: int, seed: int
+    y: Floats,
+    regime: Ints,
+    often: Bools,
+    se: Floats,
+    wanted: Bools,
+    horizon_days: int,
+    seed: int,
 ) -> dict[str, Floats]:
     """Return what the percentile bootstrap says, and the p that is no test: not centred."""
     n = y.shape[1]
     days = CLASSIC.block_days(horizon_days=horizon_days, n=n)
     plan = BlockPlan(n=n, block_days=days, kind=CLASSIC.kind, n_boot=CLASSIC.n_boot, seed=seed)
-    sample = Sample.of(y, regime, n_regimes)
+    sample = Sample.of(y, regime, often.shape[1], testable=often)
     drawn = bootstrap_test(sample, se, wanted, plan, studentized=False)
+    if often.shape[1] == 2:  # one hypothesis
+        spread, own = drawn.p_value[:, -1:], drawn.p_value[:, :-1]
+        drawn.p_value[:, :-1] = np.where(wanted[:, -1:], spread, own)
     every = replicates(sample, plan, 0, studentized=False)
     size = np.abs(sample.estimate)[..., None]
     far = every.valid & (np.abs(sample.estimate[..., None] + every.deviation) >= size)
@@ -313,17 +380,20 @@ def plain_t_test(y: Floats, regime: Ints, n_regimes: int) -> Floats:
     return p
 
 
-def unstudentised_shift(y: Floats, regime: Ints, n_regimes: int, shortest: int) -> Floats:
-    """Return the circular-shift p of edges that are not divided by a standard error."""
-    n = y.shape[1]
+def unstudentised_shift(y: Floats, regime: Ints, often: Bools, shortest: int) -> Floats:
+    """Return the circular-shift p of edges that are not divided by a standard error.
+
+    The spread is of the outermost states that are there `often`, shape (runs, n_regimes).
+    """
+    n, n_regimes = y.shape[1], often.shape[1]
     member = (regime[:, None, :] == np.arange(n_regimes)[:, None]).astype(np.float64)
     spectrum = np.fft.rfft(member) * np.fft.rfft(y - y.mean(axis=1, keepdims=True))[:, None].conj()
     count = member.sum(axis=2)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.fft.irfft(spectrum, n) / count[..., None]
-    present, runs = count > 0, np.arange(len(y))
-    best = n_regimes - 1 - np.argmax(present[:, ::-1], axis=1)
-    spread = mean[runs, best] - mean[runs, np.argmax(present, axis=1)]
+    runs = np.arange(len(y))
+    best = n_regimes - 1 - np.argmax(often[:, ::-1], axis=1)
+    spread = mean[runs, best] - mean[runs, np.argmax(often, axis=1)]
     edge = np.abs(np.concatenate([mean, spread[:, None]], axis=1))
     rotated = edge[..., shortest : n - shortest + 1]
     far = (rotated >= edge[..., :1] * (1.0 - 1e-9)).sum(axis=-1)
@@ -393,13 +463,17 @@ def size_tallies(found: Outcome, h: int) -> Iterator[tuple[Key, Tally]]:
                 continue
             for kind, at in kinds.items():
                 yield (h, "size", test, kind, level), Tally.of(reject[:, at], given[:, at])
+        for kind, at in {**kinds, "most MAJORS": slice(-2, -1)}.items():
+            for side, sign in (("good", -1.0), ("bad", 1.0)):  # of Y, hence of the trade
+                hit = (p <= 0.05) & (sign * found.estimate > 0)
+                yield (h, side, test, kind, 0.05), Tally.of(hit[:, at], given[:, at])
         for r in range(p.shape[1] - 1):
             at = slice(r, r + 1)
             yield (h, "size", test, f"state {r}", 0.05), Tally.of(p[:, at] <= 0.05, given[:, at])
         for grade in EVIDENCE:
             trial = given & (found.evidence == grade)
             yield (h, "grade", test, grade, 0.05), Tally.of(p <= 0.05, trial)
-    for test in ("default", "shift", "max-T"):
+    for test in ("p_edge", "default", "shift", "max-T"):
         p = found.p[test][:, :-1]
         reject = np.any(p <= 0.05, axis=1, keepdims=True)
         given = np.any(~np.isnan(p), axis=1, keepdims=True)
@@ -408,7 +482,7 @@ def size_tallies(found: Outcome, h: int) -> Iterator[tuple[Key, Tally]]:
         covers = (low <= 0.0) & (high >= 0.0)
         yield (h, "coverage", method, "edge", 0.95), Tally.of(covers, ~np.isnan(low))
     for kind, at in kinds.items():
-        for test in ("default", "shift"):
+        for test in ("p_edge", "shift"):
             given = ~np.isnan(found.p[test])
             yield (h, "gradeable", test, kind, 0.0), Tally.of(given[:, at], present[:, at])
 
@@ -426,8 +500,8 @@ def power_tallies(found: Outcome, h: int, truth: float) -> Iterator[tuple[Key, T
         low, high = low[:, 1:2], high[:, 1:2]
         covers = (low <= truth) & (truth <= high)
         yield (h, "coverage", method, "state", 0.95), Tally.of(covers, ~np.isnan(low))
-    given = ~np.isnan(found.p["default"][:, 1:2])
-    yield (h, "gradeable", "default", "state", 0.0), Tally.of(given, given | True)
+    given = ~np.isnan(found.p["p_edge"][:, 1:2])
+    yield (h, "gradeable", "p_edge", "state", 0.0), Tally.of(given, given | True)
 
 
 def run_cell(cell: Cell, simulations: int, seed: int) -> dict[Key, Tally]:
@@ -456,6 +530,7 @@ NULLS: Final = {
     "garch": "GARCH",
     "regime volatility": "volatility by regime",
 }
+HARD_RETURNS: Final = {"slow mean": "slow mean", "regime t3": "rare, volatile, fat tails"}
 SIZE: Final = [Cell("size", n, returns) for returns in NULLS for n in DAYS]
 WHY: Final = [
     *(Cell("why", 900, "garch", persistence=x) for x in (0.8, 0.9, 0.98, 0.99)),
@@ -479,14 +554,33 @@ POWER: Final = [
     for edge in (0.001, 0.003, 0.005)
     for n in DAYS
 ]
-CELLS: Final = [*SIZE, *WHY, *TWO, *SPELLS, *POWER]
+MADE_OF: Final = ("trailing return", "dominance", "volatility")
+MADE: Final = [
+    *(
+        Cell("made", n, "student", made_of=what)
+        for what in ("trailing return", "dominance")
+        for n in DAYS
+    ),
+    *(Cell("made", 900, "garch", made_of=what) for what in ("trailing return", "dominance")),
+    *(Cell("made", n, "garch", made_of="volatility") for n in DAYS),
+]
+HARD: Final = [
+    *(
+        Cell("hard", n, "regime t3", spells=round(n * 0.1 / 12), share=0.1, ratio=5.0)
+        for n in (900, 1500)
+    ),
+    *(Cell("hard", n, "slow mean") for n in (500, 900)),
+    Cell("hard", 900, "garch", spells=8, share=0.1),
+]
+FEW: Final = [Cell("few", n, "student", persistence=0.8) for n in SHORT]
+CELLS: Final = [*SIZE, *MADE, *HARD, *FEW, *WHY, *TWO, *SPELLS, *POWER]
 
 Results = dict[Cell, dict[Key, Tally]]
 
 
 def code() -> str:
     """Return what results depend on beside cell, simulations and seed."""
-    used = (bootstrap, inference, newey_west, rotation, state_machine)
+    used = (bootstrap, ewc, inference, rotation, state_machine)
     text = Path(__file__).read_text().partition("\n# --- simulators")[2]
     text = text.partition("\n# --- the study")[0]
     text += "".join(inspect.getsource(module) for module in used)
@@ -498,10 +592,11 @@ def collect(
 ) -> Results:
     """Return the tallies of all cells, computing and storing those that are not there yet.
 
-    Cells that are not of `SIZE` get half as many simulations: each is looked at alone, and needs
+    Cells of `WHY`, `TWO`, `SPELLS` and `POWER` get half as many simulations: they explain, and need
     less precision.
     """
-    number = {c: simulations if c in SIZE else -(-simulations // 2) for c in cells}
+    halved = {*WHY, *TWO, *SPELLS, *POWER}
+    number = {c: -(-simulations // 2) if c in halved else simulations for c in cells}
     now = code()
     names = {c: [now, seed, number[c], c.key] for c in cells}
     found: Results = {}
@@ -561,7 +656,9 @@ def _tallies(rows: Iterable[Sequence[Any]]) -> dict[Key, Tally]:
 
 TEMPLATE: Final = Path(__file__).with_name("calibration_text.md")
 DOC: Final = Path("docs/calibration.md")
-TESTS: Final = ("default", "classic", "shift", "Newey-West")
+TESTS: Final = ("p_edge", "default", "shift", "EWC", "classic")
+OFFERED: Final = TESTS[:-1]
+DRAWN: Final = ("p_edge", "default", "shift", "classic")
 COVERAGE: Final = "default, coverage"
 EVERY_TEST: Final = (*TESTS, "t-test", "unstudentised shift", "uncentred")
 PLAIN: Final = [cell for cell in SIZE if cell.returns != "regime volatility"]
@@ -761,17 +858,17 @@ def gradeable_rows(results: Results) -> Iterator[Row]:
         for kind in ("state", "spread"):
             cells = [cell for cell in SIZE if cell.n == n]
             row = {"days": f"{n}", "edge": kind}
-            for test, label in (("default", "default"), ("shift", "shift")):
+            for test, label in (("p_edge", "p_edge"), ("shift", "p_shift")):
                 for h in (1, 20):
                     found = pooled(results, cells, h, ("gradeable", test, kind, 0.0))
                     row[f"{label}, h = {h}"] = f"{100 * found.rate:.0f}%"
-            present = pooled(results, cells, 1, ("gradeable", "default", kind, 0.0))
+            present = pooled(results, cells, 1, ("gradeable", "p_edge", kind, 0.0))
             yield {**row, "present, per run": f"{present.trials / present.runs:.2f}"}
 
 
 def picked_rows(results: Results) -> Iterator[Row]:
     """Yield how often any state is rejected at 5%."""
-    names = {"default": "any default p", "shift": "any p_shift", "max-T": "any p_max_t"}
+    names = {"p_edge": "any p_edge", "shift": "any p_shift", "max-T": "any p_max_t"}
     for label, cells in (("all four", SIZE), *_by_returns().items()):
         for test, name in names.items():
             found = by_horizon(results, cells, ("any state", test, "state", 0.05))
@@ -832,16 +929,13 @@ def every_test_rows(results: Results) -> Iterator[Row]:
 
 
 def _three(results: Results, cell: Cell, h: int, what: str) -> str:
-    found = [
-        pooled(results, [cell], h, (what, test, "state", 0.05))
-        for test in ("default", "shift", "Newey-West")
-    ]
+    found = [pooled(results, [cell], h, (what, test, "state", 0.05)) for test in OFFERED]
     return ", ".join(f"{100 * tally.rate:.0f}" if tally.trials else "-" for tally in found)
 
 
 def _with_p(results: Results, cell: Cell) -> str:
     """Return in how many windows the default gives a p, at the shortest and the longest horizon."""
-    key = ("gradeable", "default", "state", 0.0)
+    key = ("gradeable", "p_edge", "state", 0.0)
     rates = [pooled(results, [cell], h, key).rate for h in (HORIZONS[0], HORIZONS[-1])]
     return " to ".join(f"{100 * rate:.0f}%" for rate in rates)
 
@@ -879,7 +973,7 @@ def ratio_rows(results: Results) -> Iterator[Row]:
         [base, *(c for c in WHY if c.returns == base.returns)], key=lambda cell: cell.ratio
     )
     for cell in cells:
-        for test in ("default", "shift", "unstudentised shift"):
+        for test in ("p_edge", "default", "shift", "unstudentised shift"):
             for kind in ("edge", "state 4"):
                 yield {
                     "ratio": f"{cell.ratio:g}",
@@ -918,6 +1012,124 @@ def drift_rows(results: Results) -> Iterator[Row]:
         for test in ("default", "t-test"):
             found = by_horizon(results, [cell], ("size", test, "state", 0.05))
             yield {"drift a day": f"{100 * cell.drift:.1f}%", "test": test, **found}
+
+
+def believe_rows(results: Results) -> Iterator[Row]:
+    """Yield, by where states and returns come from, the sizes of the tests that runs show.
+
+    Lowest and highest of settings and horizons, in percent.
+    """
+    for where, cells in {
+        "states that persist, returns of four kinds": SIZE,
+        "a rare state": [cell for cell in SPELLS if not cell.edge and cell.spells > 3],
+        "a state that is rare and volatile": [*TWO, *(c for c in HARD if c.spells)],
+        "slow means": [cell for cell in HARD if cell.returns == "slow mean"],
+        "8 to 12 blocks": [cell for cell in FEW if cell.n >= 160],
+        "state made of the volatility": [c for c in MADE if c.made_of == "volatility"],
+        "state made of past returns": [c for c in MADE if c.made_of == "trailing return"],
+        "state made of dominance": [c for c in MADE if c.made_of == "dominance"],
+    }.items():
+        row = {"where": where}
+        for test in OFFERED:
+            key = ("size", test, "edge", 0.05)
+            found = [pooled(results, [c], h, _key_in(c, key)) for c in cells for h in HORIZONS]
+            row[test] = _span([100 * tally.rate for tally in found if tally.trials])
+        yield row
+
+
+def made_rows(results: Results) -> Iterator[Row]:
+    """Yield sizes at 5% where the state is made of the returns that it is tested on."""
+    for cell in sorted(MADE, key=lambda c: (c.made_of, c.returns, c.n)):
+        for test in OFFERED:
+            yield {
+                "made of": cell.made_of,
+                "returns": NULLS[cell.returns],
+                "days": f"{cell.n}",
+                "test": test,
+                **by_horizon(results, [cell], ("size", test, "edge", 0.05)),
+            }
+
+
+def direction_rows(results: Results) -> Iterator[Row]:
+    """Yield how often an edge is found that is good, and one that is bad for the trade."""
+    groups = {
+        "nothing (four kinds of returns)": SIZE,
+        **{what: [c for c in MADE if c.made_of == what] for what in MADE_OF},
+    }
+    for what, cells in groups.items():
+        for kind in ("spread", "most MAJORS"):
+            for test in ("default", "p_edge"):
+                for side in ("good", "bad"):
+                    yield {
+                        "made of": what,
+                        "edge": kind,
+                        "test": test,
+                        "for the trade": side,
+                        **by_horizon(results, cells, (side, test, kind, 0.05)),
+                    }
+
+
+def hard_rows(results: Results) -> Iterator[Row]:
+    """Yield sizes at 5% in the hard nulls."""
+    for cell in HARD:
+        for test in OFFERED:
+            key = _key_in(cell, ("size", test, "edge", 0.05))
+            yield {
+                "returns": HARD_RETURNS.get(cell.returns, "GARCH, rare"),
+                "days": f"{cell.n}",
+                "spells": f"{cell.spells or '-'}",
+                "test": test,
+                **by_horizon(results, [cell], key),
+            }
+
+
+def few_rows(results: Results) -> Iterator[Row]:
+    """Yield sizes at 5% in short windows, and how many of the present edges have a p_edge."""
+    for cell in FEW:
+        for test in OFFERED:
+            with_p = pooled(results, [cell], 1, ("gradeable", "p_edge", "state", 0.0))
+            yield {
+                "days": f"{cell.n}",
+                "blocks at h = 1": f"{(cell.n - 1) / 20:.1f}",
+                "with p_edge": f"{100 * with_p.rate:.0f}%",
+                "test": test,
+                **{
+                    f"h = {h}": percent(pooled(results, [cell], h, ("size", test, "edge", 0.05)))
+                    for h in HORIZONS[:2]
+                },
+            }
+
+
+def p_edge_words(results: Results) -> Row:
+    """Return lowest and highest size of p_edge of single null settings and horizons, in percent.
+
+    And how many there are, and are below 3% and above 6.5% by more than two standard errors.
+    """
+    cells = [c for c in CELLS if c.edge == 0.0 and not (c.spells and c.spells < 5)]
+    key = ("size", "p_edge", "edge", 0.05)
+    found = [pooled(results, [c], h, _key_in(c, key)) for c in cells for h in HORIZONS]
+    found = sorted((tally for tally in found if tally.trials), key=lambda tally: tally.rate)
+    return {
+        "p_edge_lowest": percent(found[0]),
+        "p_edge_highest": percent(found[-1]),
+        "p_edge_sizes": f"{len(found)}",
+        "p_edge_low": f"{sum(tally.rate + 2 * tally.error < 0.03 for tally in found)}",
+        "p_edge_high": f"{sum(tally.rate - 2 * tally.error > 0.065 for tally in found)}",
+    }
+
+
+def power_costs(results: Results) -> tuple[str, str]:
+    """Return how many points of power p_edge costs against p_value alone: at most, on average."""
+    lost = []
+    for cell in [c for c in CELLS if c.edge]:
+        for h in HORIZONS:
+            before, after = (
+                pooled(results, [cell], h, ("found", test, "state", 0.05))
+                for test in ("default", "p_edge")
+            )
+            if before.trials:
+                lost.append(100 * (before.rate - after.rate))
+    return f"{max(lost):.1f}", f"{sum(lost) / len(lost):.1f}"
 
 
 def headline_rows(results: Results) -> Iterator[Row]:
@@ -1036,7 +1248,7 @@ def images(results: Results) -> dict[str, str]:
     size = [
         Panel(
             label,
-            {test: line(cells, ("size", test, "edge", 0.05)) for test in TESTS},
+            {test: line(cells, ("size", test, "edge", 0.05)) for test in DRAWN},
         )
         for label, cells in _by_returns().items()
     ]
@@ -1047,7 +1259,7 @@ def images(results: Results) -> dict[str, str]:
                 {
                     f"{100 * edge:.1f}% a day": line(
                         [c for c in POWER if (c.n, c.share, c.edge) == (n, share, edge)],
-                        ("found", "default", "state", 0.05),
+                        ("found", "p_edge", "state", 0.05),
                     )
                     for edge in (0.001, 0.003, 0.005)
                 },
@@ -1059,7 +1271,10 @@ def images(results: Results) -> dict[str, str]:
     cover = [
         Panel(
             label,
-            {method: line(cells, ("coverage", method, kind, 0.95)) for method in TESTS[:2]},
+            {
+                method: line(cells, ("coverage", method, kind, 0.95))
+                for method in ("default", "classic")
+            },
         )
         for label, cells, kind in (
             ("no edge", PLAIN, "edge"),
@@ -1082,7 +1297,7 @@ def images(results: Results) -> dict[str, str]:
             (0.8, 0.95, 1.0),
         ),
         "calibration-power.svg": image(
-            "A planted edge: how often the default finds it",
+            "A planted edge: how often p_edge finds it",
             f"Volatility 2% a day, stays of ten days. {whiskers}",
             power,
             (0.0, 0.5, 1.0),
@@ -1116,6 +1331,11 @@ def write_document(results: Results, folder: Path, *, simulations: int) -> None:
         "drift": drift_rows(results),
         "two": two_rows(results),
         "states": state_rows(results),
+        "believe": believe_rows(results),
+        "made": made_rows(results),
+        "directions": direction_rows(results),
+        "hard": hard_rows(results),
+        "few": few_rows(results),
     }
     words = {name: markdown(rows) for name, rows in tables.items()}
     for test in (*TESTS, "t-test"):
@@ -1124,6 +1344,8 @@ def write_document(results: Results, folder: Path, *, simulations: int) -> None:
         words[f"{test.lower().replace('-', '_')}_size"] = in_words(results, key)
     for method in ("default", "classic"):
         words[f"{method}_coverage"] = in_words(results, ("coverage", method, "edge", 0.95))
+    words |= p_edge_words(results)
+    words["largest_cost"], words["mean_cost"] = power_costs(results)
     words["max_t"] = in_words(results, ("any state", "max-T", "state", 0.05))
     verdicts = [row["verdict"] for row in quoted_rows(results) if row["figure"] != COVERAGE]
     for word, start in (("within", "within"), ("differs", "differs"), ("missed", "**")):
@@ -1159,7 +1381,7 @@ def in_words(results: Results, key: tuple[str, str, str, float]) -> str:
 def main() -> None:
     """Compute what is missing, then write document and images."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--simulations", type=int, default=2000, help="windows per setting")
+    parser.add_argument("--simulations", type=int, default=500, help="windows per setting")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="processes; they change no number")
     parser.add_argument("--output", type=Path, default=project_dir(), help="where docs/ is written")

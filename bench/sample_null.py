@@ -47,15 +47,21 @@ EDGE_KEYS: Final = (
     "edge",
     "estimate",
     "se",
+    "p_edge",
     "p_value",
     "p_shift",
-    "p_nw",
+    "p_ewc",
     "p_max_t",
     "n_spells",
     "evidence",
 )
 STATISTICS_KEYS: Final = ("horizon_days", "regime", "n", "mean")
-TESTS: Final = {"p_value": "bootstrap", "p_shift": "circular shift", "p_nw": "Newey-West"}
+TESTS: Final = {
+    "p_edge": "p_edge",
+    "p_value": "bootstrap",
+    "p_shift": "circular shift",
+    "p_ewc": "cosines",
+}
 HORIZONS: Final = (1, 5, 10, 20)
 LEVEL: Final = 0.05
 BINS: Final = 10

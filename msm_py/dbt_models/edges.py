@@ -32,9 +32,10 @@ FLOATS: Final = (
     "se",
     "ci_low",
     "ci_high",
+    "p_edge",
     "p_value",
     "p_shift",
-    "p_nw",
+    "p_ewc",
     "p_max_t",
 )
 COUNTS: Final = ("n_spells", "n_boot", "block_days", "n_redrawn")
@@ -44,6 +45,8 @@ SCHEMA: Final = pa.schema(
         "horizon_days": pa.int32(),
         "edge": pa.string(),
         "edge_order": pa.int32(),
+        "regime": pa.string(),
+        "against_regime": pa.string(),
         **dict.fromkeys(FLOATS, pa.float64()),
         "evidence": pa.string(),
         **dict.fromkeys(COUNTS, pa.int32()),
@@ -148,13 +151,18 @@ def _bootstrap(spec: Mapping[str, Any]) -> BootstrapSettings:
 
 
 def _table(run_ids: list[str], horizon: int, n_regimes: int, result: Edges) -> pa.Table:
-    names = edge_names(REGIMES_OF[n_regimes])
+    regimes = REGIMES_OF[n_regimes]
+    names = edge_names(regimes)
+    # the place -1, which is none, is the last one
+    regime_names = pa.array([*regimes, None])
     n_rows = len(run_ids) * len(names)
     columns = {
         "run_id": pa.array(run_ids).take(np.repeat(np.arange(len(run_ids)), len(names))),
         "horizon_days": pa.array(np.full(n_rows, horizon, dtype=np.int32)),
         "edge": pa.array(list(names) * len(run_ids)),
         "edge_order": pa.array(np.tile(np.arange(len(names), dtype=np.int32), len(run_ids))),
+        "regime": regime_names.take(result.regime.ravel() % (n_regimes + 1)),
+        "against_regime": regime_names.take(result.against.ravel() % (n_regimes + 1)),
         **{name: nullable(getattr(result, name).ravel()) for name in FLOATS},
         "evidence": pa.array(result.evidence.ravel().tolist(), type=pa.string()),
         **{name: pa.array(getattr(result, name).ravel().astype(np.int32)) for name in COUNTS},

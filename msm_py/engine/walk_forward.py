@@ -14,7 +14,7 @@ import numpy as np
 
 from msm_py._typing import Floats, Ints
 from msm_py.regimes import CUTS
-from msm_py.stats.inference import FEWEST_SPELLS, count_spells
+from msm_py.stats.inference import TESTABLE_SPELLS, count_spells
 from msm_py.stats.sample import Sample
 
 
@@ -144,7 +144,7 @@ def draw_candidates(
 
 
 def majors_edge(y: Floats, regime: Ints, spell: Ints, *, n_regimes: int) -> Floats:
-    """Return minus edge_best: how far Y lies below its mean in the most MAJORS state present.
+    """Return minus edge_best: how far Y lies below its mean in the best state.
 
     Y is alts minus BTC and the trade is long majors, short alts, hence the sign: more is better.
 
@@ -159,11 +159,12 @@ def majors_edge(y: Floats, regime: Ints, spell: Ints, *, n_regimes: int) -> Floa
 
     Returns
     -------
-    Shape (candidates,). NaN where the state has fewer than three spells: as in the evaluation that
-    is no evidence, and the best of many would be a state that was hardly ever visited.
+    Shape (candidates,). The best state is that of the evaluation, the most MAJORS one with at least
+    `TESTABLE_SPELLS` spells: the best of many candidates would else owe it to a state that was
+    hardly ever visited. NaN without such a state.
     """
-    sample, spells = _sample(y, regime, spell, n_regimes)
-    known = Sample.pick(spells, sample.best) >= FEWEST_SPELLS
+    sample = _sample(y, regime, spell, n_regimes)
+    known = sample.testable.any(axis=-1)
     return np.where(known, 0.0 - Sample.pick(sample.estimate, sample.best), np.nan)
 
 
@@ -181,25 +182,21 @@ def spread_t(
 
     Returns
     -------
-    Shape (candidates,). NaN where either state has fewer than three spells.
+    Shape (candidates,). NaN without two states of so many spells.
     """
-    sample, spells = _sample(y, regime, spell, n_regimes)
-    fewer = np.minimum(Sample.pick(spells, sample.best), Sample.pick(spells, sample.worst))
+    sample = _sample(y, regime, spell, n_regimes)
     se = sample.standard_error(block_days(sample.n))[:, n_regimes]
-    known = (fewer >= FEWEST_SPELLS) & (se > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(known, 0.0 - sample.estimate[:, n_regimes] / se, np.nan)
+        return np.where(se > 0, 0.0 - sample.estimate[:, n_regimes] / se, np.nan)
 
 
-def _sample(y: Floats, regime: Ints, spell: Ints, n_regimes: int) -> tuple[Sample, Ints]:
-    """Return the pairs of the candidates, and the number of spells of every state."""
+def _sample(y: Floats, regime: Ints, spell: Ints, n_regimes: int) -> Sample:
+    """Return the pairs of the candidates; best and worst may be the states of enough spells."""
     paired = ~np.isnan(y)
     states = np.ascontiguousarray(regime[:, paired])
     repeated = np.repeat(y[paired][None], len(regime), axis=0)
-    return (
-        Sample.of(repeated, states, n_regimes),
-        count_spells(states, spell[:, paired], n_regimes),
-    )
+    spells = count_spells(states, spell[:, paired], n_regimes)
+    return Sample.of(repeated, states, n_regimes, testable=spells >= TESTABLE_SPELLS)
 
 
 def best_candidate(values: Floats) -> int | None:

@@ -174,7 +174,7 @@ def _edge_pairs(
     table.add_column("state", no_wrap=True)
     for letter in ("A", "B"):
         number_columns(table, letter)
-        table.add_column("p", no_wrap=True)
+        table.add_column("p_edge", no_wrap=True)
         table.add_column("evidence", no_wrap=True)
     number_columns(table, "B - A")
     last_horizon = None

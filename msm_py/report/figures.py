@@ -7,10 +7,10 @@ from typing import Final
 
 from msm_py._typing import Row
 from msm_py.report.terminal import Text
+from msm_py.store.edge_rows import SUMMARY_EDGES
 
 MISSING: Final = "—"
 SIGNIFICANCE: Final = 0.05
-SUMMARY_EDGES: Final = ("edge_best", "edge_worst", "spread")
 
 
 def figure(value: float | None, digits: int, unit: str = "", *, sign: bool = False) -> str:
@@ -56,20 +56,21 @@ def p_text(p: float | None) -> str:
 
 
 STARRED: Final = (
-    "* says that the 95% CI excludes 0; where the evidence is normal as well, green is good for "
-    "the trade and red is bad"
+    "* says that p_edge is at most 5% and the 95% CI excludes 0; where the evidence is normal as "
+    "well, green is good for the trade and red is bad"
 )
 
 
 def excludes_zero(edge: Row) -> bool:
-    """Return whether the test speaks against an edge of 0: by its interval and by its p-value.
+    """Return whether the tests speak against an edge of 0: p_edge and the interval.
 
-    The two are duals for the studentised bootstrap; for the percentile one they may disagree.
+    The interval is the bootstrap's: of the studentised one it excludes 0 exactly when p_value is at
+    most 5%, and p_edge is the larger of that and p_shift; the percentile one may disagree.
     """
-    if edge["p_value"] is None or edge["ci_low"] is None:
+    if edge["p_edge"] is None or edge["ci_low"] is None:
         return False
     outside = edge["ci_low"] > 0 or edge["ci_high"] < 0
-    return bool(outside and edge["p_value"] <= SIGNIFICANCE)
+    return bool(outside and edge["p_edge"] <= SIGNIFICANCE)
 
 
 def side_of(regime: str) -> str:
@@ -108,8 +109,8 @@ def trade_edge_text(edge: Row, digits: int = 2, unit: str = "") -> Text:
 
 
 def starred_p(edge: Row) -> Text:
-    """Return the p-value, with a star when the interval excludes 0."""
-    return Text(p_text(edge["p_value"]) + "*" * excludes_zero(edge), style=_edge_style(edge))
+    """Return p_edge, with a star when the tests speak against an edge of 0."""
+    return Text(p_text(edge["p_edge"]) + "*" * excludes_zero(edge), style=_edge_style(edge))
 
 
 def _edge_style(edge: Row) -> str:
@@ -137,14 +138,36 @@ def trade_bounds(edge: Row, digits: int, unit: str = "") -> tuple[str, str]:
 
 
 def trade_interval(edge: Row) -> str:
-    """Return an edge of the trade with its interval, p-values and evidence, in words."""
+    """Return an edge of the trade with its interval, p_edge and evidence, in words."""
     digits = edge_digits([edge])
     low, high = trade_bounds(edge, digits, "%")
     return (
         f"{figure(edge['trade_edge'], digits, '%', sign=True)} "
-        f"(CI {low} to {high}, p {p_text(edge['p_value'])}, "
-        f"p_shift {p_text(edge['p_shift'])}, evidence {edge['evidence']})"
+        f"(CI {low} to {high}, p_edge {p_text(edge['p_edge'])}, evidence {edge['evidence']})"
     )
+
+
+def states_of(edges: Iterable[Row]) -> str:
+    """Return which states edge_best, edge_worst or the spread is of, in brackets.
+
+    Examples
+    --------
+    >>> edges = [{"horizon_days": days, "regime": "RISK_ON_MAJORS"} for days in (1, 5)]
+    >>> states_of(edges)
+    ' (RISK_ON_MAJORS)'
+    >>> states_of([*edges, {"horizon_days": 20, "regime": "RISK_ON_ALTS",
+    ...                     "against_regime": "BALANCED"}])
+    ' (RISK_ON_MAJORS at 1 and 5 days, RISK_ON_ALTS against BALANCED at 20 days)'
+    """
+    at: dict[str, list[int]] = {}
+    for edge in edges:
+        regime, against = edge.get("regime"), edge.get("against_regime")
+        if regime is not None:
+            name = regime if against is None else f"{regime} against {against}"
+            at.setdefault(name, []).append(edge["horizon_days"])
+    if len(at) < 2:
+        return "".join(f" ({name})" for name in at)
+    return f" ({', '.join(f'{name} at {joined(days)} days' for name, days in at.items())})"
 
 
 def count_of(number: int | None, noun: str) -> str:

@@ -60,7 +60,7 @@ def panel(record: Row) -> RenderableType:
 def _table(rows: Sequence[Row], own: Row) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", no_wrap=True)
-    for name in ("net\nSharpe", "\nchange", "\nCAGR", "spread's\nedge", "\np", "\nevidence"):
+    for name in ("net\nSharpe", "\nchange", "\nCAGR", "spread's\nedge", "\np_edge", "\nevidence"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("\nflips", no_wrap=True)
     table.add_row(Text("the run", style="bold"), *_figures(own), "")
@@ -95,7 +95,7 @@ def _figures(row: Row) -> Iterator[str]:
     yield figure(row.get("net_sharpe_change"), 2, sign=True) if "status" in row else ""
     yield figure(row["net_cagr"], 1, "%", sign=True)
     yield figure(_percent(row["spread_trade_edge"]), 2, sign=True)
-    yield p_text(row["spread_p_value"])
+    yield p_text(row.get("spread_p_edge"))
     yield row["spread_evidence"] or ""
 
 
@@ -185,7 +185,10 @@ def _sentences(rows: Sequence[Row], found: Row) -> Iterator[str]:
         else:
             yield f"{subject} keeps its sign."
     elif near:
-        yield "The spread cannot be compared: one of its states was hardly ever seen."
+        yield (
+            "The spread cannot be compared: its states were seen too seldom, or the window is too "
+            "short."
+        )
     if found["placebo_p"] is not None:
         beaten = found["placebo_p"] <= robustness_panel.SIGNIFICANCE
         yield (

@@ -31,6 +31,7 @@ from msm_py.report.figures import (
     short_state,
     side_colour,
     starred_p,
+    states_of,
     trade_bounds,
     trade_edge_text,
 )
@@ -46,9 +47,11 @@ from msm_py.report.layout import (
 )
 from msm_py.report.metrics import METRICS
 from msm_py.report.terminal import Table, Text
-from msm_py.report.verdict import verdict
+from msm_py.report.verdict import short_horizons, verdict
 from msm_py.settings import warehouse_path
+from msm_py.stats.inference import BLOCKS_FROM, TESTABLE_SPELLS
 from msm_py.store import lake_records, layout, looks
+from msm_py.store.edge_rows import SUMMARY_EDGES, two_states
 from msm_py.store.run import Run
 from msm_py.text import relative_path
 
@@ -273,9 +276,12 @@ def _edge_table(run: Run, width: int, *, all_figures: bool) -> RenderableType:
         number_columns(table, "mean\nY", hit, "\nedge", *interval, "trade\nedge")
     else:
         number_columns(table, "trade\nedge", *interval)
-    table.add_column("p", no_wrap=True)
-    number_columns(table, "p_shift" if named else "p\nshift")
-    number_columns(table, *(("p_max_t", "p_nw") if all_tests else ()))
+    table.add_column("p_edge" if named else "p\nedge", no_wrap=True)
+    tests = [
+        *(("p_value",) if named and not all_figures else ()),
+        *(("p_shift", "p_max_t", "p_ewc") if all_tests else ("p_shift",)),
+    ]
+    number_columns(table, *(test if named else test.replace("_", "\n") for test in tests))
     table.add_column("evidence", no_wrap=True)
     for horizon in run.horizons:
         edges = [row for row in run.edges if row["horizon_days"] == horizon]
@@ -295,8 +301,8 @@ def _edge_table(run: Run, width: int, *, all_figures: bool) -> RenderableType:
                 trade_edge_text(edge, digits),
                 *(() if all_figures else trade_bounds(edge, digits)),
                 starred_p(edge),
-                p_text(edge["p_shift"]),
-                *(p_text(edge[key]) for key in ("p_max_t", "p_nw") if all_tests),
+                # a run of an older version has other tests
+                *(p_text(edge.get(test)) for test in tests),
                 edge["evidence"],
             )
     return table
@@ -313,21 +319,29 @@ def _all_figures(edge: Row, state: Row | None, digits: int) -> Iterator[str]:
 def _edge_note(run: Run) -> str:
     bootstrap = run.spec["evaluation"]["bootstrap"]
     absent = [row["regime"] for row in run.distribution if not row["n_days"]]
+    best, worst = (states_of(run.edges_named(name)) for name in SUMMARY_EDGES[:2])
     notes = [
-        f"edge_best is the most MAJORS state present ({run.present[-1]}), edge_worst the most ALTS "
-        f"one ({run.present[0]}), spread = best - worst."
+        f"edge_best is the most MAJORS state with at least {TESTABLE_SPELLS} spells{best}, "
+        f"edge_worst the most ALTS one{worst}, spread = best - worst."
     ]
     if bootstrap["enabled"]:
         blocks = {row["horizon_days"]: row["block_days"] for row in run.edges}
         notes.append(
             f"Inference: {bootstrap['method']} {bootstrap['kind']} block bootstrap, "
-            f"{bootstrap['n_boot']} replicates, blocks of {joined(blocks.values())} days, beside "
-            f"a circular-shift test (p_shift). {STARRED}."
+            f"{bootstrap['n_boot']} replicates, blocks of {joined(blocks.values())} days "
+            "(p_value), and a circular-shift test (p_shift); p_edge is the larger of the two. "
+            f"{STARRED}."
+        )
+    if two_states(run.edges):
+        notes.append(
+            "With two states both edges and the spread are one hypothesis, whose p is the spread's."
         )
     notes.append(
-        "Evidence by spells: below 3 none, 3 to 4 shift only (no p, no CI), 5 to 9 low, from 10 on "
-        "normal."
+        "Evidence by spells: below 3 none, 3 to 4 shift only (no p_edge, no CI), 5 to 9 low, from "
+        f"10 on normal; below {BLOCKS_FROM[0]} blocks of days none, below {BLOCKS_FROM[1]} at most "
+        "low."
     )
+    notes += short_horizons(run)
     if absent:
         notes.append(f"Never seen: {', '.join(absent)}.")
     return " ".join(notes)

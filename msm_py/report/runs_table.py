@@ -45,8 +45,8 @@ def runs_table(warehouse: Path, *, limit: int | None = None) -> RenderableType:
         Text(),
         prose(
             f"{counted} in {relative_path(warehouse)}. Net of costs, on test days. Spread: the "
-            f"trade edge between the most MAJORS and the most ALTS state over the horizon in "
-            f"brackets; plus is good for the trade. {STARRED}.",
+            "trade edge between the most MAJORS and the most ALTS state that were seen often "
+            f"enough, over the horizon in brackets; plus is good for the trade. {STARRED}.",
             "dim",
         ),
     )
@@ -56,7 +56,7 @@ FIRST_RUN: Final = "Make one with `make run`, or with `msm run EXPERIMENT --lake
 LEADERBOARD: Final = f"""
     select
         run_id, title, first_date, last_date, net_sharpe, net_cagr, net_max_drawdown, n_warnings,
-        edges.horizon_days, edges.trade_edge, edges.ci_low, edges.ci_high, edges.p_value,
+        edges.horizon_days, edges.trade_edge, edges.ci_low, edges.ci_high, edges.p_edge,
         edges.evidence, is_placebo, is_look
     from catalog
     left join ({standard_spread.SQL}) as edges using (run_id)
@@ -92,7 +92,7 @@ def _list_table(rows: Sequence[Row], width: int) -> RenderableType:
     number_columns(table, *(("window",) if wide else ()))
     number_columns(table, "Sharpe", *(("CAGR", "max DD") if wide else ("CAGR\nmax DD",)))
     number_columns(table, "spread\n(days)")
-    table.add_column("p\nevidence", no_wrap=True)
+    table.add_column("p_edge\nevidence", no_wrap=True)
     number_columns(table, "warn")
     for row in rows:
         window = (str(row["first_date"]), str(row["last_date"]))

@@ -7,15 +7,18 @@ from collections.abc import Iterator, Sequence
 from msm_py._typing import Row
 from msm_py.report.figures import (
     SIGNIFICANCE,
-    SUMMARY_EDGES,
     at_horizon,
     count_of,
     excludes_zero,
     figure,
     joined,
     p_text,
+    states_of,
     trade_interval,
 )
+from msm_py.stats.bootstrap import BootstrapSettings
+from msm_py.stats.inference import BLOCKS_FROM, fewest_days
+from msm_py.store.edge_rows import hypotheses, two_states
 from msm_py.store.run import Run
 
 
@@ -41,11 +44,14 @@ def _edge_verdict(run: Run) -> Iterator[str]:
         yield "The bootstrap was off: edges are estimates, and chance is not ruled out for any."
         return
     spread, best = run.edges_named("spread"), run.edges_named("edge_best")
-    found = [edge for edge in (*spread, *best) if excludes_zero(edge)]
-    tested = [edge for edge in (*spread, *best) if edge["p_value"] is not None]
+    one = two_states(run.edges)  # there the best state asks what the spread asks
+    asked = [*spread, *(edge for edge in best if edge["horizon_days"] not in one)]
+    found = [edge for edge in asked if excludes_zero(edge)]
+    tested = [edge for edge in asked if edge["p_edge"] is not None]
     yield _finding(found, tested)
-    yield _test_sentence(f"The spread ({run.present[-1]} against {run.present[0]})", spread)
-    yield _test_sentence(f"The best state ({run.present[-1]})", best)
+    yield _test_sentence(f"The spread{states_of(spread)}", spread)
+    yield _test_sentence(f"The best state{states_of(best)}", best)
+    yield from short_horizons(run)
     yield from _looks(run)
     if run.spec["evaluation"]["bootstrap"]["method"] == "percentile":
         yield (
@@ -54,9 +60,27 @@ def _edge_verdict(run: Run) -> Iterator[str]:
         )
 
 
+def short_horizons(run: Run) -> Iterator[str]:
+    """Say for which horizons the window is too short, and how long it would have to be."""
+    settings = run.spec["evaluation"]["bootstrap"]
+    size = settings["block_size"]
+    bootstrap = BootstrapSettings(block_size=size if isinstance(size, int) else None)
+    lag = run.spec["backtest"]["execution_lag_days"]
+    for horizon in run.horizons:
+        n = sum(row["n"] for row in run.statistics if row["horizon_days"] == horizon)
+        days = bootstrap.block_days(horizon_days=horizon)
+        if n < BLOCKS_FROM[0] * days:
+            needed = fewest_days(horizon_days=horizon, block_days=days, lag_days=lag)
+            yield (
+                f"At {count_of(horizon, 'day')} nothing can be tested: the {count_of(n, 'day')} "
+                f"with a forward return are {n / days:.1f} blocks of {count_of(days, 'day')}, and "
+                f"it takes {BLOCKS_FROM[0]}, a window of {count_of(needed, 'counted day')}."
+            )
+
+
 def _finding(found: Sequence[Row], tested: Sequence[Row]) -> str:
     if not tested:
-        return "No edge could be tested: too few spells."
+        return "No edge could be tested: too few spells, or too short a window."
     if not found:
         return "No edge is shown, which is not to say that there is none."
     signs = {edge["trade_edge"] > 0 for edge in found}
@@ -72,19 +96,18 @@ def _finding(found: Sequence[Row], tested: Sequence[Row]) -> str:
 
 
 def _doubts(edge: Row, n_tested: int) -> list[str]:
-    """Return what speaks against believing an edge whose interval excludes 0."""
-    allowed = n_tested * edge["p_value"]  # Bonferroni: strict, as the tests are related
+    """Return what speaks against believing an edge that its tests find."""
+    allowed = n_tested * edge["p_edge"]  # Bonferroni: strict, as the tests are related
     return [
         reason
         for reason, holds in (
-            (f"few spells ({edge['n_spells']})", edge["evidence"] != "normal"),
             (
-                f"the shift test (p_shift {p_text(edge['p_shift'])})",
-                edge["p_shift"] is None or edge["p_shift"] > SIGNIFICANCE,
+                f"thin evidence ({edge['evidence']}, {count_of(edge['n_spells'], 'spell')})",
+                edge["evidence"] != "normal",
             ),
             (
                 f"being one of {n_tested} tests of spread and best state "
-                f"(p {p_text(edge['p_value'])} x {n_tested} = {figure(min(allowed, 1), 2)})",
+                f"(p_edge {p_text(edge['p_edge'])} x {n_tested} = {figure(min(allowed, 1), 2)})",
                 allowed > SIGNIFICANCE,
             ),
         )
@@ -93,7 +116,7 @@ def _doubts(edge: Row, n_tested: int) -> list[str]:
 
 
 def _test_sentence(subject: str, edges: Sequence[Row]) -> str:
-    tested = [edge for edge in edges if edge["p_value"] is not None]
+    tested = [edge for edge in edges if edge["p_edge"] is not None]
     if not tested:
         most = max(edges, key=lambda edge: int(edge["n_spells"]))
         return (
@@ -104,29 +127,24 @@ def _test_sentence(subject: str, edges: Sequence[Row]) -> str:
     if found:
         each = "; ".join(f"{at_horizon(edge)} {trade_interval(edge)}" for edge in found)
         rest = len(tested) - len(found)
-        tail = f", but includes it at the other {count_of(rest, 'horizon')}" if rest else ""
-        return f"{subject} has a trade edge whose 95% CI excludes 0: {each}{tail}."
-    least = min(tested, key=lambda edge: float(edge["p_value"]))
-    every = "every horizon" if len(tested) == len(edges) else "every horizon that can be tested"
+        tail = f", but not at the other {count_of(rest, 'horizon')}" if rest else ""
+        return f"{subject} has a trade edge other than 0 at 5%: {each}{tail}."
+    least = min(tested, key=lambda edge: float(edge["p_edge"]))
+    which = "any horizon" if len(tested) == len(edges) else "any horizon that can be tested"
     return (
-        f"{subject} has a trade edge whose 95% CI includes 0 at {every}; the smallest p is "
-        f"{at_horizon(least)}: {trade_interval(least)}."
+        f"{subject} has no trade edge that can be told from 0 at 5%, at {which}; the smallest "
+        f"p_edge is {at_horizon(least)}: {trade_interval(least)}."
     )
 
 
 def _looks(run: Run) -> Iterator[str]:
-    # edge_best and edge_worst are states seen before: they are no looks of their own
-    looks = [
-        edge
-        for edge in run.edges
-        if edge["edge"] not in SUMMARY_EDGES[:2] and edge["p_value"] is not None
-    ]
+    looks = hypotheses(run.edges)
     if looks:
         found = sum(excludes_zero(edge) for edge in looks)
         yield (
-            f"Of {count_of(len(looks), 'interval')} looked at (states and spread, all horizons), "
-            f"{found or 'none'} {'excludes' if found == 1 else 'exclude'} 0; luck alone brings "
-            f"about {len(looks) * SIGNIFICANCE:.1f}."
+            f"Of {count_of(len(looks), 'test')} looked at (states and spread, all horizons), "
+            f"{found or 'none'} {'finds' if found == 1 else 'find'} an edge at 5%; luck alone "
+            f"finds about {len(looks) * SIGNIFICANCE:.1f}."
         )
     picked = [edge for edge in run.edges if edge["p_max_t"] is not None]
     if picked:
@@ -134,14 +152,8 @@ def _looks(run: Run) -> Iterator[str]:
         yield (
             f"If you pick a state after looking, read p_max_t, which allows for that (not for the "
             f"choice of a horizon): the smallest is {p_text(least['p_max_t'])} "
-            f"({_state_of(run, least)} {at_horizon(least)})."
+            f"({least.get('regime') or least['edge']} {at_horizon(least)})."
         )
-
-
-def _state_of(run: Run, edge: Row) -> str:
-    return {"edge_best": run.present[-1], "edge_worst": run.present[0]}.get(
-        edge["edge"], str(edge["edge"])
-    )
 
 
 def _strategy_verdict(run: Run) -> Iterator[str]:

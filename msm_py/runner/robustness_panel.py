@@ -24,6 +24,7 @@ from msm_py.runner import batches
 from msm_py.settings import Places
 from msm_py.stats.sharpe import sign_flips
 from msm_py.store import (
+    edge_rows,
     layout,
     record_files,
     robustness_records,
@@ -78,7 +79,7 @@ def judge(own: Row, rows: Sequence[Row]) -> dict[str, Any]:
     nothing): 4.6%, with fat tails or a drift of 0.1 standard deviations a day 6%. Being invested on
     calm days raises the ratio of a long-short that drifts, and counts as timing: with states that
     halve volatility it is 8% without drift, 16% and 44% with drifts of 0.03 and 0.1.
-    Whether the edge itself is real is the question of the spread's p-value and p_shift.
+    Whether the edge itself is real is the question of the spread's p_edge.
     """
     near = [row for row in rows if row["check_name"] != PLACEBO and row["status"] == "complete"]
     placebos = [row for row in rows if row["check_name"] == PLACEBO and row["status"] == "complete"]
@@ -197,7 +198,7 @@ def _row(
 
 
 def _spread(result: Mapping[str, Any]) -> float | None:
-    """Return the spread's trade edge, unless one of its states was hardly ever seen."""
+    """Return the spread's trade edge, unless there is too little to go by."""
     edge: float | None = result["spread_trade_edge"]
     return None if result["spread_evidence"] == "none" else edge
 
@@ -211,11 +212,12 @@ def _result(folder: Path) -> dict[str, Any]:
     """Return what the panel shows of a run folder."""
     entry = json.loads((folder / layout.CATALOG_ENTRY).read_bytes())
     evaluation = json.loads((folder / layout.REGIME_EVALUATION).read_bytes())
-    spread = standard_spread.of_edges(evaluation["edges"])
+    spread = standard_spread.of_edges(edge_rows.read(evaluation["edges"]))
     return {
         **{name: entry[name] for name in ("n_test_days", "net_sharpe", "net_cagr", "avg_turnover")},
         "spread_horizon_days": spread.get("horizon_days"),
         "spread_trade_edge": spread.get("trade_edge"),
+        "spread_p_edge": spread.get("p_edge"),
         "spread_p_value": spread.get("p_value"),
         "spread_p_shift": spread.get("p_shift"),
         "spread_evidence": spread.get("evidence"),

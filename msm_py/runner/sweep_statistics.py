@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from msm_py.errors import MsmError
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.stats.adjusted_p_values import benjamini_hochberg, holm
-from msm_py.stats.newey_west import fixed_b_p_value, newey_west_variance, truncation_days
+from msm_py.stats.ewc import cosine_variance, n_cosines
 from msm_py.stats.overfitting import probability_of_backtest_overfitting
-from msm_py.stats.sharpe import deflated_sharpe_ratio, resolved_std
+from msm_py.stats.sharpe import deflated_sharpe_ratio, resolved_std, student_p_value
 from msm_py.stats.superior_ability import hansen_spa, romano_wolf_stepm
-from msm_py.store import formats, layout, looks, record_files, run_list
+from msm_py.store import edge_rows, formats, layout, looks, record_files, run_list
 from msm_py.store.sweep_records import FOLDER, REMEDY, SHAPE, n_looks_of, read_records, sweep_id
 from msm_py.store.trial import Trial
 
@@ -227,12 +227,7 @@ def _read_member(folder: Path) -> _Member | None:
         return _Member(
             folder.name,
             _json(folder / layout.CATALOG_ENTRY)["net_sharpe"],
-            # edge_best and edge_worst repeat a state's test
-            [
-                edge
-                for edge in edges
-                if edge["p_value"] is not None and edge["edge"] not in ("edge_best", "edge_worst")
-            ],
+            edge_rows.hypotheses(edge_rows.read(edges)),
             table["date"].cast("int32").to_numpy(),
             table["r_net"].to_numpy(),
         )
@@ -290,13 +285,11 @@ def _p_against_leader(
         scaled = returns / returns.std(axis=1, ddof=1, keepdims=True)
     difference = scaled[leader] - scaled
     n = returns.shape[1]
-    truncation = truncation_days(n, 1)
-    centred = difference - difference.mean(axis=1, keepdims=True)
-    variance = newey_west_variance(centred, truncation)
+    number = n_cosines(n, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = difference.mean(axis=1) / np.sqrt(variance / n)
+        t = difference.mean(axis=1) / np.sqrt(cosine_variance(difference, number) / n)
     p = np.full(len(returns), np.nan)  # a run that never traded has no ratio
-    p[np.isfinite(t)] = fixed_b_p_value(t[np.isfinite(t)], truncation / n)
+    p[np.isfinite(t)] = student_p_value(t[np.isfinite(t)], number)
     p[(difference == 0.0).all(axis=1)] = 1.0
     return p
 
@@ -304,7 +297,7 @@ def _p_against_leader(
 def _adjusted_edges(read: Sequence[_Member]) -> list[dict[str, Any]]:
     """Return the tested edges of states and spreads with p-values adjusted over all of them."""
     rows = [{"run_id": member.run_id, **edge} for member in read for edge in member.edges]
-    p = np.array([row["p_value"] for row in rows], dtype=np.float64)
+    p = np.array([row["p_edge"] for row in rows], dtype=np.float64)
     adjusted = zip(rows, benjamini_hochberg(p), holm(p), strict=True)
     return [
         {
@@ -312,7 +305,7 @@ def _adjusted_edges(read: Sequence[_Member]) -> list[dict[str, Any]]:
             "horizon_days": row["horizon_days"],
             "edge": row["edge"],
             "trade_edge": row["trade_edge"],
-            "p_value": row["p_value"],
+            "p_edge": row["p_edge"],
             "p_benjamini_hochberg": float(p_bh),
             "p_holm": float(p_holm),
         }

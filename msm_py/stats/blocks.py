@@ -65,10 +65,24 @@ class BlockPlan:
         self.block_days = block_days
         self.kind = kind
         self.n_boot = n_boot
+        self._seed = seed
+        self._longer: dict[int, BlockPlan] = {}
         self._rng = np.random.default_rng((seed, n, block_days))
         self._rounds: list[Blocks] = []
         self._block_matrices: dict[int, csr_array] = {}
         self._prefix_matrices: dict[int, csr_array] = {}
+
+    def longer(self, n_boot: int) -> BlockPlan:
+        """Return the plan of more replicates, the first of which are this one's; kept for use."""
+        if n_boot not in self._longer:
+            self._longer[n_boot] = BlockPlan(
+                n=self.n,
+                block_days=self.block_days,
+                kind=self.kind,
+                n_boot=n_boot,
+                seed=self._seed,
+            )
+        return self._longer[n_boot]
 
     @property
     def n_rounds(self) -> int:

@@ -25,6 +25,8 @@ from msm_py.stats.blocks import BlockPlan, Kind
 from msm_py.stats.sample import ZERO_SQUARE, Sample
 
 Method = Literal["studentized", "percentile"]
+_REFINED = 9_999
+"""Replicates of a p at its floor, where it is what decides p_edge."""
 
 
 def can_draw(method: Method, kind: Kind) -> bool:
@@ -47,7 +49,7 @@ class BootstrapSettings:
     block_size
         Days per block (the mean, for ``stationary``); None is ``auto``, max(20, 3h).
     n_boot
-        Replicates.
+        Replicates; a p-value at its floor may get `refined_number` of them.
     seed
         Runs with equal numbers of pairs, block lengths and seeds share their blocks.
 
@@ -100,10 +102,22 @@ class BootstrapSettings:
                     remedy="use 999 replicates, or block_size: auto",
                 )
 
-    def block_days(self, *, horizon_days: int, n: int) -> int:
+    def block_days(self, *, horizon_days: int, n: int | None = None) -> int:
         """Return the block length: max(20, 3h) or what was given, within [h, n]."""
         wanted = max(20, 3 * horizon_days) if self.block_size is None else self.block_size
-        return min(max(wanted, horizon_days), n)
+        wanted = max(wanted, horizon_days)
+        return wanted if n is None else min(wanted, n)
+
+
+def refined_number(n_boot: int) -> int:
+    """Return how many replicates a p at its floor of 1 / (n_boot + 1) is refined with.
+
+    Examples
+    --------
+    >>> refined_number(999), refined_number(20_000)
+    (9999, 20000)
+    """
+    return max(n_boot, _REFINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +299,13 @@ class BootstrapResult:
 
 
 def bootstrap_test(
-    sample: Sample, se: Floats, wanted: Bools, plan: BlockPlan, *, studentized: bool
+    sample: Sample,
+    se: Floats,
+    wanted: Bools,
+    plan: BlockPlan,
+    *,
+    studentized: bool,
+    other_p: Floats | None = None,
 ) -> BootstrapResult:
     """Test every wanted edge and give its confidence interval.
 
@@ -295,6 +315,10 @@ def bootstrap_test(
     (1 + #{|T* - T| >= |T|}) / (1 + B). B is the number of valid replicates used: for each edge
     the first `plan.n_boot` valid ones of the shared stream. If a regime is so rare that nine
     times as many draws do not yield them, there are fewer.
+
+    A p at its floor of 1 / (1 + `plan.n_boot`) says only that it is small. Where it is larger than
+    `other_p` it is refined: it is the p of the first `refined_number` valid replicates of the same
+    stream instead.
 
     Parameters
     ----------
@@ -308,6 +332,9 @@ def bootstrap_test(
         The shared blocks.
     studentized
         Whether to studentize.
+    other_p
+        p-values of another test, shape (runs, n_regimes + 1), the larger of the two being what
+        counts: below it a finer p is not worth its replicates. Without it none is refined.
 
     Returns
     -------
@@ -317,34 +344,68 @@ def bootstrap_test(
     low, high, p = (np.full(shape, np.nan) for _ in range(3))
     used, redrawn = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     for rows, drawn in _enough(sample, wanted, plan, studentized=studentized):
+        estimate, error, ok = sample.estimate[rows], se[rows], wanted[rows]
+        found = _Compared.of(drawn, estimate, error, plan.n_boot)
+        with np.errstate(invalid="ignore"):
+            if drawn.se is not None:
+                within = np.where(found.use, found.distance, np.inf)
+                half = _critical_value(within, found.n_use) * error
+                half[~np.isfinite(half)] = np.nan
+                interval = estimate - half, estimate + half
+            else:
+                value = np.sort(np.where(found.use, drawn.deviation, np.inf), axis=-1)
+                interval = (
+                    estimate + _quantile(value, found.n_use, 0.025),
+                    estimate + _quantile(value, found.n_use, 0.975),
+                )
+        ok = ok & (found.n_use > 0)
+        low[rows], high[rows] = (np.where(ok, bound, np.nan) for bound in interval)
+        p[rows] = np.where(ok, found.p_value, np.nan)
+        used[rows] = np.where(ok, found.n_use, 0)
+        redrawn[rows] = np.where(ok, found.n_drawn - found.n_use, 0)
+
+    if other_p is not None and refined_number(plan.n_boot) > plan.n_boot:
+        at_floor = (used == plan.n_boot) & (p <= 1.0 / (1 + plan.n_boot)) & (other_p < p)
+        more = plan.longer(refined_number(plan.n_boot))
+        for rows, drawn in _enough(sample, at_floor, more, studentized=studentized):
+            found = _Compared.of(drawn, sample.estimate[rows], se[rows], more.n_boot)
+            for whole, values in (
+                (p, found.p_value),
+                (used, found.n_use),
+                (redrawn, found.n_drawn - found.n_use),
+            ):
+                whole[rows] = np.where(at_floor[rows], values, whole[rows])
+    return BootstrapResult(low, high, p, used, redrawn)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """Replicates held against the estimates; arrays of shape (runs, n_regimes + 1).
+
+    `distance` and `use` (runs, n_regimes + 1, replicates): how far each is from the estimate, in
+    standard errors if it has one, and whether it is among the valid ones asked for. `n_drawn`: how
+    many were drawn for the `n_use` of them.
+    """
+
+    distance: Floats
+    use: Bools
+    n_use: Ints
+    n_drawn: Ints
+    p_value: Floats
+
+    @classmethod
+    def of(cls, drawn: Replicates, estimate: Floats, error: Floats, n_boot: int) -> _Compared:
         order = np.cumsum(drawn.valid, axis=-1, dtype=np.int32)
-        use = drawn.valid & (order <= plan.n_boot)
-        n_use = np.minimum(order[..., -1], plan.n_boot)
-        at_last = np.argmax(order == n_use[..., None], axis=-1) + 1  # where the last used one is
-        ok = wanted[rows] & (n_use > 0)
-        estimate, error = sample.estimate[rows], se[rows]
-        distance = np.abs(drawn.deviation)
-        observed = np.abs(estimate)
+        use = drawn.valid & (order <= n_boot)
+        n_use = np.minimum(order[..., -1], n_boot)
+        distance, observed = np.abs(drawn.deviation), np.abs(estimate)
         with np.errstate(divide="ignore", invalid="ignore"):
             if drawn.se is not None:
                 distance = np.where(drawn.se > 0, distance / drawn.se, np.inf)
                 observed = observed / error
             extreme = (use & (distance >= observed[..., None])).sum(axis=-1)
-            p[rows] = np.where(ok, (1.0 + extreme) / (1.0 + n_use), np.nan)
-            if drawn.se is not None:
-                half = _critical_value(np.where(use, distance, np.inf), n_use) * error
-                half[~np.isfinite(half)] = np.nan
-                interval = estimate - half, estimate + half
-            else:
-                value = np.sort(np.where(use, drawn.deviation, np.inf), axis=-1)
-                interval = (
-                    estimate + _quantile(value, n_use, 0.025),
-                    estimate + _quantile(value, n_use, 0.975),
-                )
-        low[rows], high[rows] = (np.where(ok, bound, np.nan) for bound in interval)
-        used[rows] = np.where(ok, n_use, 0)
-        redrawn[rows] = np.where(ok, at_last - n_use, 0)
-    return BootstrapResult(low, high, p, used, redrawn)
+        n_drawn = np.argmax(order == n_use[..., None], axis=-1) + 1  # where the last used one is
+        return cls(distance, use, n_use, n_drawn, (1.0 + extreme) / (1.0 + n_use))
 
 
 def _enough(
@@ -376,6 +437,7 @@ def _rows(sample: Sample, rows: Ints) -> Sample:
         residual=sample.residual[rows],
         count=sample.count[rows],
         gap=sample.gap[rows],
+        testable=sample.testable[rows],
         best=sample.best[rows],
         worst=sample.worst[rows],
         noise=sample.noise[rows],

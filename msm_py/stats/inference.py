@@ -1,4 +1,4 @@
-"""Edges of regimes, how sure one may be of them, and from how many spells.
+"""Edges of regimes, how sure one may be of them, and from how many spells and blocks.
 
 An edge is the mean forward return in a regime minus the overall mean: the null that matters is that
 they are equal (a drift in Y is no edge). Y is alts minus BTC and the trade is long majors, short
@@ -20,17 +20,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from msm_py._typing import Bools, Floats, Ints
 from msm_py.stats.blocks import BlockPlan
-from msm_py.stats.bootstrap import BootstrapSettings, bootstrap_test
-from msm_py.stats.newey_west import newey_west_p_values
-from msm_py.stats.rotation import shift_test
+from msm_py.stats.bootstrap import BootstrapSettings, bootstrap_test, refined_number
+from msm_py.stats.ewc import ewc_p_values
+from msm_py.stats.rotation import n_rotations, shift_test
 from msm_py.stats.sample import Sample
 
 EVIDENCE = ("none", "shift only", "low", "normal")
 """Evidence grades of an edge, from least to most."""
-FEWEST_SPELLS = 3
-"""An edge from fewer spells is no evidence."""
-_FEWEST_SPELLS = (FEWEST_SPELLS, 5, 10)
+SPELLS_FROM = (3, 5, 10)
 """Spells from which on evidence is ``shift only``, ``low`` and ``normal``."""
+TESTABLE_SPELLS = SPELLS_FROM[1]
+"""From so many spells on a regime may be the best or the worst, and counts in the max-t test."""
+BLOCKS_FROM = (8, 10)
+"""Blocks of pairs (n / L) from which on evidence may be above ``none``, and above ``low``."""
 _GROUP = 4
 """Runs computed together: few enough to stay in the processor's cache, which is fastest."""
 
@@ -39,35 +41,45 @@ _GROUP = 4
 class Edges:
     """One row per run and edge; every array has shape (runs, n_regimes + 3).
 
-    Columns are the regimes from most ALTS to most MAJORS (present or not), then edge_best (the most
-    MAJORS state present), edge_worst (the most ALTS state present) and spread (best minus worst);
-    `edge_names` names them.
+    Columns are the regimes from most ALTS to most MAJORS (present or not), then edge_best and
+    edge_worst (the most MAJORS and the most ALTS regime with at least `TESTABLE_SPELLS` spells) and
+    spread (best minus worst); `edge_names` names them.
+
+    With exactly two regimes, both of so many spells, their edges and the spread are one hypothesis:
+    the p of any of them is the spread's (p_max_t its p_shift, as there is nothing to pick from),
+    n_boot and n_redrawn with it. Estimates, se and intervals stay each one's own.
 
     Attributes
     ----------
     estimate
-        Edge, a decimal fraction over the horizon; NaN for an absent regime, and for the spread when
-        only one state is present.
+        Edge, a decimal fraction over the horizon; NaN for an absent regime, for edge_best and
+        edge_worst without a regime of enough spells, and for the spread without two.
+    regime, against
+        The regime that it is the edge of, and that which the spread is measured against (an edge is
+        against all days); -1 where there is none.
     se
         Standard error from circular sums over `block_days` (of either method); 0 when the influence
         series is constant or one block holds all pairs, and then every p is missing.
     ci_low, ci_high
         95% confidence interval; NaN if it is infinite or the evidence is below ``low``.
+    p_edge
+        The larger of p_value and p_shift, NaN where either is: the p to go by.
     p_value
         Two-sided bootstrap p; NaN if the evidence is below ``low``.
     p_shift
         Circular-shift p; NaN if the evidence is ``none``.
-    p_nw
-        Newey-West p; NaN if the evidence is below ``low``.
+    p_ewc
+        p of equal-weighted cosines; NaN if the evidence is below ``low``.
     p_max_t
-        Circular-shift p against the largest abs(t) of all regimes present; NaN for the spread and
-        where p_shift is.
+        Circular-shift p against the largest abs(t) of all regimes of enough spells; NaN for others,
+        for the spread and where p_shift is.
     n_spells
         Separate stays in the regime; of the spread the fewer of its two regimes, 0 if undefined.
     evidence
         One of `EVIDENCE`.
     n_boot
-        Valid replicates behind p_value and CI, 0 if there are none.
+        Valid replicates behind p_value, 0 if there are none. More than asked for where a p at its
+        floor was refined; the CI is from the first of them.
     block_days
         Block length.
     n_redrawn
@@ -75,12 +87,15 @@ class Edges:
     """
 
     estimate: Floats
+    regime: Ints
+    against: Ints
     se: Floats
     ci_low: Floats
     ci_high: Floats
+    p_edge: Floats
     p_value: Floats
     p_shift: Floats
-    p_nw: Floats
+    p_ewc: Floats
     p_max_t: Floats
     n_spells: Ints
     evidence: NDArray[np.str_]
@@ -163,8 +178,9 @@ def edges(
 
     Returns
     -------
-    One row per run and edge. With the bootstrap off its p_value and CI are missing, the cross-
-    checks are there. Where one block holds all pairs (L = n) se is zero: no p of any kind.
+    One row per run and edge. With the bootstrap off its p_value and CI are missing, and p_edge with
+    them; the cross-checks are there. With fewer than eight blocks of pairs there is no p of any
+    kind.
 
     Raises
     ------
@@ -211,7 +227,8 @@ def edges(
 
     def of_group(rows: slice) -> Edges:
         return _edges_of_group(
-            Sample.of(y[rows], regime[rows], n_regimes),
+            y[rows],
+            regime[rows],
             count_spells(regime[rows], spell[rows], n_regimes),
             plan,
             block_days,
@@ -251,12 +268,107 @@ def _no_pairs(runs: int, n_regimes: int) -> Edges:
     blank: dict[str, Any] = {"evidence": evidence}
     for name in ("n_spells", "n_boot", "block_days", "n_redrawn"):
         blank[name] = np.zeros(shape, dtype=np.int64)
+    blank["regime"] = np.tile([*range(n_regimes), -1, -1, -1], (runs, 1))
+    blank["against"] = np.full(shape, -1)
     floats = {f.name: np.full(shape, np.nan) for f in fields(Edges) if f.name not in blank}
     return Edges(**blank, **floats)
 
 
+def grades(n_spells: Ints, *, blocks: float) -> Ints:
+    """Return evidence grades, as places in `EVIDENCE`.
+
+    Parameters
+    ----------
+    n_spells
+        Spells of the edges, any shape.
+    blocks
+        Number of pairs over block length.
+
+    Examples
+    --------
+    >>> n_spells = np.array([2, 3, 5, 10])
+    >>> [grades(n_spells, blocks=blocks).tolist() for blocks in (7.9, 8, 10)]
+    [[0, 0, 0, 0], [0, 1, 2, 2], [0, 1, 2, 3]]
+    """
+    by_spells = np.searchsorted(SPELLS_FROM, n_spells, side="right")
+    most = (0, EVIDENCE.index("low"), EVIDENCE.index("normal"))
+    return np.minimum(by_spells, most[np.searchsorted(BLOCKS_FROM, blocks, side="right")])
+
+
+def fewest_days(*, horizon_days: int, block_days: int, lag_days: int = 0) -> int:
+    """Return how long a window a horizon needs, so that any edge has a p.
+
+    Its pairs are the days whose forward return ends inside the window, and `BLOCKS_FROM` says how
+    many blocks of them there must be.
+
+    Parameters
+    ----------
+    horizon_days, block_days
+        h and L, days.
+    lag_days
+        ``execution_lag_days``.
+
+    Examples
+    --------
+    >>> fewest_days(horizon_days=60, block_days=180)
+    1500
+    """
+    return BLOCKS_FROM[0] * block_days + horizon_days + lag_days
+
+
+def smallest_p_edge(*, n_boot: int, n_pairs: int, horizon_days: int) -> float:
+    """Return the smallest p_edge that there can be, for a family of tests to be held against.
+
+    p_value is at least 1 / (1 + B), with as many replicates as a refinement uses; p_shift at least
+    1 / (1 + number of rotations).
+
+    Parameters
+    ----------
+    n_boot
+        Replicates asked for.
+    n_pairs
+        Days with a forward return.
+    horizon_days
+        h.
+
+    Examples
+    --------
+    >>> round(smallest_p_edge(n_boot=999, n_pairs=914, horizon_days=1), 5)
+    0.00112
+    """
+    return max(
+        1.0 / (1 + refined_number(n_boot)),
+        1.0 / (1 + n_rotations(n=n_pairs, horizon_days=horizon_days)),
+    )
+
+
+def too_few_for(n_tests: int, smallest_p: float, *, level: float = 0.05) -> bool:
+    """Return whether no single test of a family can stand after Holm, however large its edge.
+
+    Benjamini and Hochberg's procedure may find edges all the same, if many have so small a p.
+
+    Parameters
+    ----------
+    n_tests
+        Tests in the family.
+    smallest_p
+        The smallest p that one of them can have (`smallest_p_edge`).
+    level
+        Of the family.
+
+    Examples
+    --------
+    864 tests whose p cannot fall below 1/1000 or 1/100,000:
+
+    >>> too_few_for(864, 1 / 1_000), too_few_for(864, 1 / 100_000)
+    (True, False)
+    """
+    return n_tests * smallest_p > level
+
+
 def _edges_of_group(
-    sample: Sample,
+    y: Floats,
+    regime: Ints,
     regime_spells: Ints,
     plan: BlockPlan,
     block_days: int,
@@ -266,13 +378,14 @@ def _edges_of_group(
     enabled: bool,
 ) -> Edges:
     """Return the edges of a few runs; without the bootstrap its p-value and CI are missing."""
-    every_run = np.arange(len(regime_spells))
+    runs, n_regimes = regime_spells.shape
+    sample = Sample.of(y, regime, n_regimes, testable=regime_spells >= TESTABLE_SPELLS)
     spread_spells = np.minimum(
-        regime_spells[every_run, sample.best], regime_spells[every_run, sample.worst]
+        sample.pick(regime_spells, sample.best), sample.pick(regime_spells, sample.worst)
     )
     spread_spells[sample.best == sample.worst] = 0
     n_spells = np.column_stack([regime_spells, spread_spells])
-    grade = np.searchsorted(_FEWEST_SPELLS, n_spells, side="right")
+    grade = grades(n_spells, blocks=sample.n / block_days)
 
     shape = sample.estimate.shape
     se = sample.standard_error(block_days)
@@ -286,40 +399,60 @@ def _edges_of_group(
     )
     p_shift, p_max_t = shifted.p_shift, shifted.p_max_t
     trusted = testable & (grade >= EVIDENCE.index("low"))
-    p_nw = newey_west_p_values(sample, horizon_days, trusted)
-    ci_low = ci_high = p_value = np.full(shape, np.nan)
-    n_boot = n_redrawn = np.zeros(shape, dtype=np.int64)
+    p_ewc = ewc_p_values(sample, horizon_days, trusted)
+    ci_low, ci_high, p_value = (np.full(shape, np.nan) for _ in range(3))
+    n_boot, n_redrawn = (np.zeros(shape, dtype=np.int64) for _ in range(2))
     if enabled:
-        drawn = bootstrap_test(sample, se, trusted, plan, studentized=studentized)
+        drawn = bootstrap_test(sample, se, trusted, plan, studentized=studentized, other_p=p_shift)
         ci_low, ci_high, p_value = drawn.ci_low, drawn.ci_high, drawn.p_value
         n_boot, n_redrawn = drawn.n_boot, drawn.n_redrawn
 
+    one_hypothesis = (sample.count > 0).sum(axis=-1) == 2
+    one_hypothesis &= sample.best != sample.worst
+    pair = one_hypothesis[:, None] & (sample.count > 0)
+    for values in (p_value, p_shift, p_ewc, n_boot, n_redrawn):
+        values[:, :-1] = np.where(pair, values[:, -1:], values[:, :-1])
+    p_max_t[:, :-1] = np.where(pair, p_shift[:, -1:], p_max_t[:, :-1])
+
     # columns of the result: the regimes, the best and the worst of them, the spread
-    n_regimes = shape[1] - 1
+    numbers = np.tile(np.arange(n_regimes), (runs, 1))
+    best, worst, spread = _extremes(sample)
+    nothing = n_regimes + 1
     column = np.column_stack(
         [
-            np.tile(np.arange(n_regimes), (len(every_run), 1)),
-            sample.best,
-            sample.worst,
-            np.full(len(every_run), n_regimes),
+            numbers,
+            np.where(best < 0, nothing, best),
+            np.where(worst < 0, nothing, worst),
+            np.full(runs, n_regimes),
         ]
     )
 
-    def spread_out(values: NDArray[Any]) -> NDArray[Any]:
-        return np.take_along_axis(values, column, axis=1)
+    def spread_out(values: NDArray[Any], missing: float | str = np.nan) -> NDArray[Any]:
+        widened = np.column_stack([values, np.full(runs, missing)])
+        return np.take_along_axis(widened, column, axis=1)
 
     return Edges(
         estimate=spread_out(sample.estimate),
+        regime=np.column_stack([numbers, best, worst, np.where(spread, best, -1)]),
+        against=np.column_stack([np.full((runs, n_regimes + 2), -1), np.where(spread, worst, -1)]),
         se=spread_out(se),
         ci_low=spread_out(ci_low),
         ci_high=spread_out(ci_high),
+        p_edge=spread_out(np.maximum(p_value, p_shift)),
         p_value=spread_out(p_value),
         p_shift=spread_out(p_shift),
-        p_nw=spread_out(p_nw),
+        p_ewc=spread_out(p_ewc),
         p_max_t=spread_out(p_max_t),
-        n_spells=spread_out(n_spells),
-        evidence=spread_out(np.asarray(EVIDENCE)[grade]),
-        n_boot=spread_out(n_boot),
+        n_spells=spread_out(n_spells, 0),
+        evidence=spread_out(np.asarray(EVIDENCE)[grade], EVIDENCE[0]),
+        n_boot=spread_out(n_boot, 0),
         block_days=np.full(column.shape, block_days),
-        n_redrawn=spread_out(n_redrawn),
+        n_redrawn=spread_out(n_redrawn, 0),
     )
+
+
+def _extremes(sample: Sample) -> tuple[Ints, Ints, Bools]:
+    """Return best and worst regime, -1 where there is none, and whether there is a spread."""
+    known = sample.testable.any(axis=-1)
+    best, worst = (np.where(known, regime, -1) for regime in (sample.best, sample.worst))
+    return best, worst, best != worst

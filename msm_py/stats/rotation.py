@@ -41,11 +41,26 @@ class ShiftResult:
     p_shift
         Two-sided p, shape (runs, n_regimes + 1), NaN where not wanted.
     p_max_t
-        p against the largest abs(t) over the regimes present, NaN for the spread.
+        p against the largest abs(t) over the testable regimes; NaN for others and the spread.
     """
 
     p_shift: Floats
     p_max_t: Floats
+
+
+def _shortest(horizon_days: int) -> int:
+    return max(10, horizon_days)
+
+
+def n_rotations(*, n: int, horizon_days: int) -> int:
+    """Return how many rotations of n pairs the test counts, 0 when there is none.
+
+    Examples
+    --------
+    >>> n_rotations(n=90, horizon_days=5), n_rotations(n=30, horizon_days=20)
+    (71, 0)
+    """
+    return max(n - 2 * _shortest(horizon_days) + 1, 0)
 
 
 def shift_test(
@@ -75,11 +90,11 @@ def shift_test(
     """
     shape = sample.estimate.shape
     p_shift, p_max_t = np.full(shape, np.nan), np.full(shape, np.nan)
-    shortest = max(10, horizon_days)
-    offsets = slice(shortest, sample.n - shortest + 1)
-    n_offsets = offsets.stop - offsets.start
-    if n_offsets < 1:
+    n_offsets = n_rotations(n=sample.n, horizon_days=horizon_days)
+    if not n_offsets:
         return ShiftResult(p_shift, p_max_t)
+    shortest = _shortest(horizon_days)
+    offsets = slice(shortest, shortest + n_offsets)
     target = None
     for run in np.flatnonzero(wanted.any(axis=-1)):
         if target is None or not np.array_equal(target.y, sample.y[run]):
@@ -87,12 +102,13 @@ def shift_test(
         tested = wanted[run]
         edges = np.flatnonzero(np.append(sample.count[run] > 0, tested[-1]))
         t = np.abs(rotated_t(sample, run, edges, target)[:, offsets])
-        highest = t[edges < shape[1] - 1].max(axis=0)
+        among = np.append(sample.testable[run], False)
+        highest = t[among[edges]].max(axis=0, initial=0.0)
         for edge, values in zip(edges, t, strict=True):
             if tested[edge]:
                 least = _TIE * np.abs(sample.estimate[run, edge]) / se[run, edge]
                 p_shift[run, edge] = (1.0 + np.count_nonzero(values >= least)) / (1.0 + n_offsets)
-                if edge < shape[1] - 1:
+                if among[edge]:
                     n_extreme = np.count_nonzero(highest >= least)
                     p_max_t[run, edge] = (1.0 + n_extreme) / (1.0 + n_offsets)
     return ShiftResult(p_shift, p_max_t)

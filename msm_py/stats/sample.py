@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from msm_py._typing import Floats, Ints
+from msm_py._typing import Bools, Floats, Ints
 
 ZERO_SQUARE = 1e-13
 """A sum of squares below this share of its own terms is rounding noise, hence zero."""
@@ -47,8 +47,11 @@ class Sample:
     gap
         Mean of the regime minus overall mean, 0 where the regime is absent (and exactly 0 where
         it is the only one), shape (runs, n_regimes).
+    testable
+        Regimes that best, worst and the largest of all may be, shape (runs, n_regimes).
     best, worst
-        The most MAJORS and the most ALTS state present, shape (runs,).
+        The most MAJORS and the most ALTS of them, shape (runs,); equal where there is one, and
+        both 0 where there is none.
     noise
         Standard errors up to this are rounding noise, shape (runs, 1).
     """
@@ -58,13 +61,19 @@ class Sample:
     residual: Floats
     count: Floats
     gap: Floats
+    testable: Bools
     best: Ints
     worst: Ints
     noise: Floats
 
     @classmethod
-    def of(cls, y: Floats, regime: Ints, n_regimes: int) -> Sample:
-        """Prepare Y, shape (runs, n), and regimes 0 (most ALTS) to n_regimes - 1 (most MAJORS)."""
+    def of(
+        cls, y: Floats, regime: Ints, n_regimes: int, *, testable: Bools | None = None
+    ) -> Sample:
+        """Prepare Y, shape (runs, n), and regimes 0 (most ALTS) to n_regimes - 1 (most MAJORS).
+
+        Without `testable` every regime present is.
+        """
         n = y.shape[1]
         constant = y.max(axis=-1) == y.min(axis=-1)
         centred = np.where(constant[:, None], 0.0, y - y.mean(axis=-1, keepdims=True))
@@ -73,14 +82,17 @@ class Sample:
         gap = (member * centred[:, None, :]).sum(axis=-1) / np.maximum(count, 1.0)
         gap[count == n] = 0.0
         present = count > 0
+        chosen = present if testable is None else present & testable
+        some = chosen.any(axis=-1)
         return cls(
             y=centred,
             member=member,
             residual=centred - np.take_along_axis(gap, regime, axis=-1),
             count=count,
             gap=gap,
-            best=n_regimes - 1 - np.argmax(present[:, ::-1], axis=-1),
-            worst=np.argmax(present, axis=-1),
+            testable=chosen,
+            best=np.where(some, n_regimes - 1 - np.argmax(chosen[:, ::-1], axis=-1), 0),
+            worst=np.argmax(chosen, axis=-1),
             # Y is a difference of growths around 1
             noise=_ZERO_SE * np.maximum(np.abs(y).max(axis=-1, keepdims=True), 1.0),
         )

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from msm_py._typing import Row
 from msm_py.errors import MsmError
-from msm_py.store import layout, run_list
+from msm_py.store import edge_rows, layout, run_list
 from msm_py.text import relative_path
 
 
@@ -53,7 +53,11 @@ class Run:
                 for name in (layout.MANIFEST, layout.METRICS, layout.REGIME_EVALUATION)
             )
             return cls(
-                folder, manifest, metrics, evaluation["regime_statistics"], evaluation["edges"]
+                folder,
+                manifest,
+                metrics,
+                evaluation["regime_statistics"],
+                edge_rows.read(evaluation["edges"]),
             )
         except (OSError, ValueError, KeyError) as error:
             raise MsmError(

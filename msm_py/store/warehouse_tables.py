@@ -33,6 +33,14 @@ EDGE: Final = Column("edge", "varchar", "Name of a state, or edge_best, edge_wor
 TRADE_EDGE: Final = Column(
     "trade_edge", "double", "Minus the estimate: positive is good for the trade.", unit=SHARE
 )
+P_EDGE: Final = Column(
+    "p_edge",
+    "double",
+    "The p-value to go by: the larger of p_value and p_shift, missing where either is. With two "
+    "states present both edges and the spread are one hypothesis: all p-values are the spread's.",
+    unit=P,
+    since="0.3.0",
+)
 P_VALUE: Final = Column(
     "p_value",
     "double",
@@ -50,7 +58,7 @@ EVIDENCE: Final = Column(
     "evidence",
     "varchar",
     "How much there is to go by, from the number of spells: none (below 3), shift only (3 and 4), "
-    "low (5 to 9), normal.",
+    "low (5 to 9), normal. Below 8 blocks of pairs it is none, below 10 at most low.",
 )
 DEFLATED_SHARPE: Final = Column(
     "deflated_sharpe",
@@ -136,10 +144,25 @@ EDGES: Final = Table(
         HORIZON,
         EDGE,
         Column(
+            "regime",
+            "varchar",
+            "The state that it is the edge of: of edge_best and edge_worst the most MAJORS and the "
+            "most ALTS state with at least 5 spells, of the spread that of edge_best; NULL without "
+            "one.",
+            since="0.3.0",
+        ),
+        Column(
+            "against_regime",
+            "varchar",
+            "Of the spread, the state that it is measured against (that of edge_worst); else NULL, "
+            "and the edge is against all days.",
+            since="0.3.0",
+        ),
+        Column(
             "estimate",
             "double",
-            "Mean of Y in the state minus the mean of Y, over the horizon; for the spread, the "
-            "mean in the most MAJORS state present minus that in the most ALTS one.",
+            "Mean of Y in the regime minus the mean of Y, or for the spread that in "
+            "against_regime; over the horizon.",
             unit=SHARE,
         ),
         TRADE_EDGE,
@@ -156,20 +179,22 @@ EDGES: Final = Table(
             unit=SHARE,
         ),
         Column("ci_high", "double", "Upper end of it.", unit=SHARE),
+        P_EDGE,
         P_VALUE,
         P_SHIFT,
         Column(
-            "p_nw",
+            "p_ewc",
             "double",
-            "Newey-West p-value with the null imposed and fixed-b critical values; missing below "
+            "p-value of equal-weighted cosines with the null imposed, a cross-check; missing below "
             "evidence low.",
             unit=P,
+            since="0.3.0",
         ),
         Column(
             "p_max_t",
             "double",
-            "p-value when the state was picked after looking: against the largest of all states; "
-            "missing for the spread.",
+            "p-value when the state was picked after looking: against the largest of all states "
+            "with at least 5 spells; missing for others and for the spread.",
             unit=P,
         ),
         Column(
@@ -181,7 +206,8 @@ EDGES: Final = Table(
         Column(
             "n_boot",
             "integer",
-            "Valid replicates behind p_value and interval, 0 if there are none.",
+            "Valid replicates behind p_value, 0 if there are none; more than the experiment's "
+            "where a p at its floor was refined (the interval is from the first of them).",
         ),
         Column("block_days", "integer", "Block length; 0 when nothing is tested.", unit="days"),
         Column(
@@ -431,7 +457,7 @@ SWEEP_EDGES: Final = Table(
         HORIZON,
         EDGE,
         TRADE_EDGE,
-        P_VALUE,
+        P_EDGE,
         Column(
             "p_benjamini_hochberg",
             "double",
@@ -462,7 +488,7 @@ ROBUSTNESS: Final = Table(
         Column("net_sharpe_change", "double", "Its net_sharpe minus that of the run."),
         CATALOG["net_cagr"],
         CATALOG["avg_turnover"],
-        *map(_of_spread, (HORIZON, TRADE_EDGE, P_VALUE, P_SHIFT, EVIDENCE)),
+        *map(_of_spread, (HORIZON, TRADE_EDGE, P_EDGE, P_VALUE, P_SHIFT, EVIDENCE)),
         Column("sign_flips", "boolean", "Whether net_sharpe has another sign than the run's."),
         Column(
             "edge_sign_flips",
@@ -544,7 +570,7 @@ V_LEADERBOARD: Final = Table(
                 *("net_calmar", "ungated_net_sharpe", "btc_sharpe", "switches_per_year"),
             ),
         ),
-        *map(_of_spread, (HORIZON, TRADE_EDGE, P_VALUE, P_SHIFT, EVIDENCE)),
+        *map(_of_spread, (HORIZON, TRADE_EDGE, P_EDGE, P_VALUE, P_SHIFT, EVIDENCE)),
         *map(
             CATALOG.__getitem__,
             (
@@ -569,8 +595,9 @@ V_LEADERBOARD: Final = Table(
             catalog.net_cagr, catalog.net_max_drawdown, catalog.net_calmar,
             catalog.ungated_net_sharpe, catalog.btc_sharpe, catalog.switches_per_year,
             spread.horizon_days as spread_horizon_days,
-            spread.trade_edge as spread_trade_edge, spread.p_value as spread_p_value,
-            spread.p_shift as spread_p_shift, spread.evidence as spread_evidence,
+            spread.trade_edge as spread_trade_edge, spread.p_edge as spread_p_edge,
+            spread.p_value as spread_p_value, spread.p_shift as spread_p_shift,
+            spread.evidence as spread_evidence,
             catalog.n_test_days, catalog.n_warnings, catalog.first_date, catalog.last_date,
             catalog.holdout_start, catalog.is_look,
             catalog.created_at

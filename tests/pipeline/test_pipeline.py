@@ -178,10 +178,21 @@ def test_order_of_rows_and_layout_of_files_change_nothing(
 def test_the_planted_edge_of_the_sample_lake_is_found(tmp_path: Path) -> None:
     write_sample_lake(tmp_path / "lake")
     names = ("msm_v1_baseline", "msm_v1_three_states", "msm_v1_weekly_monday")
-    files = [str(ROOT / "experiments" / "msm" / f"{name}.yaml") for name in names]
-    done = msm("run", *files, "--lake", str(tmp_path / "lake"), place=tmp_path)
+    folder = ROOT / "experiments" / "msm"
+    files = [str(folder / f"{name}.yaml") for name in names]
+    # over this window its most MAJORS state is one stay of two days
+    signs = (folder / "msm_v1_trade_signs.yaml").read_text()
+    (tmp_path / "signs.yaml").write_text(signs.replace("start: 2023-07-01", "start: 2023-01-01"))
+    done = msm(
+        "run",
+        *files,
+        str(tmp_path / "signs.yaml"),
+        "--lake",
+        str(tmp_path / "lake"),
+        place=tmp_path,
+    )
     assert done.code == 0, done.err
-    for name in names:
+    for name in (*names, "msm_v1_trade_signs"):
         evaluation = json.loads((done.folder(name) / "regime_evaluation.json").read_text())
         edges = {(row["horizon_days"], row["edge"]): row for row in evaluation["edges"]}
         for horizon in (1, 5, 10, 20):
@@ -189,8 +200,14 @@ def test_the_planted_edge_of_the_sample_lake_is_found(tmp_path: Path) -> None:
                 row = edges[horizon, edge]
                 assert row["evidence"] == "normal"
                 assert row["trade_edge"] * sign > 0, "the edge was planted in favour of the trade"
-                assert row["p_value"] < 0.05
-                assert row["p_shift"] < 0.05
+                assert row["p_edge"] == max(row["p_value"], row["p_shift"]) < 0.05
+                assert row["p_ewc"] < 0.05
+                assert row["regime"].endswith("ALTS" if edge == "edge_worst" else "MAJORS")
+            if name == "msm_v1_trade_signs":
+                thin = edges[horizon, "STRONG_RISK_ON_MAJORS"]
+                assert (thin["n_spells"], thin["evidence"], thin["p_edge"]) == (1, "none", None)
+                assert edges[horizon, "spread"]["regime"] == "WEAK_RISK_ON_MAJORS"
+                assert edges[horizon, "spread"]["against_regime"] == "WEAK_RISK_ON_ALTS"
     manifest = json.loads((done.folder(names[0]) / "manifest.json").read_text())
     dropped = {(row["table_name"], row["reason"]) for row in manifest["lake"]["dropped_rows"]}
     # statistics of Parquet files leave NaN out: asked the wrong way, DuckDB would not find them

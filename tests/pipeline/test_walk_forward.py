@@ -132,11 +132,11 @@ def objective_by_hand(
     present = [name for name in names if (pairs["regime"] == name).any()]
     y = pairs["y"].to_numpy()
     mean = {name: y[(pairs["regime"] == name).to_numpy()].mean() for name in present}
-    best, worst = present[-1], present[0]
     spells = pairs.groupby("regime")["spell"].nunique()
-    needed = [best] if search["objective"] == "majors_edge" else [best, worst]
-    if min(spells[name] for name in needed) < 3:
+    often = [name for name in present if spells[name] >= 5]
+    if not often:
         return np.nan
+    best, worst = often[-1], often[0]
     if search["objective"] == "majors_edge":
         return float(y.mean() - mean[best])
     if best == worst:

@@ -24,4 +24,5 @@ def compare(name: str, expected: pd.DataFrame, actual: pd.DataFrame, key: list[s
             worst = np.nanmax(np.abs((left - right).to_numpy()), initial=0.0)
             assert worst <= TOLERANCE * scale, f"{name}.{column}: off by {worst} of {scale}"
         else:
-            assert (left == right).all(), f"{name}.{column}: other values"
+            same = (left == right) | (left.isna() & right.isna())
+            assert same.all(), f"{name}.{column}: other values"

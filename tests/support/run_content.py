@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from msm_py.regimes import REGIMES_OF
 from msm_py.store import declared_text, layout, warehouse_tables
+from msm_py.store.edge_rows import SUMMARY_EDGES
 
 FIRST = date(2024, 1, 1)
 
@@ -52,14 +53,17 @@ def edge(name: str, estimate: float | None, spells: int = 12, **changes: Any) ->
     return {
         "horizon_days": 5,
         "edge": name,
+        "regime": None if name in SUMMARY_EDGES else name,
+        "against_regime": None,
         "estimate": estimate,
         "trade_edge": None if estimate is None else -estimate,
         "se": 0.01,
         "ci_low": estimate - 0.02 if known and estimate is not None else None,
         "ci_high": estimate + 0.02 if known and estimate is not None else None,
+        "p_edge": 0.41 if known else None,
         "p_value": 0.4 if known else None,
         "p_shift": 0.41 if spells >= 3 else None,
-        "p_nw": 0.42 if known else None,
+        "p_ewc": 0.42 if known else None,
         "p_max_t": 0.43 if spells >= 3 and name != "spread" else None,
         "n_spells": spells,
         "evidence": "normal"
@@ -99,8 +103,12 @@ def run_content(days: dict[str, int], n_regimes: int = 5) -> dict[str, Any]:
     present = [regime for regime in regimes if days.get(regime)]
     estimates = {regime: 0.011 - 0.01 * place for place, regime in enumerate(present)}
     edges = [edge(regime, estimates.get(regime), spells[regime]) for regime in regimes]
-    edges += [edge("edge_best", estimates[present[-1]]), edge("edge_worst", estimates[present[0]])]
-    edges += [edge("spread", estimates[present[-1]] - estimates[present[0]])]
+    best, worst = present[-1], present[0]
+    edges += [
+        edge("edge_best", estimates[best], regime=best),
+        edge("edge_worst", estimates[worst], regime=worst),
+        edge("spread", estimates[best] - estimates[worst], regime=best, against_regime=worst),
+    ]
     return {
         "manifest": {
             "run_id": "demo-0123456789",
@@ -114,12 +122,14 @@ def run_content(days: dict[str, int], n_regimes: int = 5) -> dict[str, Any]:
                     "walk_forward": True,
                     "lookback_window_days": 252,
                     "capital_usd": None,
+                    "execution_lag_days": 0,
                 },
                 "evaluation": {
                     "bootstrap": {
                         "enabled": True,
                         "method": "studentized",
                         "kind": "circular",
+                        "block_size": "auto",
                         "n_boot": 999,
                     }
                 },

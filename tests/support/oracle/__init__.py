@@ -1,8 +1,8 @@
 """A second implementation of the methodology, in plain pandas and numpy, with loops over days.
 
 It is what the dbt project is held against, so it was written from the methodology page alone and
-shares no code with the project. Clarity over speed. It has no inference (no bootstrap, no p-values
-of edges).
+shares no code with the project. Clarity over speed. Of inference it has evidence and p_ewc,
+no bootstrap and no rotations.
 
     result = run(Path("lake"), spec)            # spec: a resolved experiment
     PYTHONPATH=tests python -m support.oracle LAKE SPEC.json OUT_FOLDER
@@ -92,8 +92,9 @@ Evaluation
  D31 n counts days with Y. Spells are stays in the classified series; those with at least one
      counted day are counted. Rows exist for regimes with n > 0 only. n_spells of the spread is the
      smaller one of its two regimes.
- D32 Best and worst state present: among days with Y. With one state present edge_best and
-     edge_worst are its edge.
+ D32 Spells of best and worst state: those with a day with Y. With one state of 5 spells edge_best
+     and edge_worst are its edge. Two states are one hypothesis where both have 5 spells; where one
+     has not there is no spread, and the other keeps its own p.
  D33 Skewness and kurtosis are population moments (m3 / m2^1.5, m4 / m2^2); the PSR has benchmark
      0, uses them and the daily Sharpe ratio with ddof = 1, sqrt(n - 1).
  D34 drawdown <= 0; Calmar = CAGR / |max drawdown|. The length of the max drawdown is in days from
@@ -244,7 +245,7 @@ def run(
         **portfolio,
         "forward_targets": targets,
         "regime_statistics": regime_statistics(targets, states),
-        "edges": edges(targets, states),
+        "edges": edges(targets, states, spec["evaluation"]["bootstrap"]["block_size"]),
         "stability": summary,
         "regime_distribution": distribution,
         "transition_matrix": transitions,

@@ -131,37 +131,82 @@ def regime_statistics(targets: pd.DataFrame, states: Sequence[str]) -> pd.DataFr
     return pd.DataFrame(rows, columns=columns)
 
 
-def edges(targets: pd.DataFrame, states: Sequence[str]) -> pd.DataFrame:
+def graded(n_spells: int, n: int, block_days: int) -> str:
+    if n_spells < 3 or n < 8 * block_days:
+        return "none"
+    if n_spells < 5:
+        return "shift only"
+    return "low" if n_spells < 10 or n < 10 * block_days else "normal"
+
+
+def ewc_p(estimate: float, psi: Float, horizon_days: int) -> float:
+    """Cosines one by one, as the paper has them; NaN where psi is nothing but rounding."""
+    n = len(psi)
+    number = max(2, int(np.floor(min(0.4 * n ** (2 / 3), n / (2 * horizon_days)))))
+    if n <= number or np.abs(psi).max() < 1e-13:
+        return NAN
+    day = np.arange(n) + 0.5
+    parts = [
+        np.sqrt(2 / n) * np.sum(psi * np.cos(np.pi * j * day / n)) for j in range(1, number + 1)
+    ]
+    t = estimate / np.sqrt(np.mean(np.square(parts)) / n)
+    return float(2 * stats.t.sf(abs(t), number))
+
+
+def edges(targets: pd.DataFrame, states: Sequence[str], block_size: Any = "auto") -> pd.DataFrame:
+    """Edges, what they are of, their evidence and p_ewc: all but bootstrap and rotations."""
     rows: list[dict[str, Any]] = []
     for horizon, days in targets.dropna(subset="y").groupby("horizon_days"):
-        overall = days["y"].mean()
-        present = [state for state in states if (days["regime"] == state).any()]
-        means = {state: days.loc[days["regime"] == state, "y"].mean() for state in present}
-        spells = {s: days.loc[days["regime"] == s, "spell"].nunique() for s in present}
-        worst, best = present[0], present[-1]
-        found = [(state, means[state] - overall, spells[state]) for state in present]
-        found += [
-            ("edge_best", means[best] - overall, spells[best]),
-            ("edge_worst", means[worst] - overall, spells[worst]),
-            (
-                "spread",
-                means[best] - means[worst] if best != worst else NAN,
-                min(spells[best], spells[worst]),
-            ),
-        ]
-        rows.extend(
-            {
+        y, n = days["y"].to_numpy(), len(days)
+        length = max(20, 3 * horizon) if block_size in ("auto", None) else int(block_size)
+        length = min(max(length, horizon), n)
+        inside = {s: (days["regime"] == s).to_numpy() for s in states}
+        present = [s for s in states if inside[s].any()]
+        spells = {s: days.loc[inside[s], "spell"].nunique() for s in present}
+        often = [s for s in present if spells[s] >= 5]
+
+        def edge(
+            name: str,
+            regime: str | None,
+            against: str | None = None,
+            *,
+            y: Float = y,
+            n: int = n,
+            length: int = length,
+            inside: dict[str, Any] = inside,
+            spells: dict[str, int] = spells,
+            horizon: Any = horizon,
+        ) -> dict[str, Any]:
+            estimate, n_spells, p_ewc = NAN, 0, NAN
+            if regime is not None:
+                other = y if against is None else y[inside[against]]
+                estimate = y[inside[regime]].mean() - other.mean()
+                n_spells = min(spells[x] for x in (regime, against) if x is not None)
+                less = 1.0 if against is None else inside[against] / inside[against].mean()
+                psi = (inside[regime] / inside[regime].mean() - less) * (y - y.mean())
+                if graded(n_spells, n, length) in ("low", "normal"):
+                    p_ewc = ewc_p(estimate, psi - psi.mean(), horizon)
+            return {
                 "horizon_days": horizon,
                 "edge": name,
+                "regime": regime,
+                "against_regime": against,
                 "estimate": estimate,
                 "trade_edge": -estimate,
+                "p_ewc": p_ewc,
                 "n_spells": n_spells,
+                "evidence": graded(n_spells, n, length),
             }
-            for name, estimate, n_spells in found
-        )
-    return pd.DataFrame(
-        rows, columns=["horizon_days", "edge", "estimate", "trade_edge", "n_spells"]
-    )
+
+        found = [edge(state, state) for state in present]
+        found.append(edge("edge_best", often[-1] if often else None))
+        found.append(edge("edge_worst", often[0] if often else None))
+        found.append(edge("spread", *((often[-1], often[0]) if len(often) > 1 else (None, None))))
+        if len(present) == len(often) == 2:  # one hypothesis
+            found = [{**row, "p_ewc": found[-1]["p_ewc"]} for row in found]
+        rows.extend(found)
+    columns = "horizon_days edge regime against_regime estimate trade_edge p_ewc n_spells evidence"
+    return pd.DataFrame(rows, columns=columns.split())
 
 
 def stability(

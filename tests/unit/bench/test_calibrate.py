@@ -81,6 +81,36 @@ def test_nothing_is_to_be_known_about_returns(kind: str) -> None:
         assert r.std() == pytest.approx(c.VOLATILITY, rel=0.03)
 
 
+@pytest.mark.parametrize("what", list(c.MADE_OF))
+def test_states_made_of_prices_know_the_past_and_not_the_future(what: str) -> None:
+    cell = Cell("test", 300, "garch", made_of=what)
+    returns, regime, spell = c.simulate(cell, 300, rng(5))
+    assert returns.shape == regime.shape == spell.shape == (300, 300)
+    past = returns[:, :-1].cumsum(axis=1)
+    past = past[:, 10:] - past[:, :-10]  # of the ten days to the state's
+    before, after, state = past, returns[:, 11:], regime[:, 10:-1]
+    gained = before[state >= 3].mean() - before[state <= 1].mean()
+    assert (gained > c.VOLATILITY) == (what != "volatility")
+    calm, wild = (np.abs(before[state == r]).mean() for r in (0, 4))
+    assert (wild > 1.2 * calm) == (what == "volatility")
+    for r in range(5):
+        next_day = after[state == r]
+        assert abs(next_day.mean()) < 4 * next_day.std() / math.sqrt(next_day.size)
+
+
+def test_hard_returns() -> None:
+    regime = c.stays(rng(), 400, 400, n_inside=40, spells=4)
+    wild = c.noise(rng(2), "regime t3", regime, ratio=5.0)[:, 1:]
+    spread = np.median(np.abs(wild[regime[:, :-1] == 1])) / np.median(
+        np.abs(wild[regime[:, :-1] == 0])
+    )
+    assert spread == pytest.approx(5.0, rel=0.1)
+    slow = c.noise(rng(2), "slow mean", regime, ratio=1.0)
+    assert slow.std() == pytest.approx(c.VOLATILITY, rel=0.03)
+    month = slow.reshape(400, 20, 20).sum(axis=2)  # of an independent one: 20 times the variance
+    assert month.var() > 1.3 * 20 * c.VOLATILITY**2
+
+
 def test_fat_tails_are_fat_and_garch_clusters() -> None:
     regime = np.zeros((400, 500), dtype=np.int64)
     r = {kind: c.noise(rng(3), kind, regime, ratio=1.0) for kind in ("normal", "student", "garch")}
@@ -148,7 +178,8 @@ def test_the_t_test_is_that_of_scipy() -> None:
 
 def test_the_unstudentised_shift_is_a_loop_over_rotations() -> None:
     y, regime, _ = example(runs=2, n=120)
-    p = c.unstudentised_shift(y, regime, 5, 10)
+    present = (regime[:, None, :] == np.arange(5)[:, None]).any(axis=2)
+    p = c.unstudentised_shift(y, regime, present, 10)
     n = y.shape[1]
     for run in range(2):
         best, worst = regime[run].max(), regime[run].min()
@@ -208,7 +239,11 @@ def test_missing_p_values_are_no_trials() -> None:
     assert tallies[5, "size", "default", "edge", 0.05].rate == 0.5
     assert tallies[5, "size", "default", "state", 0.05].rate == 1.0
     assert tallies[5, "size", "default", "spread", 0.05].rate == 0.0
-    assert tallies[5, "gradeable", "default", "state", 0.0].rate == 0.5
+    assert tallies[5, "gradeable", "p_edge", "state", 0.0].rate == 0.5
+    # of Y: a positive edge is bad for the trade
+    assert tallies[5, "bad", "p_edge", "state", 0.05].rate == 1.0
+    assert tallies[5, "good", "p_edge", "state", 0.05].rate == 0.0
+    assert tallies[5, "bad", "p_edge", "most MAJORS", 0.05].trials == 0
     assert tallies[5, "any state", "max-T", "state", 0.05].rate == 1.0
     assert tallies[5, "grade", "shift", "normal", 0.05].trials == 2
     assert tallies[5, "grade", "shift", "low", 0.05].trials == 0
@@ -237,8 +272,8 @@ def test_verdicts(value: Any, rates: Any, expected: str) -> None:
 
 
 # --- a study in small -----------------------------------------------------------------------------
-NULL = Cell("test", 120, "student", persistence=0.9)
-PLANTED = Cell("test", 200, "normal", spells=12, share=0.3, edge=0.05)
+NULL = Cell("test", 520, "student", persistence=0.9)
+PLANTED = Cell("test", 500, "normal", spells=30, share=0.3, edge=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +284,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_a_huge_edge_is_found_by_all_and_covered(small: Any) -> None:
     tallies = small[0][PLANTED]
-    assert tallies[1, "found", "default", "state", 0.05].runs == 12  # half of the simulations
+    assert tallies[1, "found", "default", "state", 0.05].runs == 24
     for test in c.TESTS:
         assert tallies[1, "found", test, "state", 0.05].rate == 1.0
     assert tallies[1, "coverage", "default", "state", 0.95].rate > 0.6

@@ -94,18 +94,18 @@ def test_report_shows_every_headline_number_at_every_width(
 
 
 def test_edge_row_carries_all_its_numbers_in_order(content: dict[str, Any], run: Write) -> None:
-    content["evaluation"]["edges"][3] |= {"p_value": 0.031, "p_shift": 0.044, "ci_high": -0.001}
+    content["evaluation"]["edges"][3] |= {"p_edge": 0.044, "p_shift": 0.044, "ci_high": -0.001}
     (row,) = [
         line.split()
         for line in shown(run_report(run(content)), 120).splitlines()
         if line.startswith("WEAK_RISK_ON_MAJORS") and "normal" in line
     ]
-    # state, n, spells, trade edge, CI, p, p_shift, p_max_t, p_nw, evidence
-    assert row[1:] == "95 12 +0.90 +0.10 +2.90 0.031* 0.044 0.430 0.420 normal".split()
+    # state, n, spells, trade edge, CI, p_edge, p_value, p_shift, p_max_t, p_ewc, evidence
+    assert row[1:] == "95 12 +0.90 +0.10 +2.90 0.044* 0.400 0.044 0.430 0.420 normal".split()
 
 
 def test_all_figures_show_y_and_edge_in_order(content: dict[str, Any], run: Write) -> None:
-    content["evaluation"]["edges"][3] |= {"p_value": 0.031, "p_shift": 0.044, "ci_high": -0.001}
+    content["evaluation"]["edges"][3] |= {"p_edge": 0.044, "p_shift": 0.044, "ci_high": -0.001}
     text = shown(run_report(run(content), all_figures=True), 120)
     assert "Negative Y and edge are good for the trade" in words(text)
     (row,) = [
@@ -113,17 +113,17 @@ def test_all_figures_show_y_and_edge_in_order(content: dict[str, Any], run: Writ
         for line in text.splitlines()
         if line.startswith("WEAK_RISK_ON_MAJORS") and "normal" in line
     ]
-    # state, n, spells, mean Y, hit rate, edge, CI, trade edge, p, p_shift, p_max_t, p_nw, evidence
+    # state, n, spells, mean Y, hit rate, edge, CI, trade edge, p_edge, p_shift, p_max_t, p_ewc
     assert (
-        row[1:] == "95 12 -1.23 44 -0.90 -2.90 -0.10 +0.90 0.031* 0.044 0.430 0.420 normal".split()
+        row[1:] == "95 12 -1.23 44 -0.90 -2.90 -0.10 +0.90 0.044* 0.044 0.430 0.420 normal".split()
     )
 
 
 @pytest.mark.parametrize(
     ("all_figures", "numbers"),
     [
-        (False, "95/12 +0.90 -1.10 +2.90 0.400 0.410 normal"),
-        (True, "95/12 -1.23 44 -0.90 -2.90 1.10 +0.90 0.400 0.410 normal"),
+        (False, "95/12 +0.90 -1.10 +2.90 0.410 0.410 normal"),
+        (True, "95/12 -1.23 44 -0.90 -2.90 1.10 +0.90 0.410 0.410 normal"),
     ],
 )
 def test_narrow_report_has_short_names_and_the_same_numbers(
@@ -137,7 +137,7 @@ def test_narrow_report_has_short_names_and_the_same_numbers(
 def test_widest_numbers_fit_80_columns(content: dict[str, Any], run: Write) -> None:
     for row in content["evaluation"]["edges"]:
         row |= {"estimate": -0.123, "ci_low": -0.234, "ci_high": -0.112, "trade_edge": 0.123}
-        row |= {"p_value": 0.001, "n_spells": 123, "evidence": "shift only"}
+        row |= {"p_edge": 0.001, "n_spells": 123, "evidence": "shift only"}
     for row in content["evaluation"]["regime_statistics"]:
         row |= {"n": 1234, "n_spells": 123, "mean": -0.123, "hit_rate": 1.0}
     numbers = {
@@ -159,7 +159,7 @@ def test_few_spells_show_neither_p_nor_interval(content: dict[str, Any], run: Wr
         for line in shown(run_report(run(content)), 100).splitlines()
         if line.startswith("WEAK_RISK_ON_MAJORS") and "none" in line
     ]
-    assert row[3:] == ["+0.90", MISSING, MISSING, MISSING, MISSING, "none"]
+    assert row[3:] == ["+0.90", MISSING, MISSING, MISSING, MISSING, MISSING, "none"]
 
 
 def test_student_p_of_overlapping_returns_is_not_shown(content: dict[str, Any], run: Write) -> None:
@@ -190,7 +190,7 @@ def test_colour_means_good_for_the_trade_and_needs_evidence(
 ) -> None:
     is_sure = abs(estimate) > 0.02
     content["evaluation"]["edges"][-1] = edge(
-        "spread", estimate, p_value=0.01 if is_sure else 0.9, evidence=evidence
+        "spread", estimate, p_edge=0.01 if is_sure else 0.9, evidence=evidence
     )
     out = io.StringIO()
     Console(file=out, width=100, force_terminal=True, color_system="standard").print(
@@ -259,10 +259,12 @@ def test_verdict_without_an_edge_says_that_none_is_shown(
 ) -> None:
     said = verdict(Run.read(run(content)))
     assert said.startswith("No edge is shown, which is not to say that there is none.")
-    assert "95% CI includes 0 at every horizon" in said
-    assert "at 5 days: +2.00% (CI 0.00% to +4.00%, p 0.400, p_shift 0.410, evidence normal)" in said
-    assert "Of 4 intervals looked at (states and spread, all horizons), none exclude 0" in said
-    assert "luck alone brings about 0.2" in said
+    assert "The spread (WEAK_RISK_ON_MAJORS against WEAK_RISK_ON_ALTS) has no trade edge" in said
+    assert "The best state (WEAK_RISK_ON_MAJORS) has no trade edge" in said
+    assert "that can be told from 0 at 5%, at any horizon; the smallest p_edge is" in said
+    assert "at 5 days: +2.00% (CI 0.00% to +4.00%, p_edge 0.410, evidence normal)" in said
+    assert "Of 4 tests looked at (states and spread, all horizons), none find an edge at 5%" in said
+    assert "luck alone finds about 0.2" in said
     assert "p_max_t" in said
 
 
@@ -273,16 +275,17 @@ def test_verdict_without_an_edge_says_that_none_is_shown(
         (0.05, {}, "The states show an edge against the trade."),
         (
             -0.05,
-            {"p_value": 0.04},
+            {"p_edge": 0.04},
             "The states hint at an edge in favour of the trade, not more: it is in doubt for being "
-            "one of 2 tests of spread and best state (p 0.040 x 2 = 0.08).",
+            "one of 2 tests of spread and best state (p_edge 0.040 x 2 = 0.08).",
         ),
         (
             -0.05,
-            {"p_shift": 0.2, "evidence": "low", "n_spells": 6},
-            "The states hint at an edge in favour of the trade, not more: it is in doubt for few "
-            "spells (6) and the shift test (p_shift 0.200).",
+            {"evidence": "low", "n_spells": 6},
+            "The states hint at an edge in favour of the trade, not more: it is in doubt for thin "
+            "evidence (low, 6 spells).",
         ),
+        (-0.05, {"p_edge": 0.2, "p_shift": 0.2}, "No edge is shown"),
     ],
 )
 def test_verdict_on_an_edge_names_direction_and_doubts(
@@ -292,17 +295,56 @@ def test_verdict_on_an_edge_names_direction_and_doubts(
     changes: Any,
     opening: str,
 ) -> None:
-    own = {"p_value": 0.002, "p_shift": 0.004, **changes}
+    own = {"p_edge": 0.004, "p_value": 0.002, "p_shift": 0.004, **changes}
     content["evaluation"]["edges"][-1] = edge("spread", estimate, **own)
     said = verdict(Run.read(run(content)))
     assert said.startswith(opening)
-    assert "95% CI excludes 0: at 5 days" in said
+    assert ("has a trade edge other than 0 at 5%: at 5 days" in said) == (own["p_edge"] < 0.05)
 
 
 def test_verdict_on_edges_without_tests(content: dict[str, Any], run: Write) -> None:
     for row in content["evaluation"]["edges"]:
-        row |= {"p_value": None, "ci_low": None, "ci_high": None, "evidence": "none"}
-    assert verdict(Run.read(run(content))).startswith("No edge could be tested: too few spells.")
+        row |= {"p_edge": None, "ci_low": None, "ci_high": None, "evidence": "none"}
+    said = verdict(Run.read(run(content)))
+    assert said.startswith("No edge could be tested: too few spells, or too short a window.")
+
+
+def test_a_horizon_that_needs_a_longer_window_says_how_long(
+    content: dict[str, Any], run: Write
+) -> None:
+    # 365 days in all: 120 of them have a return over 60 days
+    for row in content["evaluation"]["regime_statistics"]:
+        row |= {"horizon_days": 60, "n": 120 if row["regime"] == "BALANCED" else 0}
+    for row in content["evaluation"]["edges"]:
+        row |= {"horizon_days": 60, "p_edge": None, "ci_low": None, "evidence": "none"}
+    needed = (
+        "At 60 days nothing can be tested: the 120 days with a forward return are 0.7 blocks of "
+        "180 days, and it takes 8, a window of 1,501 counted days."
+    )
+    content["manifest"]["spec"]["backtest"]["execution_lag_days"] = 1
+    folder = run(content)
+    assert needed in verdict(Run.read(folder))
+    assert needed in words(shown(run_report(folder), 100))
+
+
+def test_two_states_are_looked_at_once(run: Write) -> None:
+    two = run_content({"RISK_ON_ALTS": 200, "RISK_ON_MAJORS": 165}, 3)
+    for row in two["evaluation"]["edges"]:
+        row |= {"p_edge": 0.03, "ci_low": 0.01, "ci_high": 0.02, "trade_edge": -0.015}
+    folder = run(two)
+    said = verdict(Run.read(folder))
+    assert said.startswith("The states show an edge against the trade.")  # 1 test, not 2
+    assert "Of 1 test looked at (states and spread, all horizons), 1 finds an edge at 5%" in said
+    assert "one hypothesis" in words(shown(run_report(folder), 100))
+
+
+def test_a_run_of_an_older_version_can_be_shown(content: dict[str, Any], run: Write) -> None:
+    for row in content["evaluation"]["edges"]:
+        for name in ("p_edge", "p_ewc", "regime", "against_regime"):
+            row.pop(name)
+    text = shown(run_report(run(content)), 120)
+    assert "0.400 0.410 0.430 — normal" in words(text)
+    assert "p_edge 0.410" in words(text)  # the larger of its two
 
 
 def test_verdict_without_bootstrap_rules_no_chance_out(content: dict[str, Any], run: Write) -> None:
@@ -336,9 +378,9 @@ def test_verdict_holds_gating_against_the_ungated_control(
 
 
 def test_interval_and_p_must_both_speak_against_0() -> None:
-    sure = edge("spread", 0.05, p_value=0.01)
+    sure = edge("spread", 0.05, p_edge=0.01)
     assert excludes_zero(sure)
-    assert not excludes_zero({**sure, "p_value": 0.2})  # possible for percentile intervals
+    assert not excludes_zero({**sure, "p_edge": 0.2})  # as p_shift says
     assert not excludes_zero({**sure, "ci_low": None, "ci_high": None})
     assert not excludes_zero({**sure, "ci_low": -0.01})
 
@@ -375,7 +417,7 @@ def test_list_is_newest_first_with_the_spread_of_the_middle_horizon(
         ],
         [
             {"run_id": "newer-1111111111", **edge("spread", 0.02, horizon_days=20)},
-            {"run_id": "newer-1111111111", **edge("spread", -0.0321, p_value=0.012)},
+            {"run_id": "newer-1111111111", **edge("spread", -0.0321, p_edge=0.012)},
         ],
     )
     text = shown(runs_table(file), width)
@@ -436,7 +478,7 @@ def test_comparison_shows_what_differs(content: dict[str, Any], tmp_path: Path, 
         "c0dec0dec0de beefbeefbeef",
         "CAGR 50.0% 40.0% -10.0 pp",
         f"Sharpe 1.25 {MISSING} {MISSING}",
-        "spread +2.00 0.400 normal -3.00 0.400 normal -5.00",
+        "spread +2.00 0.410 normal -3.00 0.410 normal -5.00",
         "The states differ on 2 of 4 common days (50.0%).",
         "2024-01-02 BALANCED WEAK_RISK_ON_ALTS",
     ):

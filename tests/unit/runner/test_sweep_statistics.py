@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 from scipy.stats import kurtosis, skew
+from statsmodels.stats.multitest import multipletests
 from support.sharpe import best_deflated, sharpe
 
 from msm_py._typing import Floats
@@ -103,6 +104,39 @@ def test_runs_are_compared_on_the_days_that_they_share(tmp_path: Path) -> None:
     assert early_row["net_sharpe"] == entry["net_sharpe"] > rows["r-0000000001"]["net_sharpe"]
     assert early_row["common_sharpe"] < rows["r-0000000001"]["common_sharpe"]
     assert rows["r-0000000001"]["p_leader"] == 1.0
+
+
+def test_the_p_of_verdicts_is_adjusted_and_two_states_count_once(tmp_path: Path) -> None:
+    rng = np.random.default_rng(10)
+    states = {A: ("ALTS", "BALANCED", "MAJORS"), B: ("ALTS", "MAJORS")}
+    p_edge = {name: rng.uniform(0.0, 0.05, len(found) + 3) for name, found in states.items()}
+    for name, found in states.items():
+        write_run(tmp_path, name, 20_000, 0.02 * rng.standard_normal(200))
+        edges = [
+            {
+                "horizon_days": 5,
+                "edge": edge,
+                "estimate": -0.01,
+                "trade_edge": 0.01,
+                "p_edge": p,
+                "p_value": p / 2,
+                "p_shift": p,
+            }
+            for edge, p in zip(
+                (*found, "edge_best", "edge_worst", "spread"), p_edge[name].tolist(), strict=True
+            )
+        ]
+        formats.write_json({"edges": edges}, tmp_path / name / layout.REGIME_EVALUATION)
+    rows = sweep_statistics.statistics(tmp_path, [A, B], 2)["edges"]
+    assert [(row["run_id"], row["edge"]) for row in rows] == [
+        *((A, edge) for edge in (*states[A], "spread")),
+        (B, "spread"),
+    ]
+    tested = [*p_edge[A][:3], p_edge[A][5], p_edge[B][4]]
+    assert [row["p_edge"] for row in rows] == tested
+    for column, method in (("p_benjamini_hochberg", "fdr_bh"), ("p_holm", "holm")):
+        expected = multipletests(tested, method=method)[1]
+        np.testing.assert_allclose([row[column] for row in rows], expected, rtol=1e-12)
 
 
 def shown(record: dict[str, Any]) -> str:

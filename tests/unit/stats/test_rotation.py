@@ -68,6 +68,27 @@ def test_p_counts_rotations_by_at_least_ten_days() -> None:
     assert (result.p_max_t[0, :3] >= result.p_shift[0, :3]).all()
 
 
+def test_the_largest_is_taken_over_testable_regimes() -> None:
+    y, regime = pairs(4, 1, 90, 4, stay=4)
+    assert set(regime[0]) == {0, 1, 2, 3}
+    testable = np.array([[True, False, True, False]])
+    sample = Sample.of(y, regime, 4, testable=testable)
+    assert (sample.best[0], sample.worst[0]) == (2, 0)
+    se = sample.standard_error(20)
+    result = shift_test(sample, se, se > 0, block_days=20, horizon_days=5)
+    t = np.array(
+        [
+            [abs(reference_t(y[0], np.roll(regime[0], -k), r, 20)) for r in (0, 2)]
+            for k in (0, *range(10, 81))
+        ]
+    )
+    highest, observed = t[1:].max(axis=1), t[0] * (1 - 1e-9)
+    expected = [(1 + (highest >= observed[place]).sum()) / 72 for place in range(2)]
+    np.testing.assert_allclose(result.p_max_t[0, [0, 2]], expected, rtol=1e-12)
+    assert np.isnan(result.p_max_t[0, [1, 3, 4]]).all()
+    assert np.isfinite(result.p_shift[0]).all()  # of the others too, and of the spread
+
+
 def test_the_smallest_shift_is_the_horizon() -> None:
     y, regime = pairs(2, 1, 90, 3)
     sample = Sample.of(y, regime, 3)

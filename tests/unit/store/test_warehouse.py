@@ -158,7 +158,8 @@ def test_statistics_of_a_sweep_are_those_of_its_sound_runs(place: Path) -> None:
         assert write_made_up_run(runs, run_id, sharpe=sharpe)
     for run_id in (A, B, C, D):
         file = runs / run_id / layout.REGIME_EVALUATION
-        edges = [{"horizon_days": 1, "edge": "spread", "trade_edge": 0.1, "p_value": 0.5}]
+        edge = {"horizon_days": 1, "edge": "spread", "estimate": -0.1, "trade_edge": 0.1}
+        edges = [{**edge, "p_edge": 0.5}]
         file.write_text(json.dumps({"regime_statistics": [], "edges": edges}))
     members = [A, B, C, D, "e-0000000005"]
     sound = sweep_statistics.statistics(runs, members, 5)
