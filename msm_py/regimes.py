@@ -1,7 +1,9 @@
-"""The states, in order from the most ALTS to the most MAJORS side, and the cuts between them."""
+"""The states, in order from ALTS to MAJORS, the cuts between them, and what they are judged on."""
 
 from __future__ import annotations
 
+ALL, BEFORE, HOLDOUT = "all", "before", "holdout"
+"""Samples of decision days: all, and where a look opened the hold-out those before and in it."""
 BALANCED = 2
 CUTS = ("strong_low", "low", "high", "strong_high")
 REGIMES_OF: dict[int, tuple[str, ...]] = {

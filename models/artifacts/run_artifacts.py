@@ -25,6 +25,7 @@ def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
             "coverage": dbt.ref("coverage").to_arrow_table(),
             "search_windows": dbt.ref("search_windows").to_arrow_table(),
             "strategy_metrics": dbt.ref("strategy_metrics").to_arrow_table(),
+            "sharpe_tests": dbt.ref("sharpe_tests").to_arrow_table(),
             "basket_panels": dbt.ref("basket_panels").to_arrow_table(),
             "feature_panels": dbt.ref("feature_panels").to_arrow_table(),
             "lake": dbt.ref("lake").to_arrow_table(),

@@ -1,6 +1,7 @@
--- One row per run, horizon and state: the forward returns Y of the decision days spent in it, days
--- whose target has not ended inside the window left out. Positive Y: alts beat BTC, bad for the
--- trade. t_stat and p_value ignore that targets overlap and reject far too often: use the edges.
+-- One row per run, sample, horizon and state: the forward returns Y of the decision days spent in
+-- it, days whose target has not ended inside the sample left out. Positive Y: alts beat BTC, bad
+-- for the trade. t_stat and p_value ignore that targets overlap and reject far too often: use the
+-- edges.
 with
 run_horizons as (
     select * from {{ ref('run_horizons') }}
@@ -13,9 +14,19 @@ run_regimes as (
 strategies as (
     select
         strategy_id as run_id,
-        short_leg_id
+        short_leg_id,
+        execution_lag_days
     from {{ ref('strategies') }}
     where is_run
+),
+
+samples as (
+    select
+        strategy_id as run_id,
+        sample,
+        first_date,
+        last_date
+    from {{ ref('samples') }}
 ),
 
 states as (
@@ -30,6 +41,7 @@ forward_returns as (
 pairs as (
     select
         run_horizons.run_id,
+        samples.sample,
         run_horizons.horizon_days,
         states.regime,
         states.spell,
@@ -42,11 +54,18 @@ pairs as (
             and run_horizons.horizon_days = forward_returns.horizon_days
     inner join states
         on run_horizons.run_id = states.run_id and forward_returns.date = states.date
+    inner join samples
+        on
+            run_horizons.run_id = samples.run_id
+            and states.date >= samples.first_date
+            and states.date + strategies.execution_lag_days + run_horizons.horizon_days
+            <= samples.last_date
 ),
 
 moments as (
     select
         run_id,
+        sample,
         horizon_days,
         regime,
         count(*) as n,
@@ -57,12 +76,13 @@ moments as (
         median(y) as median,
         count(case when y > 0 then 1 end) / count(*) as hit_rate
     from pairs
-    group by run_id, horizon_days, regime
+    group by run_id, sample, horizon_days, regime
 ),
 
 deviations as (
     select
         moments.run_id,
+        moments.sample,
         moments.horizon_days,
         moments.regime,
         {{ exact_sum('pow((pairs.y - moments.mean) / moments.scale, 2)') }} as sum_of_squares
@@ -70,9 +90,10 @@ deviations as (
     inner join moments
         on
             pairs.run_id = moments.run_id
+            and pairs.sample = moments.sample
             and pairs.horizon_days = moments.horizon_days
             and pairs.regime = moments.regime
-    group by moments.run_id, moments.horizon_days, moments.regime
+    group by moments.run_id, moments.sample, moments.horizon_days, moments.regime
 ),
 
 with_std as (
@@ -86,6 +107,7 @@ with_std as (
     inner join deviations
         on
             moments.run_id = deviations.run_id
+            and moments.sample = deviations.sample
             and moments.horizon_days = deviations.horizon_days
             and moments.regime = deviations.regime
 ),
@@ -101,6 +123,7 @@ with_t as (
 final as (
     select
         run_horizons.run_id,
+        samples.sample,
         run_horizons.horizon_days,
         run_regimes.regime,
         run_regimes.regime_order,
@@ -114,10 +137,12 @@ final as (
         student_t_two_sided_p(with_t.t_stat, cast(with_t.n - 1 as double)) as p_value
     from run_horizons
     inner join strategies on run_horizons.run_id = strategies.run_id
+    inner join samples on run_horizons.run_id = samples.run_id
     inner join run_regimes on run_horizons.run_id = run_regimes.run_id
     left join with_t
         on
             run_horizons.run_id = with_t.run_id
+            and samples.sample = with_t.sample
             and run_horizons.horizon_days = with_t.horizon_days
             and run_regimes.regime = with_t.regime
 )

@@ -1,14 +1,23 @@
--- One row per strategy and series (net, gross; BTC beside the controls) over its test days: the
--- usual performance measures, annualised with 365 days. Undefined ratios are missing.
+-- One row per strategy, sample and series (net, gross; BTC beside the controls) over the test days
+-- of the sample: the usual performance measures, annualised with 365 days. Undefined ratios are
+-- missing.
 with
 daily_returns as (
-    select * from {{ ref('daily_returns') }}
-    where is_test_day
+    select
+        daily_returns.*,
+        samples.sample
+    from {{ ref('daily_returns') }} as daily_returns
+    inner join {{ ref('samples') }} as samples
+        on
+            daily_returns.strategy_id = samples.strategy_id
+            and daily_returns.date between samples.first_date and samples.last_date
+    where daily_returns.is_test_day
 ),
 
 series as (
     select
         strategy_id,
+        sample,
         'net' as series,
         date,
         r_net as r,
@@ -20,6 +29,7 @@ series as (
     union all
     select
         strategy_id,
+        sample,
         'gross' as series,
         date,
         r_gross as r,
@@ -31,6 +41,7 @@ series as (
     union all
     select
         strategy_id,
+        sample,
         'btc' as series,
         date,
         r_btc as r,
@@ -42,7 +53,7 @@ series as (
     where not is_run and r_btc is not null
 ),
 
-{% set by_day = 'partition by strategy_id, series order by date' %}
+{% set by_day = 'partition by strategy_id, sample, series order by date' %}
 with_equity as (
     select
         *,
@@ -54,11 +65,12 @@ with_equity as (
 scales as (
     select
         strategy_id,
+        sample,
         series,
         greatest(max(abs(r)), max(gross_exposure)) as magnitude,
         {{ power_of_two('max(abs(r))') }} as scale
     from series
-    group by strategy_id, series
+    group by strategy_id, sample, series
 ),
 
 with_peak as (
@@ -68,13 +80,16 @@ with_peak as (
         scales.magnitude / scales.scale as magnitude,
         with_equity.r / scales.scale as x,
         greatest(1, max(with_equity.equity) over (
-            partition by with_equity.strategy_id, with_equity.series
+            partition by with_equity.strategy_id, with_equity.sample, with_equity.series
             order by with_equity.date
             rows between unbounded preceding and current row
         )) as peak
     from with_equity
     inner join scales
-        on with_equity.strategy_id = scales.strategy_id and with_equity.series = scales.series
+        on
+            with_equity.strategy_id = scales.strategy_id
+            and with_equity.sample = scales.sample
+            and with_equity.series = scales.series
 ),
 
 -- a drawdown is the stretch of days below the last day at the peak
@@ -90,6 +105,7 @@ with_drawdown as (
 sums as (
     select
         strategy_id,
+        sample,
         series,
         count(*) as n_days,
         arg_max(equity, date) as final_equity,
@@ -107,13 +123,14 @@ sums as (
         {{ scaled_sum('cost', 'scale') }} / count(*) * 365 as cost_drag,
         {{ scaled_sum('funding', 'scale') }} / count(*) * 365 as funding_drag
     from with_drawdown
-    group by strategy_id, series
+    group by strategy_id, sample, series
 ),
 
 -- days from the peak before the deepest trough to the day that regained it, or to the last day
 drawdowns as (
     select
         sums.strategy_id,
+        sums.sample,
         sums.series,
         count(case
             when
@@ -128,26 +145,32 @@ drawdowns as (
     inner join with_drawdown
         on
             sums.strategy_id = with_drawdown.strategy_id
+            and sums.sample = with_drawdown.sample
             and sums.series = with_drawdown.series
     where sums.max_drawdown < 0
-    group by sums.strategy_id, sums.series
+    group by sums.strategy_id, sums.sample, sums.series
 ),
 
 sums_of_squares as (
     select
         with_peak.strategy_id,
+        with_peak.sample,
         with_peak.series,
         {{ exact_sum('(with_peak.x - sums.mean) * (with_peak.x - sums.mean)') }} as sum_of_squares
     from with_peak
     inner join sums
-        on with_peak.strategy_id = sums.strategy_id and with_peak.series = sums.series
-    group by with_peak.strategy_id, with_peak.series
+        on
+            with_peak.strategy_id = sums.strategy_id
+            and with_peak.sample = sums.sample
+            and with_peak.series = sums.series
+    group by with_peak.strategy_id, with_peak.sample, with_peak.series
 ),
 
 -- of the sample, and of the population for the shapes
 deviations as (
     select
         sums.strategy_id,
+        sums.sample,
         sums.series,
         sqrt(sums_of_squares.sum_of_squares / nullif(sums.n_days - 1, 0)) as sample_std,
         {{ resolved('sample_std', 'sums.magnitude') }} as std,
@@ -157,31 +180,38 @@ deviations as (
     inner join sums_of_squares
         on
             sums.strategy_id = sums_of_squares.strategy_id
+            and sums.sample = sums_of_squares.sample
             and sums.series = sums_of_squares.series
 ),
 
 standardised as (
     select
         with_peak.strategy_id,
+        with_peak.sample,
         with_peak.series,
         (with_peak.x - sums.mean) / deviations.population_std as z
     from with_peak
     inner join sums
-        on with_peak.strategy_id = sums.strategy_id and with_peak.series = sums.series
+        on
+            with_peak.strategy_id = sums.strategy_id
+            and with_peak.sample = sums.sample
+            and with_peak.series = sums.series
     inner join deviations
         on
             with_peak.strategy_id = deviations.strategy_id
+            and with_peak.sample = deviations.sample
             and with_peak.series = deviations.series
 ),
 
 shapes as (
     select
         strategy_id,
+        sample,
         series,
         {{ exact_sum('z * z * z') }} / count(*) as skewness,
         {{ exact_sum('z * z * z * z') }} / count(*) as kurtosis
     from standardised
-    group by strategy_id, series
+    group by strategy_id, sample, series
 ),
 
 ratios as (
@@ -195,16 +225,26 @@ ratios as (
         case when isfinite(growth_per_year) then growth_per_year end as cagr
     from sums
     inner join deviations
-        on sums.strategy_id = deviations.strategy_id and sums.series = deviations.series
+        on
+            sums.strategy_id = deviations.strategy_id
+            and sums.sample = deviations.sample
+            and sums.series = deviations.series
     inner join shapes
-        on sums.strategy_id = shapes.strategy_id and sums.series = shapes.series
+        on
+            sums.strategy_id = shapes.strategy_id
+            and sums.sample = shapes.sample
+            and sums.series = shapes.series
     left join drawdowns
-        on sums.strategy_id = drawdowns.strategy_id and sums.series = drawdowns.series
+        on
+            sums.strategy_id = drawdowns.strategy_id
+            and sums.sample = drawdowns.sample
+            and sums.series = drawdowns.series
 ),
 
 final as (
     select
         strategy_id,
+        sample,
         series,
         n_days,
         n_invested_days,

@@ -31,7 +31,8 @@ run_strategies as (
         runs.lookback_window_days,
         runs.test_window_days,
         runs.min_test_days,
-        runs.grid_search is not null as has_search
+        runs.grid_search is not null as has_search,
+        runs.look_from
     from runs
     inner join run_windows on runs.run_id = run_windows.run_id
 ),
@@ -45,7 +46,8 @@ with_ids as (
         'ungated-' || md5(concat_ws(
             '|', basket_id, schedule_id, long_weights_id, gross_long, gross_short, taker_fee_bps,
             slippage_bps, funding_enabled, coalesce(cast(capital_usd as varchar), 'none'),
-            impact_coefficient, walk_forward, lookback_window_days, test_window_days, min_test_days
+            impact_coefficient, walk_forward, lookback_window_days, test_window_days, min_test_days,
+            coalesce(cast(look_from as varchar), 'none')
         )) as control_id
     from run_strategies
 ),

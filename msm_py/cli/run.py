@@ -68,7 +68,7 @@ def run(
     places = places_of(lake, runs, warehouse_file, force=force)
     with RunDisplay(out, tell_in_red, verbose=verbose) as display:
         done = experiment_work.carry_out(rendered, places, display.tell, look=look, verbose=verbose)
-    for part in run_summary.reports(done, all_figures=all_figures):
+    for part in run_summary.reports(done, places.warehouse, all_figures=all_figures):
         out.print(part, soft_wrap=isinstance(part, Text))
     errors = list(done.errors)
     if robust and done.folders:

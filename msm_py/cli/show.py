@@ -43,9 +43,10 @@ def list_(warehouse_file: Warehouse = WAREHOUSE, runs: Runs = RUNS) -> None:
 def show(
     run_id: Annotated[str, typer.Argument(help="A run's id, or the beginning of it.")],
     runs: Runs = RUNS,
+    warehouse_file: Warehouse = WAREHOUSE,
     all_figures: AllFigures = False,
 ) -> None:
-    """Show what a run found.
+    """Show what a run found, as one of all that were tried on its days.
 
     Example: msm show msm_v1_baseline
     """
@@ -53,7 +54,9 @@ def show(
     from msm_py.store import robustness_records
 
     folder = run_list.find_run(runs, run_id)
-    out.print(run_report.run_report(folder, all_figures=all_figures))
+    if warehouse.is_of(runs, warehouse_file):
+        _refresh(runs, warehouse_file)
+    out.print(run_report.run_report(folder, warehouse=warehouse_file, all_figures=all_figures))
     if panel := robustness_records.read_record(runs, folder.name):
         out.print(robustness_report.panel(panel))
     tell_alarms(runs, with_looks=False)

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from msm_py.engine.panel import Panel, floats, nullable
-from msm_py.regimes import REGIMES_OF
+from msm_py.engine.panel import Panel, day_numbers, floats, nullable
+from msm_py.regimes import ALL, REGIMES_OF
 from msm_py.stats.bootstrap import BootstrapSettings
 from msm_py.stats.inference import Edges, edge_names, edges
 
@@ -26,6 +26,11 @@ RUN_COLUMNS: Final = (
     "n_boot",
     "seed",
 )
+TARGET_COLUMNS: Final = (
+    *("run_id", "sample", "horizon_days", "short_leg_id", "first_date", "last_paired_date"),
+)
+# a target must have ended within the sample
+LAST_PAIRED: Final = "last_date - (execution_lag_days + horizon_days) as last_paired_date"
 FLOATS: Final = (
     "estimate",
     "trade_edge",
@@ -42,6 +47,7 @@ COUNTS: Final = ("n_spells", "n_boot", "block_days", "n_redrawn")
 SCHEMA: Final = pa.schema(
     {
         "run_id": pa.string(),
+        "sample": pa.string(),
         "horizon_days": pa.int32(),
         "edge": pa.string(),
         "edge_order": pa.int32(),
@@ -55,25 +61,27 @@ SCHEMA: Final = pa.schema(
 
 # what runs must share to be tested together: pairs, horizon, regimes and the settings of the test
 Family = tuple[int, int, int, BootstrapSettings]
+# run, sample, on which days there is a pair, Y
+Member = tuple[str, str, NDArray[np.bool_], NDArray[np.float64]]
 
 
 def edge_rows(
     runs: pa.Table, run_targets: pa.Table, states: pa.Table, forward_returns: pa.Table
 ) -> pa.Table:
-    """Return one row per run, horizon and edge.
+    """Return one row per run, sample, horizon and edge.
 
     Parameters
     ----------
     runs
         Columns ``RUN_COLUMNS`` of the model ``runs``.
     run_targets
-        run_id, horizon_days, short_leg_id of every run that is evaluated.
+        ``TARGET_COLUMNS``, a row for every run that is evaluated, sample and horizon.
     states, forward_returns
         The models of these names (states: run_id, date, regime_order, spell).
 
     Returns
     -------
-    Columns of ``SCHEMA``, ordered by run, horizon and edge.
+    Columns of ``SCHEMA``, ordered by run, sample, horizon and edge.
     """
     if run_targets.num_rows == 0 or states.num_rows == 0:
         return SCHEMA.empty_table()
@@ -86,41 +94,49 @@ def edge_rows(
     row_of = {run_id: row for row, run_id in enumerate(run_ids)}
     targets = _targets(forward_returns, state_panel)
 
-    families: dict[Family, list[tuple[str, NDArray[np.bool_], NDArray[np.float64]]]] = defaultdict(
-        list
-    )
-    for target in run_targets.sort_by([("run_id", "ascending")]).to_pylist():
+    families: dict[Family, list[Member]] = defaultdict(list)
+    ordered = run_targets.sort_by([("run_id", "ascending"), ("sample", "ascending")])
+    for target, first, last in zip(
+        ordered.to_pylist(),
+        day_numbers(ordered["first_date"]) - state_panel.first_day,
+        day_numbers(ordered["last_paired_date"]) - state_panel.first_day,
+        strict=True,
+    ):
         run_id, horizon = target["run_id"], target["horizon_days"]
         y = targets[target["short_leg_id"], horizon]
         paired = ~np.isnan(y) & ~np.isnan(regime[row_of[run_id]])
+        paired[: max(first, 0)] = False
+        paired[max(last + 1, 0) :] = False
+        if not paired.any() and target["sample"] != ALL:
+            continue  # a hold-out shorter than the horizon
         spec = settings[run_id]
         family = (int(paired.sum()), horizon, spec["n_regimes"], _bootstrap(spec))
-        families[family].append((run_id, paired, y))
+        families[family].append((run_id, target["sample"], paired, y))
 
     tables = []
     for (n_pairs, horizon, n_regimes, bootstrap), members in families.items():
-        rows = [row_of[run_id] for run_id, _, _ in members]
+        rows = [row_of[run_id] for run_id, _, _, _ in members]
         shape = (len(members), n_pairs)
         result = edges(
-            np.concatenate([y[paired] for _, paired, y in members]).reshape(shape),
+            np.concatenate([y[paired] for _, _, paired, y in members]).reshape(shape),
             _pairs(regime, rows, members).reshape(shape),
             _pairs(spell, rows, members).reshape(shape),
             horizon_days=horizon,
             n_regimes=n_regimes,
             bootstrap=bootstrap,
         )
-        tables.append(_table([run_id for run_id, _, _ in members], horizon, n_regimes, result))
+        tables.append(_table(members, horizon, n_regimes, result))
     return pa.concat_tables(tables).sort_by(
-        [("run_id", "ascending"), ("horizon_days", "ascending"), ("edge_order", "ascending")]
+        [(name, "ascending") for name in ("run_id", "sample", "horizon_days", "edge_order")]
     )
 
 
 def _pairs(
     matrix: NDArray[np.float64],
     rows: list[int],
-    members: list[tuple[str, NDArray[np.bool_], NDArray[np.float64]]],
+    members: list[Member],
 ) -> NDArray[np.int64]:
-    taken = [matrix[row, paired] for row, (_, paired, _) in zip(rows, members, strict=True)]
+    taken = [matrix[row, paired] for row, (_, _, paired, _) in zip(rows, members, strict=True)]
     return np.concatenate(taken).astype(np.int64)
 
 
@@ -150,17 +166,20 @@ def _bootstrap(spec: Mapping[str, Any]) -> BootstrapSettings:
     )
 
 
-def _table(run_ids: list[str], horizon: int, n_regimes: int, result: Edges) -> pa.Table:
+def _table(members: list[Member], horizon: int, n_regimes: int, result: Edges) -> pa.Table:
     regimes = REGIMES_OF[n_regimes]
     names = edge_names(regimes)
     # the place -1, which is none, is the last one
     regime_names = pa.array([*regimes, None])
-    n_rows = len(run_ids) * len(names)
+    n_rows = len(members) * len(names)
+    run_ids, samples, _, _ = zip(*members, strict=True)
+    each = np.repeat(np.arange(len(members)), len(names))
     columns = {
-        "run_id": pa.array(run_ids).take(np.repeat(np.arange(len(run_ids)), len(names))),
+        "run_id": pa.array(run_ids).take(each),
+        "sample": pa.array(samples).take(each),
         "horizon_days": pa.array(np.full(n_rows, horizon, dtype=np.int32)),
-        "edge": pa.array(list(names) * len(run_ids)),
-        "edge_order": pa.array(np.tile(np.arange(len(names), dtype=np.int32), len(run_ids))),
+        "edge": pa.array(list(names) * len(members)),
+        "edge_order": pa.array(np.tile(np.arange(len(names), dtype=np.int32), len(members))),
         "regime": regime_names.take(result.regime.ravel() % (n_regimes + 1)),
         "against_regime": regime_names.take(result.against.ravel() % (n_regimes + 1)),
         **{name: nullable(getattr(result, name).ravel()) for name in FLOATS},

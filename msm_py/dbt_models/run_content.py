@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from msm_py._typing import Row
 from msm_py.experiment.schema import Backtest, Experiment
-from msm_py.regimes import CUTS
+from msm_py.regimes import ALL, BEFORE, CUTS, HOLDOUT
 from msm_py.stats.sharpe import FEWEST_INVESTED_DAYS, FEWEST_TEST_DAYS, net_sharpe
 from msm_py.store import catalog_columns, formats, layout, origin, run_folder
 from msm_py.store.formats import without, without_nan
@@ -26,22 +27,67 @@ TRADING: Final = ("avg_gross_exposure", "avg_turnover", "cost_drag", "funding_dr
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What the days of one sample say of runs; every field is the model of that name."""
+
+    regime_statistics: RowsByKey
+    edges: RowsByKey
+    strategy_metrics: RowsByKey
+    sharpe_tests: RowsByKey
+
+    def evaluation(self, run_id: str) -> dict[str, Any]:
+        """Return the forward returns of a run by state, and its edges."""
+        statistics = sorted(
+            self.regime_statistics.rows(run_id),
+            key=lambda row: (row["horizon_days"], row["regime_order"]),
+        )
+        return {
+            "regime_statistics": [
+                without(row, "run_id", "sample", "regime_order") for row in statistics
+            ],
+            "edges": [
+                without(row, "run_id", "sample", "edge_order") for row in self.edges.rows(run_id)
+            ],
+        }
+
+    def performance(self, run_id: str, control_id: str) -> dict[str, Any]:
+        """Return a run's strategy metrics, those of its controls, and the tests between them."""
+        own = _by_series(self.strategy_metrics.rows(run_id))
+        control = _by_series(self.strategy_metrics.rows(control_id))
+        return {
+            "headline": {
+                series: {name: own[series][name] for name in (*PERFORMANCE, *TRADING)}
+                for series in ("net", "gross")
+            },
+            "controls": {
+                "ungated_net": {name: control["net"][name] for name in (*PERFORMANCE, *TRADING)},
+                "ungated_gross": {
+                    name: control["gross"][name] for name in (*PERFORMANCE, *TRADING)
+                },
+                "btc": {name: control["btc"][name] for name in PERFORMANCE}
+                if "btc" in control
+                else None,
+            },
+            "sharpe_tests": without(self.sharpe_tests.rows(run_id)[0], "run_id", "sample"),
+        }
+
+
+@dataclass(frozen=True)
 class RunTables:
     """The rows of an invocation's runs that go into run folders, by run or by what runs share.
 
-    Every field is the model of that name; see there for grain and units.
+    Every field is the model of that name, see there for grain and units; `judged` holds those that
+    have rows by sample.
     """
 
     states: RowsByKey
     daily_returns: RowsByKey
-    regime_statistics: RowsByKey
-    edges: RowsByKey
+    judged: Mapping[str, Judged]
     regime_metrics: RowsByKey
     regime_distribution: RowsByKey
     regime_transitions: RowsByKey
     stability: RowsByKey
     coverage: RowsByKey
-    strategy_metrics: RowsByKey
     search_windows: RowsByKey
 
 
@@ -80,8 +126,6 @@ def write_run_folder(
     if (own.parent / run_id).is_dir() and not replace:
         return False
     metrics = run_metrics(run, strategy, tables)
-    statistics = [without(row, "run_id", "regime_order") for row in _ordered(tables, run_id)]
-    edges = [without(row, "run_id", "edge_order") for row in tables.edges.rows(run_id)]
     regime_rows = [
         without(row, "run_id", "regime_order") for row in tables.regime_metrics.rows(run_id)
     ]
@@ -90,8 +134,7 @@ def write_run_folder(
         layout.METRICS: metrics,
         layout.REGIME_EVALUATION: {
             "sign": layout.SIGN_NOTE,
-            "regime_statistics": statistics,
-            "edges": edges,
+            **tables.judged[ALL].evaluation(run_id),
         },
         layout.REGIME_METRICS: formats.csv_text(
             regime_rows, [name for name in _columns(tables.regime_metrics) if name not in _HIDDEN]
@@ -106,6 +149,8 @@ def write_run_folder(
     }
     if run["grid_search"] is not None:
         files[layout.WALK_FORWARD] = walk_forward(run, tables)
+    if run["look_from"] is not None:
+        files[layout.LOOK] = look(run, strategy, tables)
     panels = {
         layout.BASKET: (baskets, strategy["short_leg_id"]),
         layout.FEATURES: (features, strategy["feature_panel_id"]),
@@ -148,11 +193,33 @@ def walk_forward(run: Row, tables: RunTables) -> dict[str, Any]:
     }
 
 
+def look(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
+    """Return what stands in look.json: what days before the hold-out and in it say, each alone."""
+    run_id, control_id = run["run_id"], strategy["control_id"]
+    return {
+        "sign": layout.SIGN_NOTE,
+        "holdout_start": run["look_from"].isoformat(),
+        **{
+            sample: {
+                **judged.evaluation(run_id),
+                # no test day of the sample: no metrics
+                **(
+                    judged.performance(run_id, control_id)
+                    if judged.strategy_metrics.rows(run_id)
+                    else {}
+                ),
+            }
+            for sample, judged in tables.judged.items()
+            if sample != ALL
+        },
+    }
+
+
 def run_metrics(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
     """Return what stands in metrics.json: headline, controls, stability, coverage, warnings."""
     run_id = run["run_id"]
-    own = _by_series(tables.strategy_metrics.rows(run_id))
-    control = _by_series(tables.strategy_metrics.rows(strategy["control_id"]))
+    performance = tables.judged[ALL].performance(run_id, strategy["control_id"])
+    net = performance["headline"]["net"]
     stability = without(tables.stability.rows(run_id)[0], "run_id")
     coverage = without(tables.coverage.rows(run_id)[0], "run_id")
     distribution = sorted(
@@ -167,19 +234,9 @@ def run_metrics(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
             "first_date": strategy["first_date"].isoformat(),
             "last_date": strategy["last_date"].isoformat(),
             "n_days": stability["n_days"],
-            "n_test_days": own["net"]["n_days"] if "net" in own else 0,
+            "n_test_days": net["n_days"],
         },
-        "headline": {
-            series: {name: own[series][name] for name in (*PERFORMANCE, *TRADING)}
-            for series in ("net", "gross")
-        },
-        "controls": {
-            "ungated_net": {name: control["net"][name] for name in (*PERFORMANCE, *TRADING)},
-            "ungated_gross": {name: control["gross"][name] for name in (*PERFORMANCE, *TRADING)},
-            "btc": {name: control["btc"][name] for name in PERFORMANCE}
-            if "btc" in control
-            else None,
-        },
+        **performance,
         "stability": {
             **stability,
             "regime_distribution": [without(row, "run_id", "regime_order") for row in distribution],
@@ -188,7 +245,7 @@ def run_metrics(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
             ],
         },
         "coverage": coverage,
-        "warnings": warnings_of(run, strategy, coverage, own.get("net")),
+        "warnings": warnings_of(run, strategy, coverage, net),
     }
 
 
@@ -330,6 +387,7 @@ def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) 
         "ungated_net_sharpe": controls["ungated_net"]["sharpe"],
         "btc_cagr": controls["btc"]["cagr"] if controls["btc"] else None,
         "btc_sharpe": controls["btc"]["sharpe"] if controls["btc"] else None,
+        **metrics["sharpe_tests"],
         "total_switches": metrics["stability"]["total_switches"],
         "switches_per_year": metrics["stability"]["switches_per_year"],
         "avg_regime_duration_days": metrics["stability"]["avg_regime_duration_days"],
@@ -371,13 +429,6 @@ def _by_series(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     return {row["series"]: without(row) for row in rows}
 
 
-def _ordered(tables: RunTables, run_id: str) -> list[dict[str, Any]]:
-    return sorted(
-        tables.regime_statistics.rows(run_id),
-        key=lambda row: (row["horizon_days"], row["regime_order"]),
-    )
-
-
 def _columns(rows: RowsByKey) -> list[str]:
     names: list[str] = rows["no such run"].column_names
     return names
@@ -388,8 +439,7 @@ def run_tables(models: Mapping[str, pa.Table]) -> RunTables:
     return RunTables(
         states=RowsByKey(without_nan(models["states"]), "run_id", ["date"]),
         daily_returns=RowsByKey(without_nan(models["daily_returns"]), "strategy_id", ["date"]),
-        regime_statistics=RowsByKey(models["regime_statistics"], "run_id", ["horizon_days"]),
-        edges=RowsByKey(models["edges"], "run_id", ["horizon_days", "edge_order"]),
+        judged={sample: _judged(models, sample) for sample in (ALL, BEFORE, HOLDOUT)},
         regime_metrics=RowsByKey(models["regime_metrics"], "run_id", ["regime_order"]),
         regime_distribution=RowsByKey(models["regime_distribution"], "run_id", ["regime_order"]),
         regime_transitions=RowsByKey(
@@ -397,6 +447,18 @@ def run_tables(models: Mapping[str, pa.Table]) -> RunTables:
         ),
         stability=RowsByKey(models["stability"], "run_id"),
         coverage=RowsByKey(models["coverage"], "run_id"),
-        strategy_metrics=RowsByKey(models["strategy_metrics"], "strategy_id", ["series"]),
         search_windows=RowsByKey(models["search_windows"], "run_id", ["window_number"]),
+    )
+
+
+def _judged(models: Mapping[str, pa.Table], sample: str) -> Judged:
+    def rows(model: str, key: str, *order: str) -> RowsByKey:
+        table = models[model]
+        return RowsByKey(table.filter(pc.equal(table["sample"], sample)), key, order)
+
+    return Judged(
+        regime_statistics=rows("regime_statistics", "run_id", "horizon_days"),
+        edges=rows("edges", "run_id", "horizon_days", "edge_order"),
+        strategy_metrics=rows("strategy_metrics", "strategy_id", "series"),
+        sharpe_tests=rows("sharpe_tests", "run_id"),
     )

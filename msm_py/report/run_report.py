@@ -19,6 +19,7 @@ from rich.console import Group, RenderableType
 from rich.constrain import Constrain
 
 from msm_py._typing import Row
+from msm_py.regimes import ALL, BEFORE, HOLDOUT
 from msm_py.report.figures import (
     MISSING,
     STARRED,
@@ -47,12 +48,14 @@ from msm_py.report.layout import (
 )
 from msm_py.report.metrics import METRICS
 from msm_py.report.terminal import Table, Text
-from msm_py.report.verdict import short_horizons, verdict
+from msm_py.report.verdict import sample_verdict, short_horizons, verdict
 from msm_py.settings import warehouse_path
 from msm_py.stats.inference import BLOCKS_FROM, TESTABLE_SPELLS
 from msm_py.store import lake_records, layout, looks
 from msm_py.store.edge_rows import SUMMARY_EDGES, two_states
+from msm_py.store.families import EDGES, Family
 from msm_py.store.run import Run
+from msm_py.store.warehouse import family_of
 from msm_py.text import relative_path
 
 FILES: Final[Mapping[str, str]] = {
@@ -60,6 +63,7 @@ FILES: Final[Mapping[str, str]] = {
     layout.METRICS: "strategy, controls, stability, coverage, warnings",
     layout.WALK_FORWARD: "parameters chosen before each test window",
     layout.REGIME_EVALUATION: "forward returns by state, edges",
+    layout.LOOK: "before the hold-out, and in it",
     layout.REGIME_METRICS: "strategy by state",
     layout.REGIME_TIMESERIES: "score and state, day by day",
     layout.RETURNS: "returns, costs, equity, day by day",
@@ -79,7 +83,7 @@ def run_report(
     folder
         The run's folder.
     warehouse
-        The warehouse file to name; by default the one in use.
+        The warehouse file, which knows the run's family; by default the one in use.
     all_figures
         Whether mean Y, hit rate and edge stand beside the trade edge.
 
@@ -95,10 +99,12 @@ def run_report(
         The folder is missing or is not a complete run.
     """
     run = Run.read(folder)
+    warehouse = warehouse or warehouse_path()
     found = lake_records.kept(folder.parent, run.manifest["lake"]["fingerprint"])
+    family = family_of(folder.parent, warehouse, run.run_id)
     return Group(
         *lake_findings(found),
-        *_header(run),
+        *_header(run, family),
         *_holdout(run),
         *_search(run),
         *section("States", Fitted(lambda width: _distribution(run, width))),
@@ -106,19 +112,20 @@ def run_report(
         *section(
             "Strategy, on test days", _strategy_table(run), Text(), prose(STRATEGY_NOTE, "dim")
         ),
-        *section("Verdict", prose(verdict(run))),
+        *_samples(run),
+        *section("Verdict", prose(verdict(run, family))),
         *section("Coverage and warnings", *_coverage(run)),
-        *section("Files", *_files(run, warehouse or warehouse_path())),
+        *section("Files", *_files(run, warehouse)),
     )
 
 
 STRATEGY_NOTE: Final = (
     "Ungated is the same long-short, always on; BTC is held outright, at full exposure. PSR allows "
-    "for skewness and fat tails, not for the number of runs tried."
+    "for skewness and fat tails, not for the number of runs tried: see the verdict."
 )
 
 
-def _header(run: Run) -> Iterator[RenderableType]:
+def _header(run: Run, family: Family | None) -> Iterator[RenderableType]:
     window, stability = run.metrics["window"], run.metrics["stability"]
     backtest = run.spec["backtest"]
     tests = f"{window['n_test_days']} of them test days"
@@ -142,7 +149,22 @@ def _header(run: Run) -> Iterator[RenderableType]:
             f"{figure(stability['switches_per_year'], 1)} switches a year, average stay "
             f"{figure(stability['avg_regime_duration_days'], 1)} days",
         ),
+        ("family", _family(run, family)),
         ("made", _origin(run)),
+    )
+
+
+def _family(run: Run, family: Family | None) -> str:
+    if run.spec["state_mapping"].get("placebo_rotation_days", 0):
+        return "none, it is no trial"
+    if family is None:
+        return "unknown: the warehouse was not made of this runs folder with this version"
+    if family.n_family == 1:
+        return "the only question tried on these days"
+    smallest = min(family.p_family.values(), default=None)
+    return (
+        f"one of {family.n_family} questions tried on these days: deflated Sharpe ratio "
+        f"{figure(family.deflated_sharpe, 2)}, smallest adjusted p {p_text(smallest)}"
     )
 
 
@@ -365,6 +387,56 @@ def _strategy_table(run: Run) -> RenderableType:
             ),
         )
     return table
+
+
+def _samples(run: Run) -> Iterator[RenderableType]:
+    """Show what a look saw: the days before the hold-out and those of it, each alone."""
+    samples = run.samples()
+    if HOLDOUT not in samples:
+        return
+    table = new_table(roomy=True)
+    table.add_column("", no_wrap=True)
+    named = {**samples, ALL: run}
+    number_columns(table, *named)
+    for metric in METRICS:
+        table.add_row(
+            metric.label, *(metric.show(x.series("net").get(metric.key)) for x in named.values())
+        )
+    edges = new_table(roomy=True)
+    edges.add_column("trade\nedge", no_wrap=True)
+    for name in named:
+        number_columns(edges, f"\n{name}")
+        edges.add_column("p\nevidence", no_wrap=True)
+    for horizon in run.horizons:
+        edges.add_section()
+        edges.add_row(Text(count_of(horizon, "day"), style="bold"))
+        for edge in EDGES:
+            cells: list[str | Text] = []
+            for x in named.values():
+                of = [row for row in x.edges_named(edge) if row["horizon_days"] == horizon]
+                cells += (
+                    [trade_edge_text(of[0]), starred_p(of[0]).append(f"\n{of[0]['evidence']}")]
+                    if of
+                    else [MISSING] * 2
+                )
+            edges.add_row(edge, *cells)
+    yield from section(
+        "Before the hold-out, and in it",
+        prose(
+            "Each alone: a decision counts where its forward return has ended too. All is what "
+            "everything above and the verdict below is of.",
+            "dim",
+        ),
+        Text(),
+        table,
+        Text(),
+        *((edges, Text()) if run.edges else ()),
+        *(
+            prose(f"{words}: {sample_verdict(samples[name])}")
+            for name, words in ((BEFORE, "Before the hold-out"), (HOLDOUT, "In the hold-out"))
+            if name in samples
+        ),
+    )
 
 
 def _coverage(run: Run) -> Iterator[RenderableType]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -21,11 +22,13 @@ def are_whole(done: RunsEnded) -> bool:
     return 0 < len(done.folders) <= MOST_REPORTS
 
 
-def reports(done: RunsEnded, *, all_figures: bool = False) -> Iterator[RenderableType]:
+def reports(
+    done: RunsEnded, warehouse: Path, *, all_figures: bool = False
+) -> Iterator[RenderableType]:
     """Yield the report of every run that ended; of many a line each, texts that wrap by words."""
     if are_whole(done):
         for folder in done.folders:
-            yield run_report(folder, all_figures=all_figures)
+            yield run_report(folder, warehouse=warehouse, all_figures=all_figures)
         return
     yield Group(*lake_findings(done.findings))  # else they stand at the top of each report
     for folder in done.folders:

@@ -44,9 +44,11 @@ def runs_table(warehouse: Path, *, limit: int | None = None) -> RenderableType:
         Fitted(lambda width: _list_table(shown, width)),
         Text(),
         prose(
-            f"{counted} in {relative_path(warehouse)}. Net of costs, on test days. Spread: the "
-            "trade edge between the most MAJORS and the most ALTS state that were seen often "
-            f"enough, over the horizon in brackets; plus is good for the trade. {STARRED}.",
+            f"{counted} in {relative_path(warehouse)}. Net of costs, on test days. Deflated: the "
+            "probability that the true Sharpe ratio is above what the best of so many questions, "
+            "tried on the same days, reaches by luck; 0.95 is the usual bar. Spread: the trade "
+            "edge between the most MAJORS and the most ALTS state that were seen often enough, "
+            f"over the horizon in brackets; plus is good for the trade. {STARRED}.",
             "dim",
         ),
     )
@@ -57,7 +59,7 @@ LEADERBOARD: Final = f"""
     select
         run_id, title, first_date, last_date, net_sharpe, net_cagr, net_max_drawdown, n_warnings,
         edges.horizon_days, edges.trade_edge, edges.ci_low, edges.ci_high, edges.p_edge,
-        edges.evidence, is_placebo, is_look
+        edges.evidence, is_placebo, is_look, n_family, deflated_sharpe
     from catalog
     left join ({standard_spread.SQL}) as edges using (run_id)
     order by catalog.created_at desc, run_id
@@ -91,7 +93,7 @@ def _list_table(rows: Sequence[Row], width: int) -> RenderableType:
     table.add_column("run", overflow="fold")
     number_columns(table, *(("window",) if wide else ()))
     number_columns(table, "Sharpe", *(("CAGR", "max DD") if wide else ("CAGR\nmax DD",)))
-    number_columns(table, "spread\n(days)")
+    number_columns(table, *(("deflated\none of",) if wide else ()), "spread\n(days)")
     table.add_column("p_edge\nevidence", no_wrap=True)
     number_columns(table, "warn")
     for row in rows:
@@ -101,8 +103,10 @@ def _list_table(rows: Sequence[Row], width: int) -> RenderableType:
             name.append("\nlooked at its hold-out", style="yellow")
         if row["is_placebo"]:
             name.append("\nPLACEBO: knows the future", style="bold red")
+        deflated, n_family = figure(row["deflated_sharpe"], 2), figure(row["n_family"], 0)
         if not wide:
             name.append(f"\n{window[0]} to {window[1]}", style="dim")
+            name.append(f"\none of {n_family}, deflated {deflated}", style="dim")
         performance = [figure(row[key], 1, "%") for key in ("net_cagr", "net_max_drawdown")]
         spread = Text(MISSING)
         if row["trade_edge"] is not None:
@@ -112,6 +116,7 @@ def _list_table(rows: Sequence[Row], width: int) -> RenderableType:
             *(("\n".join(window),) if wide else ()),
             figure(row["net_sharpe"], 2),
             *(performance if wide else ("\n".join(performance),)),
+            *((f"{deflated}\n{n_family}",) if wide else ()),
             spread,
             starred_p(row).append(f"\n{row['evidence'] or ''}", style="default"),
             str(row["n_warnings"]),

@@ -8,19 +8,23 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Group, RenderableType
 
+from msm_py._typing import Row
 from msm_py.errors import MsmError
 from msm_py.report import lake_report
-from msm_py.report.figures import count_of
+from msm_py.report.figures import SIGNIFICANCE, count_of
 from msm_py.report.terminal import Table, Text, visible
 from msm_py.runner.sweep_plan import Plan
 from msm_py.runner.sweep_work import SweepEnded
+from msm_py.stats.inference import too_few_for
 from msm_py.stats.sharpe import FEWEST_INVESTED_DAYS, FEWEST_TEST_DAYS
 from msm_py.store import lake_records, layout, run_list
 from msm_py.store.trial import Trial
+
+BAR: Final = 0.95  # of a deflated Sharpe ratio
 
 
 def plan_table(plan: Plan) -> RenderableType:
@@ -189,19 +193,22 @@ def leaderboard(record: Mapping[str, Any], limit: int = 15) -> RenderableType:
     ranked = _ranked(record)
     if not ranked:
         return Text(f"{record['sweep_id']}: {record['n_trials']} trials, no complete run")
+    distinct = _folded(ranked)
     table = _table(
         ("", "right"),
         ("\nrun", "left"),
+        ("\nalike", "right"),
         ("net\nSharpe", "right"),
         ("\ndeflated", "right"),
         ("\ntied", "left"),
         ("\nStepM", "left"),
         ("\ntitle", "left"),
     )
-    for place, row in enumerate(ranked[:limit], start=1):
+    for place, (row, n_alike) in enumerate(distinct[:limit], start=1):
         table.add_row(
             str(place),
             row["run_id"],
+            f"+{n_alike - 1}" if n_alike > 1 else "",
             _figure(row["net_sharpe"], ".2f"),
             _probability(row["deflated_sharpe"]),
             _yes(row["is_tied_with_leader"]),
@@ -215,17 +222,75 @@ def leaderboard(record: Mapping[str, Any], limit: int = 15) -> RenderableType:
         f"Probability of backtest overfitting {_figure(overall['pbo'], '.0%')}; "
         f"SPA p {_probability(overall['spa_p_consistent'])} (that none of them beats staying "
         "out). Deflated: the probability that the true Sharpe ratio is above what the best of so "
-        "many tries at nothing would show; 0.95 is the usual bar. Tied: no different from the "
-        "leader at 5%." + _own_days(record)
+        "many tries at nothing would show; 0.95 is the usual bar. Alike: further runs with the "
+        "same net returns. Tied: no different from the leader at 5%." + _own_days(record)
     )
-    rest = len(ranked) - limit
+    rest = len(distinct) - limit
     return Group(
         Text(f"{record['sweep_id']}", style="bold"),
         table,
         *([Text(f"and {rest} more")] if rest > 0 else []),
         Text(),
         Text(note),
+        Text(),
+        Text(conclusion(record), style="bold"),
     )
+
+
+def _folded(ranked: Sequence[Row]) -> list[tuple[Row, int]]:
+    """Return the first of all runs with the same net returns, in order, and how many they are."""
+    alike: dict[str, list[Row]] = {}
+    for row in ranked:
+        alike.setdefault(row.get("same_returns_as", row["run_id"]), []).append(row)
+    return [(rows[0], len(rows)) for rows in alike.values()]
+
+
+def conclusion(record: Mapping[str, Any]) -> str:
+    """Return what a sweep comes to, in two sentences: its best run, and its edges."""
+    return f"{_on_the_best(record)} {_on_edges(record)}"
+
+
+def _on_the_best(record: Mapping[str, Any]) -> str:
+    overall, best = record["overall"], _ranked(record)[0]
+    tried = count_of(record["n_trials"], "trial")
+    if overall.get("n_distinct") is not None:
+        tried += (
+            f" ({overall['n_distinct']} distinct, worth about "
+            f"{overall['n_effective_trials']:.1f} independent ones)"
+        )
+    deflated, effective = best["deflated_sharpe"], best.get("deflated_sharpe_effective")
+    if deflated is None:
+        return f"None of {tried} has a deflated Sharpe ratio: none is shown to be more than luck."
+    ratio = f"its deflated Sharpe ratio is {deflated:.2f} counting every trial"
+    if effective is not None:
+        ratio += f" and {effective:.2f} counting what they are worth"
+    if deflated >= BAR:
+        return f"The best of {tried}, {best['run_id']}, stands: {ratio} ({BAR} is the bar)."
+    return (
+        f"None of {tried} can be told from luck: the best is {best['run_id']}, and {ratio} "
+        f"({BAR} is the bar)."
+    )
+
+
+def _on_edges(record: Mapping[str, Any]) -> str:
+    edges, smallest = record["edges"], record["overall"].get("smallest_p")
+    if not edges:
+        return "No edge could be tested."
+    by_rate, by_any = (
+        sum(edge[key] <= SIGNIFICANCE for edge in edges)
+        for key in ("p_benjamini_hochberg", "p_holm")
+    )
+    said = (
+        f"Of {count_of(len(edges), 'tested edge')} {by_rate or 'none'} "
+        f"{'stands' if by_rate == 1 else 'stand'} at 5% adjusted for all of them by Benjamini and "
+        f"Hochberg, {by_any or 'none'} by Holm"
+    )
+    if smallest is not None and too_few_for(len(edges), smallest):
+        said += (
+            f", and alone none could: {len(edges):,} tests times {smallest:.4g}, the smallest p "
+            "that n_boot and windows of this length allow, is above 5%"
+        )
+    return f"{said}."
 
 
 def _own_days(record: Mapping[str, Any]) -> str:

@@ -19,18 +19,42 @@ from msm_py.report.figures import (
 from msm_py.stats.bootstrap import BootstrapSettings
 from msm_py.stats.inference import BLOCKS_FROM, fewest_days
 from msm_py.store.edge_rows import hypotheses, two_states
+from msm_py.store.families import Family
 from msm_py.store.run import Run
 
 
-def verdict(run: Run) -> str:
+def verdict(run: Run, family: Family | None) -> str:
     """Return what the numbers of a run say, and do not say, in a paragraph.
 
-    Trade edges and their intervals are signed for the trade here: plus is good.
+    Trade edges and their intervals are signed for the trade here: plus is good. Without a family
+    nobody knows of how many tries the run is one, and so it shows nothing.
     """
-    return " ".join([*_edge_verdict(run), *_strategy_verdict(run)])
+    return " ".join([*_edge_verdict(run, family), *_strategy_verdict(run, family)])
 
 
-def _edge_verdict(run: Run) -> Iterator[str]:
+def sample_verdict(run: Run) -> str:
+    """Return what the days before a hold-out, or those of it, say by themselves.
+
+    In figures alone: whether an edge is shown is for the verdict to say, which knows how many
+    questions were tried.
+    """
+    spread, best = run.edges_named("spread"), run.edges_named("edge_best")
+    tested = [edge for edge in (*spread, *best) if edge["p_edge"] is not None]
+    found = sum(map(excludes_zero, tested))
+    said = []
+    if tested:
+        said.append(
+            f"Of {count_of(len(tested), 'test')} of spread and best state {found or 'none'} "
+            f"{'finds' if found == 1 else 'find'} an edge at 5%."
+        )
+    elif spread:
+        said.append("No edge could be tested.")
+    if spread:
+        said.append(_test_sentence("The spread", spread))
+    return " ".join([*said, *_earned(run)])
+
+
+def _edge_verdict(run: Run, family: Family | None) -> Iterator[str]:
     if not run.edges:
         yield "The states were not held against forward returns: nothing is known of an edge."
         return
@@ -48,7 +72,7 @@ def _edge_verdict(run: Run) -> Iterator[str]:
     asked = [*spread, *(edge for edge in best if edge["horizon_days"] not in one)]
     found = [edge for edge in asked if excludes_zero(edge)]
     tested = [edge for edge in asked if edge["p_edge"] is not None]
-    yield _finding(found, tested)
+    yield _finding(found, tested, family)
     yield _test_sentence(f"The spread{states_of(spread)}", spread)
     yield _test_sentence(f"The best state{states_of(best)}", best)
     yield from short_horizons(run)
@@ -78,7 +102,7 @@ def short_horizons(run: Run) -> Iterator[str]:
             )
 
 
-def _finding(found: Sequence[Row], tested: Sequence[Row]) -> str:
+def _finding(found: Sequence[Row], tested: Sequence[Row], family: Family | None) -> str:
     if not tested:
         return "No edge could be tested: too few spells, or too short a window."
     if not found:
@@ -88,15 +112,17 @@ def _finding(found: Sequence[Row], tested: Sequence[Row]) -> str:
         direction = "edges of both signs"
     else:
         direction = "an edge " + ("in favour of" if signs == {True} else "against") + " the trade"
-    doubts = [_doubts(edge, len(tested)) for edge in found]
+    doubts = [_doubts(edge, len(tested), family) for edge in found]
     if not all(doubts):
         return f"The states show {direction}."
     fewest = min(doubts, key=len)
     return f"The states hint at {direction}, not more: it is in doubt for {joined(fewest)}."
 
 
-def _doubts(edge: Row, n_tested: int) -> list[str]:
+def _doubts(edge: Row, n_tested: int, family: Family | None) -> list[str]:
     """Return what speaks against believing an edge that its tests find."""
+    at = (edge["horizon_days"], edge["edge"])
+    p_family = None if family is None else family.p_family.get(at)
     allowed = n_tested * edge["p_edge"]  # Bonferroni: strict, as the tests are related
     return [
         reason
@@ -109,6 +135,14 @@ def _doubts(edge: Row, n_tested: int) -> list[str]:
                 f"being one of {n_tested} tests of spread and best state "
                 f"(p_edge {p_text(edge['p_edge'])} x {n_tested} = {figure(min(allowed, 1), 2)})",
                 allowed > SIGNIFICANCE,
+            ),
+            (
+                "the number of questions tried, which nobody has counted (`msm catalog rebuild` "
+                "does)"
+                if family is None
+                else f"being one of {family.n_family} questions tried on these days "
+                f"(p {p_text(edge['p_edge'])} becomes {p_text(p_family)})",
+                p_family is None or p_family > SIGNIFICANCE,
             ),
         )
         if holds
@@ -156,47 +190,68 @@ def _looks(run: Run) -> Iterator[str]:
         )
 
 
-def _strategy_verdict(run: Run) -> Iterator[str]:
-    net, gross, ungated = run.series("net"), run.series("gross"), run.series("ungated_net")
+def _strategy_verdict(run: Run, family: Family | None) -> Iterator[str]:
+    net, gross = run.series("net"), run.series("gross")
+    yield from _earned(run)
     if not net.get("n_invested_days"):
-        yield "The strategy held nothing on test days."
         return
-    yield (
-        f"Net of costs and funding the strategy made {_made(net)}, "
-        f"the same long-short without gating {_made(ungated)}, BTC {_made(run.series('btc'))}."
-    )
-    if gated := _gating(net, ungated):
-        yield gated
     if (net["cagr"] or 0) <= 0 < (gross["cagr"] or 0):
         yield f"Before costs it made {figure(gross['cagr'], 1, '%', sign=True)} a year."
     if net["probabilistic_sharpe"] is not None:
         yield (
             f"The probability that the strategy's true Sharpe ratio is above 0 is "
-            f"{figure(net['probabilistic_sharpe'], 0, '%')} (PSR), and less if this is the best of "
-            "many runs."
+            f"{figure(net['probabilistic_sharpe'], 0, '%')} (PSR){_deflated(family)}."
         )
 
 
-def _made(series: Row) -> str:
+def _earned(run: Run) -> Iterator[str]:
+    """Yield what strategy and controls made, and whether they can be told apart."""
+    net, ungated, btc = (run.series(name) for name in ("net", "ungated_net", "btc"))
+    tests = run.metrics.get("sharpe_tests", {})  # a run of an older version has none
+    if not net.get("n_invested_days"):
+        yield "The strategy held nothing on test days."
+        return
+    yield (
+        f"Net of costs and funding the strategy made {_made(net, tests)}, "
+        f"the same long-short without gating {_made(ungated)}, BTC {_made(btc)}."
+    )
+    yield from _difference("gating", "the ungated control", net, ungated, tests.get("p_ungated"))
+    yield from _difference("the strategy", "BTC", net, btc, tests.get("p_btc"))
+
+
+def _deflated(family: Family | None) -> str:
+    """Say what is left of it when all that was tried counts."""
+    if family is None:
+        return ", and less if this is the best of many runs"
+    if family.n_family == 1:
+        return "; no other question was tried on these days"
     return (
-        f"{figure(series.get('cagr'), 1, '%', sign=True)} a year "
-        f"(Sharpe {figure(series.get('sharpe'), 2)})"
+        f", that it is above what the best of {family.n_family} tries reaches by luck "
+        f"{figure(family.deflated_sharpe, 0, '%')} (deflated; 95% is the usual bar)"
     )
 
 
-def _gating(net: Row, ungated: Row) -> str | None:
-    """Return whether gating paid, by return and by return for risk; None when it is unknown."""
-    better = {
-        name: net[key] > ungated[key]
-        for name, key in (("Sharpe ratio", "sharpe"), ("CAGR", "cagr"))
-        if net.get(key) is not None and ungated.get(key) is not None
-    }
-    if not better:
-        return None
-    won = [name for name, is_better in better.items() if is_better]
-    lost = [name for name in better if name not in won]
-    if won and lost:
-        return f"Net of costs, gating beat the ungated control by {won[0]} but not by {lost[0]}."
-    if won:
-        return f"Net of costs, gating beat the ungated control, by {' and by '.join(won)}."
-    return f"Net of costs, gating did not beat the ungated control by {' or by '.join(lost)}."
+def _made(series: Row, tests: Row | None = None) -> str:
+    low, high = ((tests or {}).get(f"net_sharpe_ci_{end}") for end in ("low", "high"))
+    interval = "" if low is None else f", 95% CI {figure(low, 2)} to {figure(high, 2)}"
+    return (
+        f"{figure(series.get('cagr'), 1, '%', sign=True)} a year "
+        f"(Sharpe {figure(series.get('sharpe'), 2)}{interval})"
+    )
+
+
+def _difference(what: str, other: str, net: Row, control: Row, p: float | None) -> Iterator[str]:
+    """Say whether a Sharpe ratio differs from that of a control; nothing without either."""
+    own, its = net.get("sharpe"), control.get("sharpe")
+    if own is None or its is None:
+        return
+    if p is None:
+        yield f"Whether {what} beats {other} by Sharpe ratio could not be tested."
+    elif p > SIGNIFICANCE:
+        yield (
+            f"No difference between {what} and {other} can be shown by Sharpe ratio "
+            f"(p {p_text(p)})."
+        )
+    else:
+        verb = "beats" if own > its else "is worse than"
+        yield f"Net of costs, {what} {verb} {other} by Sharpe ratio (p {p_text(p)})."

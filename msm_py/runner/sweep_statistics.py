@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,12 +15,14 @@ import pyarrow.compute as pc
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from msm_py._typing import Row
 from msm_py.errors import MsmError
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.stats.adjusted_p_values import benjamini_hochberg, holm
-from msm_py.stats.ewc import cosine_variance, n_cosines
+from msm_py.stats.inference import smallest_p_edge
 from msm_py.stats.overfitting import probability_of_backtest_overfitting
-from msm_py.stats.sharpe import deflated_sharpe_ratio, resolved_std, student_p_value
+from msm_py.stats.sharpe import deflated_sharpe_ratio, effective_trials, resolved_std
+from msm_py.stats.sharpe_difference import ResampledSharpe, block_plan, sharpe_test
 from msm_py.stats.superior_ability import hansen_spa, romano_wolf_stepm
 from msm_py.store import edge_rows, formats, layout, looks, record_files, run_list
 from msm_py.store.sweep_records import FOLDER, REMEDY, SHAPE, n_looks_of, read_records, sweep_id
@@ -27,6 +30,8 @@ from msm_py.store.trial import Trial
 
 ANNUALIZATION_DAYS: Final = 365
 BLOCK_DAYS: Final = 20
+N_BOOT: Final = 999
+SEED: Final = 42
 # below this many common days cross-validation and bootstrap across runs say nothing
 FEWEST_DAYS: Final = 100
 TIED_ABOVE_P: Final = 0.05
@@ -134,11 +139,12 @@ def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, A
     Returns
     -------
     ``overall`` (one row for the sweep), ``runs`` (one row per complete run: deflated Sharpe ratio,
-    whether StepM finds it better than doing nothing, p of its difference to the leader) and
-    ``edges`` (one row per tested edge, with adjusted p-values). All that compares runs is computed
-    on the test days that all of them share, so ``common_sharpe`` (annual) on these as well; it and
-    the deflated Sharpe ratio are None with less than two such days. ``net_sharpe`` is the run's on
-    its own test days.
+    by all trials and by what they are worth, the first run that has the same net returns, whether
+    StepM finds it better than doing nothing, p of its difference to the leader) and ``edges`` (one
+    row per tested edge, with adjusted p-values). All that compares runs is computed on the test
+    days that all of them share, so ``common_sharpe`` (annual) on these as well; it and the deflated
+    Sharpe ratio are None with less than two such days. ``net_sharpe`` is the run's on its own test
+    days.
     """
     found = [_read_member(runs / run_id) for run_id in sorted(members)]
     read = [member for member in found if member is not None]
@@ -146,15 +152,19 @@ def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, A
     edges = _adjusted_edges(read)
     days, returns = _common_returns(read)
     daily, skewness, kurtosis = _moments(returns)
-    known = daily[np.isfinite(daily)]
-    deflated = deflated_sharpe_ratio(
-        daily,
-        days,
-        skewness,
-        kurtosis,
-        float(np.var(known, ddof=1)) if len(known) > 1 else np.nan,
-        n_trials,
-    )
+
+    def deflated_as_one_of(number: float, among: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = among[np.isfinite(among)]
+        variance = float(np.var(known, ddof=1)) if len(known) > 1 else np.nan
+        return deflated_sharpe_ratio(daily, days, skewness, kurtosis, variance, number)
+
+    deflated = deflated_as_one_of(n_trials, daily)
+    first = _first_alike(returns)
+    distinct = np.unique(first)
+    # what left no returns, or shares no days, is related to nothing
+    n_worth = effective_trials(returns[distinct]) if days > 1 else len(read)
+    n_effective = n_worth + n_trials - len(read)
+    deflated_effective = deflated_as_one_of(n_effective, daily[distinct])
     overall: dict[str, Any] = dict.fromkeys(
         (
             "pbo",
@@ -169,7 +179,7 @@ def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, A
     p_leader = np.full(len(present), np.nan)
     if len(present) > 1 and days >= FEWEST_DAYS:
         overfitting = probability_of_backtest_overfitting(returns.T)
-        spa = hansen_spa(returns.T, block_days=BLOCK_DAYS, seed=42)
+        spa = hansen_spa(returns.T, block_days=BLOCK_DAYS, seed=SEED)
         overall |= {
             "pbo": overfitting.pbo,
             "degradation_slope": overfitting.degradation_slope,
@@ -178,7 +188,7 @@ def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, A
             "spa_p_consistent": spa.p_consistent,
             "spa_p_upper": spa.p_upper,
         }
-        superior = romano_wolf_stepm(returns.T, block_days=BLOCK_DAYS, seed=42).astype(float)
+        superior = romano_wolf_stepm(returns.T, block_days=BLOCK_DAYS, seed=SEED).astype(float)
         p_leader = _p_against_leader(returns, deflated)
     rows = [
         {
@@ -186,6 +196,8 @@ def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, A
             "net_sharpe": read[i].net_sharpe,
             "common_sharpe": _missing(daily[i] * np.sqrt(ANNUALIZATION_DAYS)),
             "deflated_sharpe": _missing(deflated[i]),
+            "deflated_sharpe_effective": _missing(deflated_effective[i]),
+            "same_returns_as": present[first[i]],
             "is_superior": None if np.isnan(superior[i]) else bool(superior[i]),
             "p_leader": _missing(p_leader[i]),
             "is_tied_with_leader": (
@@ -198,6 +210,9 @@ def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, A
         "overall": {
             "n_runs": len(present),
             "n_common_days": days,
+            "n_distinct": len(distinct) if days > 1 else None,
+            "n_effective_trials": n_effective if days > 1 else None,
+            "smallest_p": min((x.smallest_p for x in read if x.smallest_p), default=None),
             **{name: _missing(value) for name, value in overall.items()},
         },
         "runs": rows,
@@ -212,6 +227,7 @@ class _Member:
     run_id: str
     net_sharpe: float | None
     edges: Sequence[Mapping[str, Any]]
+    smallest_p: float | None
     days: NDArray[np.int32]
     returns: NDArray[np.float64]
 
@@ -223,16 +239,31 @@ def _read_member(folder: Path) -> _Member | None:
     try:
         table = formats.read_parquet(folder / layout.RETURNS, ["date", "r_net", "is_test_day"])
         table = table.filter(pc.and_(table["is_test_day"], pc.is_valid(table["r_net"])))
-        edges = _json(folder / layout.REGIME_EVALUATION)["edges"]
+        evaluation = _json(folder / layout.REGIME_EVALUATION)
+        entry = _json(folder / layout.CATALOG_ENTRY)
+        edges = edge_rows.hypotheses(edge_rows.read(evaluation["edges"]))
         return _Member(
             folder.name,
-            _json(folder / layout.CATALOG_ENTRY)["net_sharpe"],
-            edge_rows.hypotheses(edge_rows.read(edges)),
+            entry["net_sharpe"],
+            edges,
+            _smallest_p(edges, evaluation["regime_statistics"], entry["n_boot"]),
             table["date"].cast("int32").to_numpy(),
             table["r_net"].to_numpy(),
         )
     except run_list.BROKEN:
         return None
+
+
+def _smallest_p(edges: Sequence[Row], statistics: Sequence[Row], n_boot: int) -> float | None:
+    """Return the smallest p_edge that a tested edge of a run could have had."""
+    n_pairs: dict[int, int] = defaultdict(int)
+    for row in statistics:
+        n_pairs[row["horizon_days"]] += row["n"]
+    possible = [
+        smallest_p_edge(n_boot=n_boot, n_pairs=n_pairs[horizon], horizon_days=horizon)
+        for horizon in {edge["horizon_days"] for edge in edges}
+    ]
+    return min(possible, default=None)
 
 
 def _common_returns(read: Sequence[_Member]) -> tuple[int, NDArray[np.float64]]:
@@ -274,24 +305,25 @@ def _moments(
     return sharpe, (z**3).mean(axis=1), (z**4).mean(axis=1)
 
 
+def _first_alike(returns: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return for each run the first one whose net returns are the same to the last bit."""
+    if returns.shape[1] < 2:
+        return np.arange(len(returns))
+    first: dict[bytes, int] = {}
+    return np.array(
+        [first.setdefault(x.tobytes(), i) for i, x in enumerate(returns + 0.0)], dtype=np.int64
+    )
+
+
 def _p_against_leader(
     returns: NDArray[np.float64], deflated: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the two-sided p of "the Sharpe ratio is the leader's"; 1 for the leader itself."""
     if np.isnan(deflated).all():
         return np.full(len(returns), np.nan)
-    leader = int(np.nanargmax(deflated))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = returns / returns.std(axis=1, ddof=1, keepdims=True)
-    difference = scaled[leader] - scaled
-    n = returns.shape[1]
-    number = n_cosines(n, 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = difference.mean(axis=1) / np.sqrt(cosine_variance(difference, number) / n)
-    p = np.full(len(returns), np.nan)  # a run that never traded has no ratio
-    p[np.isfinite(t)] = student_p_value(t[np.isfinite(t)], number)
-    p[(difference == 0.0).all(axis=1)] = 1.0
-    return p
+    plan = block_plan(n=returns.shape[1], n_boot=N_BOOT, seed=SEED)
+    leader = ResampledSharpe(returns[np.nanargmax(deflated)], plan)
+    return np.array([sharpe_test(leader, ResampledSharpe(x, plan)).p for x in returns])
 
 
 def _adjusted_edges(read: Sequence[_Member]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -11,6 +11,8 @@ from scipy.sparse import csr_array
 from msm_py._typing import Floats, Ints
 
 Kind = Literal["circular", "moving", "stationary"]
+FEWEST_BLOCKS: Final = 8
+"""With fewer blocks than these nothing is tested: few blocks say little about how blocks vary."""
 _ROUNDS = 7
 """Rounds of replicates, at most: about nine times as many replicates as asked for."""
 _SPARE = 16

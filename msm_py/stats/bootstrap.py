@@ -349,7 +349,7 @@ def bootstrap_test(
         with np.errstate(invalid="ignore"):
             if drawn.se is not None:
                 within = np.where(found.use, found.distance, np.inf)
-                half = _critical_value(within, found.n_use) * error
+                half = critical_value(within, found.n_use) * error
                 half[~np.isfinite(half)] = np.nan
                 interval = estimate - half, estimate + half
             else:
@@ -456,7 +456,7 @@ def _joined(parts: list[Replicates], keep: Bools) -> Replicates:
     )
 
 
-def _critical_value(distance: Floats, n: Ints) -> Floats:
+def critical_value(distance: Floats, n: Ints) -> Floats:
     """Return the ceil(0.95 (n + 1))-th smallest along the last axis, infinite if that exceeds n.
 
     Whole-number arithmetic: 0.95 (n + 1) in floating point can lie just above a whole number.

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from msm_py._typing import Bools, Floats, Ints
-from msm_py.stats.blocks import BlockPlan
+from msm_py.stats.blocks import FEWEST_BLOCKS, BlockPlan
 from msm_py.stats.bootstrap import BootstrapSettings, bootstrap_test, refined_number
 from msm_py.stats.ewc import ewc_p_values
 from msm_py.stats.rotation import n_rotations, shift_test
@@ -31,7 +31,7 @@ SPELLS_FROM = (3, 5, 10)
 """Spells from which on evidence is ``shift only``, ``low`` and ``normal``."""
 TESTABLE_SPELLS = SPELLS_FROM[1]
 """From so many spells on a regime may be the best or the worst, and counts in the max-t test."""
-BLOCKS_FROM = (8, 10)
+BLOCKS_FROM = (FEWEST_BLOCKS, 10)
 """Blocks of pairs (n / L) from which on evidence may be above ``none``, and above ``low``."""
 _GROUP = 4
 """Runs computed together: few enough to stay in the processor's cache, which is fastest."""

@@ -158,6 +158,49 @@ def expected_maximum_sharpe(variance: ArrayLike, n_trials: ArrayLike) -> NDArray
     return np.where(usable, expected, np.where(n == 1, 0.0, np.nan))
 
 
+def effective_trials(returns: Floats) -> float:
+    """Return how many independent trials some trials are worth ([1]_, appendix 3).
+
+    rho + (1 - rho) M, rho the mean correlation of M trials, taken for 0 where it is negative:
+    1 when all are one and the same, M when they have nothing in common.
+
+    Parameters
+    ----------
+    returns
+        Daily returns, shape (trials, days), no NaN. A trial whose return never changes is related
+        to nothing and counts as one.
+
+    Returns
+    -------
+    A number from 1 to the number of trials; 0 without trials.
+
+    References
+    ----------
+    .. [1] Bailey, D. H. & Lopez de Prado, M. (2014). The deflated Sharpe ratio: correcting for
+       selection bias, backtest overfitting, and non-normality. Journal of Portfolio Management
+       40(5), 94-107.
+
+    Examples
+    --------
+    >>> x = np.array([1.0, -1.0, 1.0, -1.0])
+    >>> y = np.array([1.0, 1.0, -1.0, -1.0])
+    >>> effective_trials(np.stack([x, x, x])), effective_trials(np.stack([x, y]))
+    (1.0, 2.0)
+    """
+    deviation = resolved_std(returns, ddof=0)
+    varies = np.isfinite(deviation)
+    m = int(varies.sum())
+    constant = float(len(returns) - m)
+    if m < 2:
+        return constant + m
+    own = returns[varies]
+    z = (own - own.mean(axis=1, keepdims=True)) / deviation[varies, None]
+    total = z.sum(axis=0)
+    rho = ((total @ total) / z.shape[1] - m) / (m * (m - 1))
+    rho = min(max(float(rho), 0.0), 1.0)
+    return constant + rho + (1.0 - rho) * m
+
+
 def deflated_sharpe_ratio(
     sharpe: ArrayLike,
     n_observations: ArrayLike,

@@ -172,6 +172,16 @@ TRADING: Final = (
     ),
 )
 
+NET_SHARPE_INTERVAL: Final = (
+    Column(
+        "net_sharpe_ci_low",
+        "double",
+        "Lower end of the 95% confidence interval of net_sharpe (studentised block bootstrap).",
+        since="0.3.0",
+    ),
+    Column("net_sharpe_ci_high", "double", "Upper end of it.", since="0.3.0"),
+)
+
 CONTROLS: Final = (
     Column(
         "ungated_net_cagr",
@@ -182,6 +192,20 @@ CONTROLS: Final = (
     Column("ungated_net_sharpe", "double", "Net Sharpe ratio of the control."),
     Column("btc_cagr", "double", "CAGR of holding BTC over the same test days.", unit=SHARE),
     Column("btc_sharpe", "double", "Sharpe ratio of holding BTC over the same test days."),
+    Column(
+        "p_ungated",
+        "double",
+        "Two-sided p-value of the null that net_sharpe is ungated_net_sharpe (Ledoit & Wolf 2008).",
+        unit="probability",
+        since="0.3.0",
+    ),
+    Column(
+        "p_btc",
+        "double",
+        "Two-sided p-value of the null that net_sharpe is btc_sharpe.",
+        unit="probability",
+        since="0.3.0",
+    ),
 )
 
 STABILITY: Final = (
@@ -242,6 +266,38 @@ TRUST: Final = (
     Column("n_warnings", "integer", "Number of warnings; their texts are in run_warnings."),
 )
 
+FAMILY: Final = (
+    Column(
+        "question",
+        "varchar",
+        "Hash of the resolved experiment without its names: runs with the same one ask the same.",
+        since="0.3.0",
+    ),
+    Column(
+        "n_family",
+        "integer",
+        "Distinct questions that were tried on these days in this runs folder, this one included: "
+        "runs, looks, and variants that failed or were rejected.",
+        since="0.3.0",
+    ),
+    Column(
+        "deflated_sharpe",
+        "double",
+        "Probability that the true net Sharpe ratio is above what the best of n_family tries "
+        "reaches by luck.",
+        unit="probability",
+        since="0.3.0",
+    ),
+    Column(
+        "p_family",
+        "double",
+        "Smallest p-value of spread and edge_best at any horizon, adjusted over those of the whole "
+        "family (Benjamini & Hochberg 1995).",
+        unit="probability",
+        since="0.3.0",
+    ),
+)
+
 ORIGIN: Final = (
     Column("bootstrap_method", "varchar", "studentized or percentile."),
     Column("n_boot", "integer", "Bootstrap replicates asked for."),
@@ -267,10 +323,11 @@ ORIGIN: Final = (
 GROUPS: Final[Mapping[str, tuple[Column, ...]]] = {
     "what": WHAT,
     "knobs": KNOBS,
-    "net of costs": _of("net", "after cost and funding"),
+    "net of costs": (*_of("net", "after cost and funding"), *NET_SHARPE_INTERVAL),
     "gross": _of("gross", "before cost and funding"),
     "trading": TRADING,
     "controls": CONTROLS,
+    "family": FAMILY,
     "stability": STABILITY,
     "trust": TRUST,
     "origin": ORIGIN,

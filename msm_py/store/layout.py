@@ -16,6 +16,7 @@ BASKET: Final = "basket.parquet"
 FEATURES: Final = "features.parquet"
 CATALOG_ENTRY: Final = "catalog_entry.json"
 WALK_FORWARD: Final = "walk_forward.json"  # of runs with a search only
+LOOK: Final = "look.json"  # of runs that looked at their hold-out only
 SIGN_NOTE: Final = (
     "Y and edge are alts minus BTC: negative is good for the trade (long majors, short alts); "
     "trade_edge is minus the edge."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 
 from msm_py._typing import Row
 from msm_py.errors import MsmError
+from msm_py.regimes import BEFORE, HOLDOUT
 from msm_py.store import edge_rows, layout, run_list
 from msm_py.text import relative_path
 
@@ -47,7 +49,7 @@ class Run:
                 received=folder.name,
                 remedy="`msm list` shows the runs there are",
             )
-        try:
+        with _telling_of(folder):
             manifest, metrics, evaluation = (
                 json.loads((folder / name).read_bytes())
                 for name in (layout.MANIFEST, layout.METRICS, layout.REGIME_EVALUATION)
@@ -59,13 +61,6 @@ class Run:
                 evaluation["regime_statistics"],
                 edge_rows.read(evaluation["edges"]),
             )
-        except (OSError, ValueError, KeyError) as error:
-            raise MsmError(
-                "a run folder is broken",
-                where=relative_path(folder),
-                received=f"{type(error).__name__}: {error}",
-                remedy=run_list.MEND_RUN,
-            ) from None
 
     @property
     def run_id(self) -> str:
@@ -95,6 +90,30 @@ class Run:
         """The horizons evaluated, in days."""
         return sorted({row["horizon_days"] for row in self.edges})
 
+    def samples(self) -> dict[str, Run]:
+        """Return what the days before the hold-out say and those of it, each alone, of a look.
+
+        Samples without a test day have no figures and are left out; a run that does not look, or
+        is of an older version, has none.
+        """
+        file = self.folder / layout.LOOK
+        if not file.exists():
+            return {}
+        found = {}
+        with _telling_of(file):
+            look = json.loads(file.read_bytes())
+            for name in (BEFORE, HOLDOUT):
+                sample = look[name]
+                if "headline" in sample:
+                    own = {key: sample[key] for key in ("headline", "controls", "sharpe_tests")}
+                    found[name] = replace(
+                        self,
+                        metrics={**self.metrics, **own},
+                        statistics=sample["regime_statistics"],
+                        edges=sample["edges"],
+                    )
+        return found
+
     def series(self, name: str) -> Row:
         """Return the metrics of a series; empty when the run has none of that name."""
         found: Row | None = {**self.metrics["headline"], **self.metrics["controls"]}.get(name)
@@ -110,13 +129,20 @@ class Run:
     def states(self) -> dict[Any, str]:
         """Return the state of every day."""
         file = self.folder / layout.REGIME_TIMESERIES
-        try:
+        with _telling_of(file):
             table = pq.read_table(file, columns=["date", "regime"])
-        except (OSError, pa.ArrowException) as error:
-            raise MsmError(
-                "a run folder is broken",
-                where=relative_path(file),
-                received=f"{type(error).__name__}: {error}",
-                remedy=run_list.MEND_RUN,
-            ) from None
         return dict(zip(*table.to_pydict().values(), strict=True))
+
+
+@contextmanager
+def _telling_of(place: Path) -> Iterator[None]:
+    """Say in one message that a run folder, or a file of one, cannot be read."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise MsmError(
+            "a run folder is broken",
+            where=relative_path(place),
+            received=f"{type(error).__name__}: {error}",
+            remedy=run_list.MEND_RUN,
+        ) from None

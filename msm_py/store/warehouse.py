@@ -27,8 +27,11 @@ from filelock import FileLock
 
 from msm_py._typing import Row
 from msm_py.errors import MsmError
+from msm_py.regimes import ALL, BEFORE, HOLDOUT
 from msm_py.store import (
+    catalog_columns,
     declared_text,
+    families,
     formats,
     layout,
     looks,
@@ -152,7 +155,7 @@ def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
             broken |= unfit
         skipped = dict(listing.skipped)
         skipped |= {name: Skipped(fault, is_broken=True) for name, fault in broken.items()}
-        says = {"layout": _LAYOUT, "runs": str(runs.absolute()), "skipped": skipped}
+        says = {"layout": LAYOUT, "runs": str(runs.absolute()), "skipped": skipped}
         if counts is None:
             _write_stamp(path, own, {**stamp, **says})
             with duckdb.connect(path, read_only=True) as con:
@@ -175,7 +178,7 @@ _VIEWS_AND_COMMENTS: Final = [
         for statement in declared_text.comments(table)
     ),
 ]
-_LAYOUT: Final = hashlib.sha256("\n".join([*_TABLES, *_VIEWS_AND_COMMENTS]).encode()).hexdigest()
+LAYOUT: Final = hashlib.sha256("\n".join([*_TABLES, *_VIEWS_AND_COMMENTS]).encode()).hexdigest()
 
 
 def stamp_file(path: Path) -> Path:
@@ -199,7 +202,7 @@ def disturbance(path: Path) -> str | None:
             "open it read-only."
         )
     stamp = _stamp(path)
-    if stamp.get("layout", _LAYOUT) != _LAYOUT or _is_as_published(path, stamp):
+    if stamp.get("layout", LAYOUT) != LAYOUT or _is_as_published(path, stamp):
         return None
     return (
         f"The warehouse {path} is not as MSM left it: another program, or a publish that was "
@@ -212,9 +215,23 @@ def is_of(runs: Path, path: Path) -> bool:
     return path.is_file() and _stamp(path).get("runs") == str(runs.absolute())
 
 
+def family_of(runs: Path, path: Path, run_id: str) -> families.Family | None:
+    """Return what the family of a run makes of it, as last published.
+
+    None when the warehouse was not made of this runs folder, or not since the run was.
+    """
+    if not is_of(runs, path) or _stamp(path).get("layout") != LAYOUT:
+        return None
+    try:
+        with duckdb.connect(path, read_only=True) as con:
+            return families.read(con, run_id)
+    except duckdb.Error:
+        return None
+
+
 def _is_as_published(path: Path, stamp: Row) -> bool:
     try:
-        return stamp.get("layout") == _LAYOUT and stamp.get("files") == {
+        return stamp.get("layout") == LAYOUT and stamp.get("files") == {
             name: _facts(path.parent / name) for name in _files(path)
         }
     except OSError:
@@ -326,6 +343,7 @@ def _update(
             con.execute(f"delete from {table}")
         sound, damaged = _read_records(records)
         unfit |= damaged | _add(con, sound)
+        _insert(con, "family_edges", families.derive(con))
         con.execute("begin")  # some hundred comments are one change, not a change each
         for statement in _VIEWS_AND_COMMENTS:
             con.execute(statement)
@@ -637,11 +655,12 @@ def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             "git_dirty": manifest["git_dirty"],
             "duration_seconds": manifest["duration_seconds"],
         }
+        question = families.question_of(manifest["spec"])
         for row in flat_params(manifest["spec"]):
             yield "run_params", row
     with _reading(folder / layout.CATALOG_ENTRY) as file:
         entry = _json(file)
-        yield "catalog", entry | origin
+        yield "catalog", entry | origin | {"question": question}
         yield "run_panels", {name: entry[name] for name in ("basket_panel", "feature_panel")}
     with _reading(folder / layout.METRICS) as file:
         metrics = _json(file)
@@ -657,6 +676,15 @@ def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         for table in ("regime_statistics", "edges"):
             for row in evaluation[table]:
                 yield table, row
+    if (folder / layout.LOOK).exists():
+        with _reading(folder / layout.LOOK) as file:
+            look = _json(file)
+            samples = {ALL: {**evaluation, **metrics}, BEFORE: look[BEFORE], HOLDOUT: look[HOLDOUT]}
+            for name, sample in samples.items():
+                for row in sample["edges"]:
+                    yield "look_edges", {"sample": name, **row}
+                if "headline" in sample:
+                    yield "look_metrics", {"sample": name, **look_metrics(sample)}
     if (folder / layout.WALK_FORWARD).exists():
         with _reading(folder / layout.WALK_FORWARD) as file:
             for window in _json(file)["windows"]:
@@ -665,6 +693,22 @@ def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with _reading(folder / layout.REGIME_METRICS) as file, file.open(newline="") as text_file:
         for record in csv.DictReader(text_file):
             yield "regime_metrics", {name: value or None for name, value in record.items()}
+
+
+def look_metrics(sample: Row) -> dict[str, Any]:
+    """Return the flat row of a sample's figures, as the catalog calls them."""
+    net, controls = sample["headline"]["net"], sample["controls"]
+    btc = controls["btc"] or {}
+    return {
+        "n_test_days": net["n_days"],
+        "n_invested_days": net["n_invested_days"],
+        **{f"net_{name}": net[name] for name in catalog_columns.PERFORMANCE},
+        "ungated_net_cagr": controls["ungated_net"]["cagr"],
+        "ungated_net_sharpe": controls["ungated_net"]["sharpe"],
+        "btc_cagr": btc.get("cagr"),
+        "btc_sharpe": btc.get("sharpe"),
+        **sample["sharpe_tests"],
+    }
 
 
 # where the rows of a table come from, to name it when they do not fit
@@ -678,6 +722,7 @@ _FILES: Final = {
     ),
     **dict.fromkeys(("regime_statistics", "edges"), layout.REGIME_EVALUATION),
     "chosen_parameters": layout.WALK_FORWARD,
+    **dict.fromkeys(("look_edges", "look_metrics"), layout.LOOK),
     "regime_metrics": layout.REGIME_METRICS,
     "daily": f"{layout.RETURNS} or {layout.REGIME_TIMESERIES}",
     "baskets": layout.BASKET,

@@ -364,10 +364,37 @@ FEATURES: Final = Table(
     "through run_panels.",
     (FEATURE_PANEL, *run_file_columns.FEATURES),
 )
+SAMPLE: Final = Column(
+    "sample",
+    "varchar",
+    "before (days before the hold-out), holdout (days of it) or all; forward returns have ended in "
+    "the sample too.",
+    since="0.3.0",
+)
+LOOK_EDGES: Final = Table(
+    "look_edges",
+    "One row per run that looked at its hold-out, sample, horizon and edge: what `edges` holds, of "
+    "the days before the hold-out and of those of it alone, beside all of them.",
+    (RUN_ID, SAMPLE, *EDGES.columns[1:]),
+)
+LOOK_METRICS: Final = Table(
+    "look_metrics",
+    "One row per run that looked at its hold-out and sample with test days: net figures of the "
+    "strategy on the test days before the hold-out and on those of it alone, beside all of them.",
+    (
+        RUN_ID,
+        SAMPLE,
+        CATALOG["n_test_days"],
+        CATALOG["n_invested_days"],
+        *(CATALOG[f"net_{name}"] for name in of_catalog.PERFORMANCE),
+        *of_catalog.NET_SHARPE_INTERVAL,
+        *of_catalog.CONTROLS,
+    ),
+)
 RUN_TABLES: Final[Mapping[str, Table]] = by_name(
     *(CATALOG, RUN_PARAMS, REGIME_STATISTICS, EDGES, REGIME_METRICS, STABILITY),
     *(REGIME_DISTRIBUTION, REGIME_TRANSITIONS, CHOSEN_PARAMETERS, RUN_WARNINGS, DAILY),
-    *(RUN_PANELS, BASKETS, FEATURES),
+    *(LOOK_EDGES, LOOK_METRICS, RUN_PANELS, BASKETS, FEATURES),
 )
 
 SWEEPS: Final = Table(
@@ -386,6 +413,26 @@ SWEEPS: Final = Table(
         Column("n_rejected", "integer", "Variants that validation rejected."),
         Column("n_runs", "integer", "Complete runs that the statistics are of."),
         Column("n_common_days", "integer", "Test days that all of them share."),
+        Column(
+            "n_distinct",
+            "integer",
+            "Runs whose net returns on these days differ from one another.",
+            since="0.3.0",
+        ),
+        Column(
+            "n_effective_trials",
+            "double",
+            "Independent trials that the trials are worth, by the mean correlation of the distinct "
+            "ones (Bailey & Lopez de Prado 2014).",
+            since="0.3.0",
+        ),
+        Column(
+            "smallest_p",
+            "double",
+            "Smallest p_edge that n_boot and the length of the windows allow.",
+            unit=P,
+            since="0.3.0",
+        ),
         Column("pbo", "double", "Probability of backtest overfitting.", unit=P),
         Column(
             "degradation_slope",
@@ -437,6 +484,19 @@ SWEEP_STATISTICS: Final = Table(
             "The same on the test days that all runs share; missing with less than two.",
         ),
         DEFLATED_SHARPE,
+        Column(
+            "deflated_sharpe_effective",
+            "double",
+            "The same with n_effective_trials for the number of tries.",
+            unit=P,
+            since="0.3.0",
+        ),
+        Column(
+            "same_returns_as",
+            "varchar",
+            "The first run whose net returns are the same, itself if there is none before it.",
+            since="0.3.0",
+        ),
         IS_SUPERIOR,
         Column(
             "p_leader",
@@ -544,30 +604,58 @@ LOOKS: Final = Table(
         RECORD_HASH,
     ),
 )
+FAMILY_EDGES: Final = Table(
+    "family_edges",
+    "One row per run, horizon and tested edge of spread and edge_best: its p-value as one of all "
+    "that were tried on these days. Derived from all runs whenever the warehouse is published.",
+    (
+        RUN_ID,
+        HORIZON,
+        EDGE,
+        Column(
+            "p_edge",
+            "double",
+            "The larger of p_value and p_shift.",
+            unit=P,
+            since="0.3.0",
+        ),
+        Column(
+            "p_family",
+            "double",
+            "p_edge adjusted over the family of the run (Benjamini & Hochberg 1995).",
+            unit=P,
+            since="0.3.0",
+        ),
+    ),
+)
 # small, and made again from what lies hidden in the runs folder whenever that has changed: records
 # of sweeps, robustness panels, the ledger of looks
 DERIVED_TABLES: Final[Mapping[str, Table]] = by_name(
     *(SWEEPS, SWEEP_TRIALS, SWEEP_STATISTICS, SWEEP_EDGES),
-    *(ROBUSTNESS, ROBUSTNESS_SUMMARY, LOOKS),
+    *(ROBUSTNESS, ROBUSTNESS_SUMMARY, LOOKS, FAMILY_EDGES),
 )
 
 ALL_TABLES: Final[Mapping[str, Table]] = {**RUN_TABLES, **DERIVED_TABLES}
 
 V_LEADERBOARD: Final = Table(
     "v_leaderboard",
-    "One row per run, best first, without placebos: by deflated Sharpe ratio; a run of several "
-    "sweeps counts with the one that asks most of it. Runs of no sweep come after those of sweeps, "
-    "by probabilistic Sharpe ratio: nobody knows of how many tries they are the best. The spread "
-    f"is the one whose horizon is nearest to {standard_spread.HORIZON_DAYS} days.",
+    "One row per run, best first, without placebos: by the deflated Sharpe ratio within its "
+    "family, which allows for all that was tried on the same days. A run of several sweeps is "
+    "shown with the one that asks most of it. The spread is the one whose horizon is nearest to "
+    f"{standard_spread.HORIZON_DAYS} days.",
     (
         Column("place", "bigint", "Place in the list, from 1."),
-        *map(CATALOG.__getitem__, ("run_id", "title", "lake_name")),
-        *(DEFLATED_SHARPE, SWEEP_ID, IS_TIED, IS_SUPERIOR),
+        *map(
+            CATALOG.__getitem__,
+            ("run_id", "title", "lake_name", "n_family", "deflated_sharpe", "p_family"),
+        ),
+        *(SWEEP_ID, DEFLATED_SHARPE.called("sweep_deflated_sharpe"), IS_TIED, IS_SUPERIOR),
         *map(
             CATALOG.__getitem__,
             (
-                *("net_sharpe", "net_probabilistic_sharpe", "net_cagr", "net_max_drawdown"),
-                *("net_calmar", "ungated_net_sharpe", "btc_sharpe", "switches_per_year"),
+                *("net_sharpe", "net_sharpe_ci_low", "net_sharpe_ci_high"),
+                *("net_probabilistic_sharpe", "net_cagr", "net_max_drawdown", "net_calmar"),
+                *("ungated_net_sharpe", "p_ungated", "btc_sharpe", "p_btc", "switches_per_year"),
             ),
         ),
         *map(_of_spread, (HORIZON, TRADE_EDGE, P_EDGE, P_VALUE, P_SHIFT, EVIDENCE)),
@@ -583,17 +671,20 @@ V_LEADERBOARD: Final = Table(
         select
             row_number() over (
                 order by
-                    family.deflated_sharpe desc nulls last,
+                    catalog.deflated_sharpe desc nulls last,
                     catalog.net_probabilistic_sharpe desc nulls last,
                     catalog.net_sharpe desc nulls last,
                     catalog.run_id
             ) as place,
             catalog.run_id, catalog.title, catalog.lake_name,
-            family.deflated_sharpe, family.sweep_id,
-            family.is_tied_with_leader, family.is_superior,
-            catalog.net_sharpe, catalog.net_probabilistic_sharpe,
+            catalog.n_family, catalog.deflated_sharpe, catalog.p_family,
+            of_sweep.sweep_id, of_sweep.deflated_sharpe as sweep_deflated_sharpe,
+            of_sweep.is_tied_with_leader, of_sweep.is_superior,
+            catalog.net_sharpe, catalog.net_sharpe_ci_low, catalog.net_sharpe_ci_high,
+            catalog.net_probabilistic_sharpe,
             catalog.net_cagr, catalog.net_max_drawdown, catalog.net_calmar,
-            catalog.ungated_net_sharpe, catalog.btc_sharpe, catalog.switches_per_year,
+            catalog.ungated_net_sharpe, catalog.p_ungated, catalog.btc_sharpe, catalog.p_btc,
+            catalog.switches_per_year,
             spread.horizon_days as spread_horizon_days,
             spread.trade_edge as spread_trade_edge, spread.p_edge as spread_p_edge,
             spread.p_value as spread_p_value, spread.p_shift as spread_p_shift,
@@ -608,7 +699,7 @@ V_LEADERBOARD: Final = Table(
             qualify row_number() over (
                 partition by run_id order by deflated_sharpe nulls last, sweep_id
             ) = 1
-        ) as family on catalog.run_id = family.run_id
+        ) as of_sweep on catalog.run_id = of_sweep.run_id
         where catalog.is_placebo is not true
     """,
 )

@@ -22,12 +22,13 @@ from support.specs import ODD_SPECS, every_feature_spec, spec_of
 
 from msm_py.experiment.schema import last_day
 from msm_py.runner import sweep_statistics
-from msm_py.store import looks, sweep_records
+from msm_py.store import layout, looks, sweep_records
 
 # In the tiny lake BTC has no prices on 8, 9 and 10 May, ETH none from 29 March to 3 April: what
 # comes behind such a gap decides whether its days are carried, or not there at all.
 HOLDOUT = "2024-05-10"
 IN_ETH_GAP = "2024-04-03"
+LOOKED_FROM = "2024-04-20"
 VALUES = ["close", "marketcap", "volume", "funding_rate", "open_interest_usd"]
 
 
@@ -39,6 +40,12 @@ def hidden(spec: dict[str, Any], holdout_start: str, **changes: Any) -> dict[str
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_lake(tmp_path_factory.mktemp("lakes") / "lake", seed=5, btc_gap_days=3)
+
+
+def look_spec() -> dict[str, Any]:
+    """Return an experiment whose hold-out begins where no price is missing."""
+    every_day_counts = {"backtest": {"walk_forward": False}}
+    return hidden(spec_of("look", every_day_counts), LOOKED_FROM)
 
 
 SEARCH = {
@@ -62,9 +69,9 @@ def specs() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def others() -> list[dict[str, Any]]:
-    """No hold-out, one behind the lake's end, and one in a gap of ETH."""
+    """No hold-out, one behind the lake's end, one in a gap of ETH, and one to look at."""
     gap = hidden(spec_of("eth_gap", {"backtest": {"walk_forward": False}}), IN_ETH_GAP)
-    return [spec_of("open", {}), hidden(spec_of("late", {}), "2031-01-01"), gap]
+    return [look_spec(), spec_of("open", {}), hidden(spec_of("late", {}), "2031-01-01"), gap]
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +237,41 @@ def test_a_look_is_recorded_and_shown(looked: Done) -> None:
     assert "Look 1 of the family grid is recorded" in text
     assert f"Hold-out from {HOLDOUT} on: opened on {entry['looked_at'][:10]}" in text
     assert "Not untouched" not in text
+
+
+def test_a_look_shows_what_it_looked_at(lake: Path, base: Done, tmp_path: Path) -> None:
+    """Before the hold-out it says what the run without the look says; in it, its days alone."""
+    file = write(tmp_path, look_spec(), "look.yaml")
+    done = msm("run", file, "--look", "why not", "--lake", str(lake), place=tmp_path)
+    assert done.code == 0, done.err
+    folder, hidden = done.folder("held_look"), base.folder("held_look")
+    assert not (hidden / layout.LOOK).exists()
+    look = json.loads((folder / layout.LOOK).read_text())
+    evaluation = json.loads((hidden / layout.REGIME_EVALUATION).read_text())
+    metrics = json.loads((hidden / layout.METRICS).read_text())
+    assert look["before"]["edges"] == evaluation["edges"]
+    assert look["before"]["regime_statistics"] == evaluation["regime_statistics"]
+    for part in ("headline", "controls", "sharpe_tests"):
+        assert look["before"][part] == metrics[part]
+
+    # by hand: test days, and decision days whose target has ended, from the first hidden one on
+    returns = pd.read_parquet(folder / layout.RETURNS)
+    returns = returns[pd.to_datetime(returns["date"]) >= LOOKED_FROM]
+    net, found = returns[returns["is_test_day"]]["r_net"], look["holdout"]["headline"]["net"]
+    assert found["n_days"] == len(net) > 5
+    assert found["sharpe"] == pytest.approx(net.mean() / net.std() * 365**0.5, rel=1e-9)
+    assert found["total_return"] == pytest.approx((1 + net).prod() - 1, rel=1e-9)
+    counted = pd.DataFrame(look["holdout"]["regime_statistics"])
+    for horizon, n in counted.groupby("horizon_days")["n"].sum().items():
+        assert n == max(len(returns) - horizon, 0)
+
+    assert "Before the hold-out, and in it" in done.out
+    assert "In the hold-out: " in done.out
+    with duckdb.connect(done.warehouse, read_only=True) as con:
+        rows = con.sql("select sample, n_test_days from look_metrics order by sample").fetchall()
+        edges = con.sql("select distinct sample from look_edges order by 1").fetchall()
+    assert rows[2] == ("holdout", len(net))
+    assert [row[:1] for row in rows] == edges == [("all",), ("before",), ("holdout",)]
 
 
 def test_a_look_is_a_trial_of_the_sweeps_of_its_family(looked: Done) -> None:

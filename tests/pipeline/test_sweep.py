@@ -143,8 +143,12 @@ def test_sweeps_are_listed_with_whole_ids(undisturbed: Done) -> None:
     (line,) = [line for line in listed.out.splitlines() if line.startswith(record.stem)]
     assert line.split()[-1] in folders(undisturbed)
     shown = msm("sweep", "show", record.stem, place=place, COLUMNS="40")
-    for name in folders(undisturbed):  # whole, and in one line with its title
+    rows = json.loads(record.read_text())["runs"]
+    assert {row["run_id"] for row in rows} == set(folders(undisturbed))
+    for name in {row["same_returns_as"] for row in rows}:  # whole, in one line with its title
         assert re.search(rf"{name} .*thresholds.low -0.\d, high 0.\d", shown.out)
+    n_more = sum(int(more) for more in re.findall(r" \+(\d+) ", shown.out))
+    assert n_more == len(rows) - len({row["same_returns_as"] for row in rows})
     both = msm("sweep", "show", record.stem, record.stem, place=place)
     assert both.code == 1
     assert "one sweep is shown at a time" in both.err

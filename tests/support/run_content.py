@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from msm_py.regimes import REGIMES_OF
-from msm_py.store import declared_text, layout, warehouse_tables
+from msm_py.store import declared_text, layout, warehouse, warehouse_tables
 from msm_py.store.edge_rows import SUMMARY_EDGES
 
 FIRST = date(2024, 1, 1)
@@ -160,6 +160,12 @@ def run_content(days: dict[str, int], n_regimes: int = 5) -> dict[str, Any]:
                 "ungated_gross": trading(cagr=0.35),
                 "btc": performance(cagr=0.99),
             },
+            "sharpe_tests": {
+                "net_sharpe_ci_low": -0.5,
+                "net_sharpe_ci_high": 3.0,
+                "p_ungated": 0.3,
+                "p_btc": 0.4,
+            },
             "stability": {
                 "n_days": n_days,
                 "n_spells": 24,
@@ -226,7 +232,7 @@ def write(folder: Path, content: dict[str, Any], states: list[str] | None = None
 
 def make_warehouse(path: Path, runs: list[dict[str, Any]], edges: list[dict[str, Any]]) -> Path:
     with duckdb.connect(path) as con:
-        for table, rows in (("catalog", runs), ("edges", edges)):
+        for table, rows in (("catalog", runs), ("edges", edges), ("family_edges", [])):
             declared = warehouse_tables.ALL_TABLES[table]
             con.execute(declared_text.create_table(declared))
             for row in rows:
@@ -252,3 +258,9 @@ def catalog_row(run_id: str, created_at: str, **changes: Any) -> dict[str, Any]:
         "n_warnings": 4,
         **changes,
     }
+
+
+def stamp_of(runs: Path, path: Path) -> None:
+    """Have a made-up warehouse say that it was published from a runs folder."""
+    says = {"layout": warehouse.LAYOUT, "runs": str(runs.absolute())}
+    warehouse.stamp_file(path).write_text(json.dumps(says))

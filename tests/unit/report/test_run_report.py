@@ -18,6 +18,7 @@ from support.run_content import (
     edge,
     make_warehouse,
     run_content,
+    stamp_of,
     trading,
     write,
 )
@@ -29,10 +30,12 @@ from msm_py.report.run_report import run_report
 from msm_py.report.runs_table import runs_table
 from msm_py.report.verdict import verdict
 from msm_py.store import layout
+from msm_py.store.families import Family
 from msm_py.store.run import Run
 
-Write = Callable[[dict[str, Any]], Path]
+Write = Callable[..., Path]
 WIDTHS = (80, 100, 120)
+ALONE = Family(1, 0.87, {(5, name): 0.004 for name in ("edge_best", "spread")})
 
 
 def shown(renderable: RenderableType, width: int = 120) -> str:
@@ -56,7 +59,7 @@ def content() -> dict[str, Any]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Write:
-    return lambda content: write(tmp_path / "runs" / "demo-0123456789", content)
+    return lambda content, name="demo-0123456789": write(tmp_path / "runs" / name, content)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -196,7 +199,7 @@ def test_colour_means_good_for_the_trade_and_needs_evidence(
     Console(file=out, width=100, force_terminal=True, color_system="standard").print(
         run_report(run(content))
     )
-    (line,) = [line for line in out.getvalue().splitlines() if line.startswith("spread ")]
+    line = next(line for line in out.getvalue().splitlines() if line.startswith("spread "))
     assert ("\x1b[3" in line) == (colour is not None)
     assert colour is None or f"\x1b[{colour}m" in line
     assert ("0.010*" in line) == is_sure  # what colour says stands there in plain text, too
@@ -257,7 +260,7 @@ def test_missing_numbers_are_dashes(content: dict[str, Any], run: Write, width: 
 def test_verdict_without_an_edge_says_that_none_is_shown(
     content: dict[str, Any], run: Write
 ) -> None:
-    said = verdict(Run.read(run(content)))
+    said = verdict(Run.read(run(content)), ALONE)
     assert said.startswith("No edge is shown, which is not to say that there is none.")
     assert "The spread (WEAK_RISK_ON_MAJORS against WEAK_RISK_ON_ALTS) has no trade edge" in said
     assert "The best state (WEAK_RISK_ON_MAJORS) has no trade edge" in said
@@ -297,7 +300,7 @@ def test_verdict_on_an_edge_names_direction_and_doubts(
 ) -> None:
     own = {"p_edge": 0.004, "p_value": 0.002, "p_shift": 0.004, **changes}
     content["evaluation"]["edges"][-1] = edge("spread", estimate, **own)
-    said = verdict(Run.read(run(content)))
+    said = verdict(Run.read(run(content)), ALONE)
     assert said.startswith(opening)
     assert ("has a trade edge other than 0 at 5%: at 5 days" in said) == (own["p_edge"] < 0.05)
 
@@ -305,7 +308,7 @@ def test_verdict_on_an_edge_names_direction_and_doubts(
 def test_verdict_on_edges_without_tests(content: dict[str, Any], run: Write) -> None:
     for row in content["evaluation"]["edges"]:
         row |= {"p_edge": None, "ci_low": None, "ci_high": None, "evidence": "none"}
-    said = verdict(Run.read(run(content)))
+    said = verdict(Run.read(run(content)), ALONE)
     assert said.startswith("No edge could be tested: too few spells, or too short a window.")
 
 
@@ -323,7 +326,7 @@ def test_a_horizon_that_needs_a_longer_window_says_how_long(
     )
     content["manifest"]["spec"]["backtest"]["execution_lag_days"] = 1
     folder = run(content)
-    assert needed in verdict(Run.read(folder))
+    assert needed in verdict(Run.read(folder), ALONE)
     assert needed in words(shown(run_report(folder), 100))
 
 
@@ -332,7 +335,7 @@ def test_two_states_are_looked_at_once(run: Write) -> None:
     for row in two["evaluation"]["edges"]:
         row |= {"p_edge": 0.03, "ci_low": 0.01, "ci_high": 0.02, "trade_edge": -0.015}
     folder = run(two)
-    said = verdict(Run.read(folder))
+    said = verdict(Run.read(folder), ALONE)
     assert said.startswith("The states show an edge against the trade.")  # 1 test, not 2
     assert "Of 1 test looked at (states and spread, all horizons), 1 finds an edge at 5%" in said
     assert "one hypothesis" in words(shown(run_report(folder), 100))
@@ -349,32 +352,92 @@ def test_a_run_of_an_older_version_can_be_shown(content: dict[str, Any], run: Wr
 
 def test_verdict_without_bootstrap_rules_no_chance_out(content: dict[str, Any], run: Write) -> None:
     content["manifest"]["spec"]["evaluation"]["bootstrap"]["enabled"] = False
-    assert "chance is not ruled out" in verdict(Run.read(run(content)))
+    assert "chance is not ruled out" in verdict(Run.read(run(content)), ALONE)
 
 
 def test_verdict_warns_of_the_percentile_bootstrap(content: dict[str, Any], run: Write) -> None:
     content["manifest"]["spec"]["evaluation"]["bootstrap"]["method"] = "percentile"
-    assert "excludes 0 too easily" in verdict(Run.read(run(content)))
+    assert "excludes 0 too easily" in verdict(Run.read(run(content)), ALONE)
 
 
 @pytest.mark.parametrize(
-    ("net", "said"),
+    ("net", "p", "said"),
     [
-        ({}, "gating beat the ungated control, by Sharpe ratio and by CAGR."),
-        ({"cagr": 0.1}, "gating beat the ungated control by Sharpe ratio but not by CAGR."),
+        ({}, 0.012, "Net of costs, gating beats the ungated control by Sharpe ratio (p 0.012)."),
         (
-            {"cagr": -0.1, "sharpe": -1.0},
-            "gating did not beat the ungated control by Sharpe ratio or by CAGR. "
-            "Before costs it made +60.0% a year.",
+            {},
+            0.31,
+            "No difference between gating and the ungated control can be shown by Sharpe ratio "
+            "(p 0.310).",
         ),
-        ({"sharpe": None}, "gating beat the ungated control, by CAGR."),
+        (
+            {"sharpe": -1.0},
+            0.05,
+            "Net of costs, gating is worse than the ungated control by Sharpe ratio (p 0.050).",
+        ),
+        ({}, None, "Whether gating beats the ungated control by Sharpe ratio could not be tested."),
+        ({"cagr": -0.1}, 0.5, "Before costs it made +60.0% a year."),
     ],
 )
-def test_verdict_holds_gating_against_the_ungated_control(
-    content: dict[str, Any], run: Write, net: Any, said: str
+def test_verdict_tests_gating_against_the_ungated_control(
+    content: dict[str, Any], run: Write, net: Any, p: float | None, said: str
 ) -> None:
     content["metrics"]["headline"]["net"] |= net
-    assert said in verdict(Run.read(run(content)))
+    content["metrics"]["sharpe_tests"] |= {"p_ungated": p}
+    assert said in verdict(Run.read(run(content)), ALONE)
+
+
+def test_verdict_gives_the_interval_of_the_sharpe_ratio(
+    content: dict[str, Any], run: Write
+) -> None:
+    said = verdict(Run.read(run(content)), ALONE)
+    assert "(Sharpe 1.25, 95% CI -0.50 to 3.00)" in said
+    assert "No difference between the strategy and BTC can be shown by Sharpe ratio" in said
+    content["metrics"]["headline"]["net"]["sharpe"] = None
+    assert (
+        "gating"
+        not in verdict(Run.read(run(content, "b-0000000000")), ALONE).split("without gating")[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "opening"),
+    [
+        (Family(60, 0.4, {(5, "spread"): 0.05}), "The states show an edge in favour of the trade."),
+        (
+            Family(60, 0.4, {(5, "spread"): 0.21}),
+            "The states hint at an edge in favour of the trade, not more: it is in doubt for being "
+            "one of 60 questions tried on these days (p 0.004 becomes 0.210).",
+        ),
+        (
+            None,
+            "The states hint at an edge in favour of the trade, not more: it is in doubt for the "
+            "number of questions tried, which nobody has counted (`msm catalog rebuild` does).",
+        ),
+    ],
+)
+def test_an_edge_must_stand_among_all_that_was_tried(
+    content: dict[str, Any], run: Write, family: Family | None, opening: str
+) -> None:
+    content["evaluation"]["edges"][-1] = edge("spread", -0.05, p_edge=0.004)
+    said = verdict(Run.read(run(content)), family)
+    assert said.startswith(opening)
+    assert ("above what the best of 60 tries reaches by luck 40% (deflated" in said) == bool(family)
+
+
+def test_report_says_of_how_many_questions_a_run_is_one(tmp_path: Path) -> None:
+    """Two questions on the same days: each report counts both, and none without a warehouse."""
+    runs, file = tmp_path / "runs", tmp_path / "msm.duckdb"
+    folder = write(runs / "demo-0123456789", run_content(FIVE))
+    assert "family unknown" in words(shown(run_report(folder, warehouse=file)))
+    rows = [
+        catalog_row(name, "2026-01-01 00:00:00", n_family=2, deflated_sharpe=0.625)
+        for name in ("demo-0123456789", "other-0000000000")
+    ]
+    make_warehouse(file, rows, [])
+    stamp_of(runs, file)
+    text = words(shown(run_report(folder, warehouse=file)))
+    assert "family one of 2 questions tried on these days: deflated Sharpe ratio 0.62" in text
 
 
 def test_interval_and_p_must_both_speak_against_0() -> None:
@@ -412,7 +475,12 @@ def test_list_is_newest_first_with_the_spread_of_the_middle_horizon(
     file = make_warehouse(
         tmp_path / "msm.duckdb",
         [
-            catalog_row("msm_v1_rather_long_experiment-0000000000", "2026-01-01 00:00:00"),
+            catalog_row(
+                "msm_v1_rather_long_experiment-0000000000",
+                "2026-01-01 00:00:00",
+                n_family=1_234,
+                deflated_sharpe=0.41,
+            ),
             catalog_row("newer-1111111111", "2026-01-02 00:00:00", net_sharpe=None),
         ],
         [
@@ -425,7 +493,7 @@ def test_list_is_newest_first_with_the_spread_of_the_middle_horizon(
     row = next(line for line in text.splitlines() if line.startswith("newer-"))
     for expected in (MISSING, "-2.8%", "+3.21%", "0.012*", "4"):
         assert expected in row
-    for expected in ("-12.2%", "2024-01-01", "2024-12-31", "normal", "(5)", "2 runs in"):
+    for expected in ("-12.2%", "2024-01-01", "2024-12-31", "normal", "(5)", "2 runs in", "0.41"):
         assert expected in text
     limited = shown(runs_table(file, limit=1), width)
     assert "the newest 1 of 2 runs" in words(limited)

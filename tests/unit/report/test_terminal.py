@@ -160,6 +160,7 @@ def sweep_record() -> dict[str, Any]:
         "overall": overall,
         "runs": [{"run_id": HOSTILE, **run}],
         "trials": [{"run_id": HOSTILE, "title": HOSTILE}],
+        "edges": [],
     }
 
 

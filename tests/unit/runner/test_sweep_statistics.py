@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from scipy.stats import kurtosis, skew
 from statsmodels.stats.multitest import multipletests
 from support.sharpe import best_deflated, sharpe
 
-from msm_py._typing import Floats
+from msm_py._typing import Floats, Row
 from msm_py.report import sweep_report
 from msm_py.runner import sweep_statistics
+from msm_py.stats.adjusted_p_values import benjamini_hochberg, holm
 from msm_py.stats.sharpe import (
     deflated_sharpe_ratio,
+    effective_trials,
 )
 from msm_py.store import formats, layout
 
@@ -38,14 +41,22 @@ def write_run(
         "net_skewness": float(skew(own)) if varies else None,
         "net_kurtosis": float(kurtosis(own, fisher=False)) if varies else None,
         "n_test_days": int(test.sum()),
+        "n_boot": 999,
     }
     days = pa.array(np.arange(first_day, first_day + len(returns)), pa.int32()).cast(pa.date32())
     table = pa.table({"date": days, "r_net": returns, "is_test_day": test})
     formats.write_parquet(table, folder / layout.RETURNS)
     formats.write_json(entry, folder / layout.CATALOG_ENTRY)
-    formats.write_json({"edges": []}, folder / layout.REGIME_EVALUATION)
+    write_edges(folder, [], len(returns))
     formats.write_json({"run_id": name}, folder / layout.MANIFEST)
     return entry
+
+
+def write_edges(folder: Path, edges: Sequence[Row], n_days: int) -> None:
+    statistics = [{"horizon_days": 5, "regime": "ALTS", "n": n_days - 5}]
+    formats.write_json(
+        {"regime_statistics": statistics, "edges": edges}, folder / layout.REGIME_EVALUATION
+    )
 
 
 def rows_of(runs: Path, n_trials: int) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -126,7 +137,7 @@ def test_the_p_of_verdicts_is_adjusted_and_two_states_count_once(tmp_path: Path)
                 (*found, "edge_best", "edge_worst", "spread"), p_edge[name].tolist(), strict=True
             )
         ]
-        formats.write_json({"edges": edges}, tmp_path / name / layout.REGIME_EVALUATION)
+        write_edges(tmp_path / name, edges, 200)
     rows = sweep_statistics.statistics(tmp_path, [A, B], 2)["edges"]
     assert [(row["run_id"], row["edge"]) for row in rows] == [
         *((A, edge) for edge in (*states[A], "spread")),
@@ -170,3 +181,81 @@ def test_the_leaderboard_says_when_days_differ(tmp_path: Path) -> None:
     assert note not in shown(sweep_statistics.statistics(tmp_path, [A, B], 2))
     write_run(tmp_path, C, 20_010, returns[0])
     assert note in shown(sweep_statistics.statistics(tmp_path, [A, B, C], 3))
+
+
+def test_runs_with_the_same_returns_are_folded_and_trials_are_worth_what_they_differ(
+    tmp_path: Path,
+) -> None:
+    """Six variants, three distinct series: one is a copy, one never trades, two are one."""
+    rng = np.random.default_rng(12)
+    x, y = 0.02 * rng.standard_normal((2, 300)) + 0.001
+    for i, series in enumerate((x, y, x, np.zeros(300), x, np.zeros(300))):
+        write_run(tmp_path, f"r-{i:010}", 20_000, series)
+    overall, rows = rows_of(tmp_path, 8)
+    first = [rows[f"r-{i:010}"]["same_returns_as"][-1] for i in range(6)]
+    assert first == ["0", "1", "0", "3", "0", "3"]
+    assert overall["n_distinct"] == 3
+    rho = np.corrcoef(x, y)[0, 1]
+    worth = max(rho, 0) + (1 - max(rho, 0)) * 2 + 1  # and two trials that left nothing
+    assert overall["n_effective_trials"] == pytest.approx(worth + 2, abs=1e-10)
+    ratios = np.array([sharpe(x), sharpe(y)])
+    expected = deflated_sharpe_ratio(
+        sharpe(x), 300, skew(x), kurtosis(x, fisher=False), ratios.var(ddof=1), worth + 2
+    )
+    assert rows["r-0000000000"]["deflated_sharpe_effective"] == pytest.approx(expected, abs=1e-10)
+    text = shown({"n_trials": 8, **sweep_statistics.statistics(tmp_path, list(rows), 8)})
+    assert "+2" in text
+    assert "8 trials (3 distinct, worth about" in text
+
+
+def test_the_mean_correlation_of_trials_is_that_of_all_pairs() -> None:
+    returns = np.random.default_rng(13).standard_normal((7, 50))
+    returns += returns[0]
+    pairs = np.asarray(np.corrcoef(returns))[np.triu_indices(7, 1)]
+    expected = pairs.mean() + (1 - pairs.mean()) * 7
+    assert effective_trials(returns) == pytest.approx(expected, abs=1e-10)
+    assert effective_trials(np.stack([returns[0], -returns[0]])) == 2.0
+    assert effective_trials(np.zeros((0, 5))) == 0.0
+
+
+def record_of(p: list[float], n_boot: int = 999, deflated: float = 0.41) -> dict[str, Any]:
+    return {
+        "n_trials": 54,
+        "overall": {"n_distinct": 9, "n_effective_trials": 3.2, "smallest_p": 1 / (1 + n_boot)},
+        "runs": [
+            {
+                "run_id": "best",
+                "deflated_sharpe": deflated,
+                "deflated_sharpe_effective": deflated + 0.02,
+            }
+        ],
+        "edges": [
+            {"p_benjamini_hochberg": a, "p_holm": b}
+            for a, b in zip(benjamini_hochberg(p), holm(p), strict=True)
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (
+            record_of([0.001] + [0.5] * 863),
+            "None of 54 trials (9 distinct, worth about 3.2 independent ones) can be told from "
+            "luck: the best is best, and its deflated Sharpe ratio is 0.41 counting every trial "
+            "and 0.43 counting what they are worth (0.95 is the bar). Of 864 tested edges none "
+            "stand at 5% adjusted for all of them by Benjamini and Hochberg, none by Holm, and "
+            "alone none could: 864 tests times 0.001, the smallest p that n_boot and windows of "
+            "this length allow, is above 5%.",
+        ),
+        (
+            record_of([0.001, 0.02, 0.9], deflated=0.96),
+            "The best of 54 trials (9 distinct, worth about 3.2 independent ones), best, stands: "
+            "its deflated Sharpe ratio is 0.96 counting every trial and 0.98 counting what they "
+            "are worth (0.95 is the bar). Of 3 tested edges 2 stand at 5% adjusted for all of them "
+            "by Benjamini and Hochberg, 2 by Holm.",
+        ),
+    ],
+)
+def test_a_sweep_ends_in_a_conclusion(record: dict[str, Any], said: str) -> None:
+    assert sweep_report.conclusion(record) == said

@@ -18,7 +18,7 @@ from support.pipeline import ROOT
 
 from msm_py import settings
 from msm_py.cli import schema
-from msm_py.dbt_models import run_content, runs
+from msm_py.dbt_models import run_content, runs, sharpe_tests
 from msm_py.errors import MsmError
 from msm_py.experiment.ids import resolve
 from msm_py.experiment.load import from_resolved
@@ -150,6 +150,7 @@ def test_what_a_run_writes_of_itself_are_the_columns_of_the_catalog() -> None:
         "window": dict.fromkeys(("first_date", "last_date", "n_days", "n_test_days")),
         "headline": {"net": performance, "gross": performance},
         "controls": {"ungated_net": performance, "btc": None},
+        "sharpe_tests": dict.fromkeys(sharpe_tests.FIGURES),
         "stability": {
             **dict.fromkeys(column.name for column in catalog_columns.STABILITY),
             "regime_distribution": [{"regime": "BALANCED", "pct": 100.0}],
@@ -166,10 +167,11 @@ def test_what_a_run_writes_of_itself_are_the_columns_of_the_catalog() -> None:
     }
     provenance = origin.Provenance("lake", "code", "name", [], [], datetime.now(UTC))
     entry = run_content.catalog_entry(run, metrics, provenance)
-    # which the warehouse takes from the manifest
-    of_manifest = {"created_at", "git_commit", "git_dirty", "duration_seconds"}
-    assert entry.keys() | of_manifest == set(CATALOG.names)
-    assert not entry.keys() & of_manifest
+    # which the warehouse takes from the manifest, or from all runs
+    of_manifest = {"created_at", "git_commit", "git_dirty", "duration_seconds", "question"}
+    of_family = {column.name for column in catalog_columns.FAMILY}
+    assert entry.keys() | of_manifest | of_family == set(CATALOG.names)
+    assert not entry.keys() & (of_manifest | of_family)
 
 
 # --- The lake ------------------------------------------------------------------------------------

@@ -264,7 +264,7 @@ def test_a_warehouse_of_another_version_is_made_anew_without_a_word(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = place / "wh" / "msm.duckdb"
-    monkeypatch.setattr(warehouse, "_LAYOUT", "another")
+    monkeypatch.setattr(warehouse, "LAYOUT", "another")
     assert warehouse.disturbance(file) is None
     before = file.stat().st_mtime_ns
     publish(place)

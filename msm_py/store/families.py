@@ -1,0 +1,304 @@
+"""The family of a run: all that was tried on the same days, and what it makes of the run's results.
+
+Whoever tries sixty questions on the same days finds a few good answers by luck, whether he tries
+them in a sweep or one by one. The family of a run is every run of the runs folder, looks included,
+whose lake has the same name and whose decision days overlap by half of the shorter or more; with
+them count the trials that left no run: variants of their sweeps that failed or were rejected, and
+looks of their experiments whose run is gone. It is derived from what lies in a warehouse, whenever
+that is published: a run's own files never depend on other runs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from msm_py._typing import Bools, Floats, Ints, Row
+from msm_py.experiment.ids import short_hash
+from msm_py.stats.adjusted_p_values import benjamini_hochberg
+from msm_py.stats.sharpe import ANNUALIZATION_DAYS, deflated_sharpe_ratio
+from msm_py.store import looks
+
+EDGES: Final = ("edge_best", "spread")
+NAMES: Final = ("experiment_id", "title", "description", "category_path")
+
+
+def question_of(spec: Row) -> str:
+    """Return what stands for the question of a resolved experiment, whatever it is called.
+
+    Examples
+    --------
+    >>> question_of({"experiment_id": "a", "x": 1}) == question_of({"experiment_id": "b", "x": 1})
+    True
+    """
+    return short_hash({key: value for key, value in spec.items() if key not in NAMES})
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What was tried in a runs folder, runs in one order.
+
+    Parameters
+    ----------
+    window
+        Which lake and days a run has, as a row of ``lake``, ``first`` and ``last``, shape (runs,).
+    lake, first, last
+        Number of the lake's name, first and last decision day as day numbers, shape (windows,).
+    question
+        Number of the run's question, shape (runs,).
+    net_sharpe, n_test_days, skewness, kurtosis
+        Of net returns on the run's own test days, the ratio annualised, NaN where missing; (runs,).
+    edge_run, p
+        Position of the run and p of every tested `EDGES` edge, shape (edges,).
+    others
+        What left no run: names, and the runs beside which they were tried, shape (runs,).
+    """
+
+    window: Ints
+    lake: Ints
+    first: Ints
+    last: Ints
+    question: Ints
+    net_sharpe: Floats
+    n_test_days: Floats
+    skewness: Floats
+    kurtosis: Floats
+    edge_run: Ints
+    p: Floats
+    others: Sequence[tuple[frozenset[str], Bools]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What families make of runs.
+
+    Parameters
+    ----------
+    n_family
+        Distinct questions in the family of a run, its own included, shape (runs,).
+    deflated_sharpe
+        Deflated Sharpe ratio of a run as one of so many, NaN where missing, shape (runs,).
+    p_family
+        p of every edge, adjusted over the edges of the family by Benjamini & Hochberg; (edges,).
+    """
+
+    n_family: Ints
+    deflated_sharpe: Floats
+    p_family: Floats
+
+
+def related(tried: Tried, window: int) -> Bools:
+    """Return which windows are of one family with a window: half of the shorter one is shared."""
+    days = tried.last - tried.first + 1
+    shared = np.minimum(tried.last, tried.last[window]) - np.maximum(
+        tried.first, tried.first[window]
+    )
+    enough = 2 * (shared + 1) >= np.minimum(days, days[window])
+    return np.asarray(enough & (tried.lake == tried.lake[window]))
+
+
+def families(tried: Tried) -> Found:
+    """Return what each run's family makes of it.
+
+    The deflated Sharpe ratio (Bailey & Lopez de Prado 2014) takes the number of distinct questions
+    for the number of trials, and the sample variance of the net Sharpe ratios of the family's runs,
+    each on its own test days. Runs of one lake and window have one family, so the cost is that of
+    the distinct windows.
+    """
+    found = Found(
+        np.zeros(len(tried.window), dtype=np.int64),
+        np.full(len(tried.window), np.nan),
+        np.full(len(tried.p), np.nan),
+    )
+    families: dict[bytes, list[int]] = {}
+    for window in range(len(tried.first)):
+        families.setdefault(related(tried, window).tobytes(), []).append(window)
+    for windows_of_family, windows in families.items():
+        member = np.frombuffer(windows_of_family, dtype=bool)[tried.window]
+        own = np.isin(tried.window, windows)
+        others = {
+            name for names, beside in tried.others if (beside & member).any() for name in names
+        }
+        n_family = len(np.unique(tried.question[member])) + len(others)
+        daily = tried.net_sharpe / np.sqrt(ANNUALIZATION_DAYS)
+        known = daily[member & np.isfinite(daily)]
+        found.n_family[own] = n_family
+        found.deflated_sharpe[own] = deflated_sharpe_ratio(
+            daily[own],
+            tried.n_test_days[own],
+            tried.skewness[own],
+            tried.kurtosis[own],
+            known.var(ddof=1) if len(known) > 1 else np.nan,
+            n_family,
+        )
+        of_family = member[tried.edge_run]
+        adjusted = np.full(len(tried.p), np.nan)
+        adjusted[of_family] = benjamini_hochberg(tried.p[of_family])
+        of_own = own[tried.edge_run]
+        found.p_family[of_own] = adjusted[of_own]
+    return found
+
+
+# --- In a warehouse ------------------------------------------------------------------------------
+
+_RUNS: Final = """
+    select
+        run_id, experiment_id, question, net_sharpe, n_test_days, net_skewness, net_kurtosis,
+        coalesce(lake_name, '') as lake, first_date - date '1970-01-01' as first,
+        last_date - date '1970-01-01' as last
+    from catalog
+    where is_placebo is not true and first_date is not null and last_date is not null
+    order by run_id
+"""
+_EDGES: Final = f"""
+    select run_id, horizon_days, edge, p_edge
+    from edges
+    where edge in {EDGES} and p_edge is not null
+    order by run_id, horizon_days, edge
+"""
+
+
+def derive(con: duckdb.DuckDBPyConnection) -> pa.Table:
+    """Bring the catalog's columns about families up to date; return the rows of `family_edges`.
+
+    Parameters
+    ----------
+    con
+        A warehouse whose other tables are up to date.
+    """
+    con.execute("update catalog set n_family = null, deflated_sharpe = null, p_family = null")
+    runs = con.sql(_RUNS).to_arrow_table()
+    edges = con.sql(_EDGES).to_arrow_table()
+    place = {run_id: row for row, run_id in enumerate(runs["run_id"].to_pylist())}
+    edges = edges.filter(pa.array([x in place for x in edges["run_id"].to_pylist()], pa.bool_()))
+    tried = _tried(con, runs, edges, place)
+    found = families(tried)
+    edges = edges.append_column("p_family", pa.array(found.p_family, pa.float64()))
+    smallest = np.full(len(tried.window), np.nan)
+    np.fmin.at(smallest, tried.edge_run, found.p_family)
+    con.register(
+        "of_families",
+        pa.table(
+            {
+                "run_id": runs["run_id"],
+                "n_family": found.n_family,
+                "deflated_sharpe": pa.array(found.deflated_sharpe, from_pandas=True),
+                "p_family": pa.array(smallest, from_pandas=True),
+            }
+        ),
+    )
+    con.execute(
+        """
+        update catalog set
+            n_family = of_families.n_family,
+            deflated_sharpe = of_families.deflated_sharpe,
+            p_family = of_families.p_family
+        from of_families
+        where catalog.run_id = of_families.run_id
+        """
+    )
+    con.unregister("of_families")
+    return edges
+
+
+def _tried(
+    con: duckdb.DuckDBPyConnection, runs: pa.Table, edges: pa.Table, place: Mapping[str, int]
+) -> Tried:
+    def numbers(name: str) -> Floats:
+        return np.asarray(runs[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+    windows: dict[tuple[Any, ...], int] = {}
+    of_run = zip(*(runs[name].to_pylist() for name in ("lake", "first", "last")), strict=True)
+    window = [windows.setdefault(key, len(windows)) for key in of_run]
+    lakes = sorted({key[0] for key in windows})
+    return Tried(
+        window=np.array(window, dtype=np.int64),
+        lake=np.array([lakes.index(key[0]) for key in windows], dtype=np.int64),
+        first=np.array([key[1] for key in windows], dtype=np.int64),
+        last=np.array([key[2] for key in windows], dtype=np.int64),
+        question=_numbered(runs["question"].to_pylist()),
+        net_sharpe=numbers("net_sharpe"),
+        n_test_days=numbers("n_test_days"),
+        skewness=numbers("net_skewness"),
+        kurtosis=numbers("net_kurtosis"),
+        edge_run=np.array([place[x] for x in edges["run_id"].to_pylist()], dtype=np.int64),
+        p=np.asarray(edges["p_edge"].to_numpy(), dtype=np.float64),
+        others=[*_failed(con, place), *_lost_looks(con, runs)],
+    )
+
+
+def _numbered(values: Iterable[object]) -> Ints:
+    known: dict[object, int] = {}
+    return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)
+
+
+def _failed(
+    con: duckdb.DuckDBPyConnection, place: Mapping[str, int]
+) -> Iterable[tuple[frozenset[str], Bools]]:
+    """Yield the variants of each sweep that left no run, beside those that did."""
+    names: dict[str, set[str]] = defaultdict(set)
+    beside: dict[str, list[int]] = defaultdict(list)
+    trials = con.execute("select sweep_id, experiment_id, run_id, status from sweep_trials")
+    for sweep_id, experiment_id, run_id, status in trials.fetchall():
+        if run_id in place:
+            beside[sweep_id].append(place[run_id])
+        elif status in ("failed", "rejected"):
+            names[sweep_id].add(experiment_id)
+    for sweep_id in sorted(names):
+        is_beside = np.zeros(len(place), dtype=bool)
+        is_beside[beside[sweep_id]] = True
+        yield frozenset(names[sweep_id]), is_beside
+
+
+def _lost_looks(
+    con: duckdb.DuckDBPyConnection, runs: pa.Table
+) -> Iterable[tuple[frozenset[str], Bools]]:
+    """Yield looks whose run is gone, beside the runs of the same experiment."""
+    lost = con.execute(
+        "select run_id, family from looks anti join catalog using (run_id) order by run_id"
+    ).fetchall()
+    if not lost:
+        return
+    own = np.array([looks.family_of(x) for x in runs["experiment_id"].to_pylist()], dtype=object)
+    for run_id, family in lost:
+        yield frozenset({run_id}), own == family
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a run's family makes of it.
+
+    Parameters
+    ----------
+    n_family
+        Distinct questions tried, its own included.
+    deflated_sharpe
+        None where missing.
+    p_family
+        Adjusted p by horizon in days and edge.
+    """
+
+    n_family: int
+    deflated_sharpe: float | None
+    p_family: Mapping[tuple[int, str], float]
+
+
+def read(con: duckdb.DuckDBPyConnection, run_id: str) -> Family | None:
+    """Return the family of a run as a warehouse has it; None when the run is not in it."""
+    found = con.execute(
+        "select n_family, deflated_sharpe from catalog where run_id = ? and n_family is not null",
+        [run_id],
+    ).fetchone()
+    if found is None:
+        return None
+    rows = con.execute(
+        "select horizon_days, edge, p_family from family_edges where run_id = ?", [run_id]
+    ).fetchall()
+    n_family, deflated_sharpe = found
+    return Family(n_family, deflated_sharpe, {(days, edge): p for days, edge, p in rows})
