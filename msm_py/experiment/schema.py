@@ -1,7 +1,7 @@
 """The schema of an experiment: what a YAML may say, the defaults, and the rules.
 
 The models are plain declarations; every field is described once, here, and the JSON Schema that
-editors use is generated from it (``python -m msm_py.experiment.json_schema``). They touch no file:
+editors use is generated from it (``make schema``). They touch no file:
 which features exist comes in through the validation context. Lists that mean a set (features,
 majors, horizons, ...) are kept sorted, so that equal meaning is equal data.
 """

@@ -141,7 +141,8 @@ def read_settings(lake: Path) -> LakeSettings:
     """
     file = lake / LAKE_YAML
     name = lake.resolve().name or "lake"
-    if not os.path.lexists(file):
+    # by the names in the folder: some disks take Lake.yaml for lake.yaml
+    if LAKE_YAML not in os.listdir(lake):
         _check_no_other_name(lake)
         return _settings(_LakeYaml(), file, name)
     if not file.is_file():  # a device or a pipe would be waited for

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -49,7 +50,7 @@ from msm_py.report.layout import (
 from msm_py.report.metrics import METRICS
 from msm_py.report.terminal import Table, Text
 from msm_py.report.verdict import sample_verdict, short_horizons, verdict
-from msm_py.settings import warehouse_path
+from msm_py.settings import runs_dir, warehouse_path
 from msm_py.stats.inference import BLOCKS_FROM, TESTABLE_SPELLS
 from msm_py.store import lake_records, layout, looks
 from msm_py.store.edge_rows import SUMMARY_EDGES, two_states
@@ -483,9 +484,11 @@ def _files(run: Run, warehouse: Path) -> Iterator[RenderableType]:
             table.add_row(Text(f"  {name}"), Text(what, style="dim"))
     yield table
     yield Text()
+    here = run.folder.parent
+    runs = "" if here.resolve() == runs_dir().resolve() else f" --runs {shlex.quote(str(here))}"
     yield fact_table(
         ("all runs", f"{relative_path(warehouse)}, or `msm list`"),
-        ("this one again", f"msm show {run.run_id}"),
-        ("beside another", f"msm compare {run.run_id} OTHER_RUN"),
+        ("this one again", f"msm show {run.run_id}{runs}"),
+        ("beside another", f"msm compare {run.run_id} OTHER_RUN{runs}"),
         ("BI, notebooks", f"docs/bi.md says how to open {warehouse.name} (read-only)"),
     )

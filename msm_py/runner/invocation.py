@@ -163,7 +163,7 @@ def _invoke(arguments: list[str], progress: Progress | None) -> list[str]:
     if result.exception is not None:
         return [str(result.exception)]
     return [
-        str(node.message)
+        f"{node.node.name}: {node.message}"
         for node in getattr(result.result, "results", [])
         if node.status in ("error", "fail", "runtime error")
         # says in dbt what the outcomes say here, run by run

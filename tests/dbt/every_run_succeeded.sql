@@ -1,4 +1,4 @@
--- A run that cannot be computed has no folder; its reason is told here. The others are complete.
+-- A run that cannot be computed has no folder; its reason is said here. The others are complete.
 with
 failed as (
     select string_agg(error, chr(10) || chr(10) order by run_id) as errors

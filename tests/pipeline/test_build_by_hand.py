@@ -1,7 +1,8 @@
-"""dbt by hand: where its own database lies, and what two builds at once are told."""
+"""dbt by hand: where its own database lies, two builds at once, unit tests of models."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +91,11 @@ def test_dbt_from_another_folder(tmp_path: Path) -> None:
     )
     assert done.code == 0, done.out
     assert [f.name for f in (here / "runs").glob("tiny-*")] == [by_msm.folder("tiny").name]
+
+
+def test_a_plain_build_passes_the_unit_tests_of_the_models(tmp_path: Path) -> None:
+    """Without experiments or a lake: catalog and warehouse, and every table computed by hand."""
+    done = dbt("build", place=tmp_path, MSM_LAKE=str(tmp_path / "nothing"))
+    assert done.code == 0, done.out[-3000:]
+    assert "ERROR=0" in done.out
+    assert re.search(r"[1-9]\d* unit tests", done.out)

@@ -174,7 +174,12 @@ def test_a_backslash_beside_a_bracket_is_refused(lake: Path) -> None:
 
 
 def test_a_name_that_is_not_text_is_refused(lake: Path) -> None:
-    os.rename(lake / "fact_price" / "btc.parquet", os.fsencode(lake) + b"/fact_price/\xff.parquet")
+    try:
+        os.rename(
+            lake / "fact_price" / "btc.parquet", os.fsencode(lake) + b"/fact_price/\xff.parquet"
+        )
+    except OSError:
+        pytest.skip("this disk has no such names")
     assert "not valid UTF-8" in refused(lake)
 
 

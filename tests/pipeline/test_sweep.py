@@ -1,4 +1,4 @@
-"""Sweeps: the same runs however they are carried out, and failures that take nobody along."""
+"""Sweeps: the same runs however they are carried out, and failures that leave the others alone."""
 
 from __future__ import annotations
 

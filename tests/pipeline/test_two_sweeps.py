@@ -1,4 +1,4 @@
-"""Sweeps side by side, a run among a thousand, and the catalog made again from the folders."""
+"""Sweeps side by side, a run among a thousand, and the catalog computed again from the folders."""
 
 from __future__ import annotations
 

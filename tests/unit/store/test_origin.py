@@ -113,7 +113,7 @@ NO_NUMBER = {
     "store.origin": "works the fingerprint out",
     "store.run_list": "which folders are runs",
     "store.scratch": "where a run lies until it is complete",
-    "store.warehouse": "made from run folders; made again when its version changes",
+    "store.warehouse": "made from run folders; rebuilt when its version changes",
     "store.written_places": "which places a run may be written to",
 }
 
