@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from msm_py.errors import MsmError
 from msm_py.report.terminal import Terminal, Text
 from msm_py.settings import LAKE as LAKE
 from msm_py.settings import RUNS as RUNS
@@ -39,6 +41,42 @@ End = Annotated[str | None, typer.Option("--end", help="Last day of the window, 
 AllFigures = Annotated[
     bool, typer.Option("--all", help="Show mean Y and edge beside the trade edge.")
 ]
+
+
+class ExecutorName(StrEnum):
+    """Where batches are computed."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+InExecutor = Annotated[
+    ExecutorName, typer.Option("--executor", help="Processes of this machine, or tasks of Ray.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        help="Cluster to join: host:port, ray://host:port, auto. None: a local one.",
+    ),
+]
+
+
+def check_ray_address(ray_address: str | None, executor: ExecutorName) -> None:
+    """See that a cluster that is given is used.
+
+    Raises
+    ------
+    MsmError
+        When it is not.
+    """
+    if ray_address is not None and executor is not ExecutorName.RAY:
+        raise MsmError(
+            "a Ray cluster is given, but not used",
+            where="--ray-address",
+            received=ray_address,
+            remedy="add --executor ray, or leave the address out",
+        )
 
 
 def places_of(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> Places:

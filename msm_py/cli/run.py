@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +15,16 @@ from msm_py.cli.options import (
     WAREHOUSE,
     AllFigures,
     End,
+    ExecutorName,
     Experiments,
+    InExecutor,
     Lake,
+    RayAddress,
     Runs,
     Start,
     Warehouse,
     app,
+    check_ray_address,
     err,
     out,
     places_of,
@@ -44,6 +50,21 @@ def run(
     robust: Annotated[
         bool, typer.Option("--robust", help="Also run its neighbours and placebos: does it hold?")
     ] = False,
+    n_null_markets: Annotated[
+        int | None,
+        typer.Option(
+            "--null-markets",
+            min=1,
+            metavar="N",
+            help="Also rank it among so many markets in which its states tell nothing, such as 50.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Null markets at a time; as many as there are cores."),
+    ] = None,
+    executor: InExecutor = ExecutorName.LOCAL,
+    ray_address: RayAddress = None,
     look: Annotated[
         str | None,
         typer.Option(
@@ -58,13 +79,23 @@ def run(
 
     Example: msm run experiments/msm/msm_v1_baseline.yaml --lake lake --start 2023-07-01
     """
-    from msm_py.report import robustness_report, run_summary
-    from msm_py.report.progress import PanelDisplay, RunDisplay
-    from msm_py.runner import experiment_work, robustness_panel
+    from msm_py.report import null_market_report, robustness_report, run_summary
+    from msm_py.report.progress import NullMarketDisplay, PanelDisplay, RunDisplay
+    from msm_py.runner import executors, experiment_work, null_markets, robustness_panel
 
+    check_ray_address(ray_address, executor)
+    if n_null_markets is None and (jobs is not None or executor is ExecutorName.RAY):
+        raise MsmError(
+            "only null markets are computed side by side",
+            where="msm run",
+            received="--jobs or --executor without --null-markets",
+            remedy="leave it out: experiments of one call are computed together",
+        )
     rendered = experiment_work.render(experiments, lake, start, end, look=look is not None)
     if robust:
         experiment_work.refuse_panels(rendered.specs)
+    if n_null_markets:
+        experiment_work.refuse_null_markets(rendered.specs)
     places = places_of(lake, runs, warehouse_file, force=force)
     with RunDisplay(out, tell_in_red, verbose=verbose) as display:
         done = experiment_work.carry_out(rendered, places, display.tell, look=look, verbose=verbose)
@@ -78,6 +109,23 @@ def run(
         for panel in panels:
             out.print(robustness_report.panel(panel))
         errors += [str(x) for x in map(robustness_panel.failure, panels) if x is not None]
+    if n_null_markets and done.folders:
+        on_ray = executor is ExecutorName.RAY
+        open_workers = partial(
+            executors.workers,
+            jobs if on_ray else jobs or os.cpu_count(),
+            lake=places.lake,
+            on_ray=on_ray,
+            ray_address=ray_address,
+        )
+        names = [folder.name for folder in done.folders]
+        with NullMarketDisplay(out) as markets_display:
+            records = null_markets.compute_all(
+                names, n_null_markets, places, open_workers, markets_display.tell
+            )
+        for record in records:
+            out.print(null_market_report.report(record))
+        errors += [str(x) for x in map(null_markets.failure, records) if x is not None]
     # reports tell of the ledger of looks themselves
     tell_alarms(places.runs, places.warehouse, with_looks=not run_summary.are_whole(done))
     _tell_failures(errors)

@@ -50,8 +50,8 @@ def show(
 
     Example: msm show msm_v1_baseline
     """
-    from msm_py.report import robustness_report, run_report
-    from msm_py.store import robustness_records
+    from msm_py.report import null_market_report, robustness_report, run_report
+    from msm_py.store import null_market_records, robustness_records
 
     folder = run_list.find_run(runs, run_id)
     if warehouse.is_of(runs, warehouse_file):
@@ -59,6 +59,8 @@ def show(
     out.print(run_report.run_report(folder, warehouse=warehouse_file, all_figures=all_figures))
     if panel := robustness_records.read_record(runs, folder.name):
         out.print(robustness_report.panel(panel))
+    if markets := null_market_records.read_record(runs, folder.name):
+        out.print(null_market_report.report(markets))
     tell_alarms(runs, with_looks=False)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +14,14 @@ from msm_py.cli.options import (
     RUNS,
     WAREHOUSE,
     End,
+    ExecutorName,
+    InExecutor,
     Lake,
+    RayAddress,
     Runs,
     Start,
     Warehouse,
+    check_ray_address,
     out,
     places_of,
     tell_alarms,
@@ -49,13 +52,6 @@ sweep_app = typer.Typer(
 )
 
 
-class ExecutorName(StrEnum):
-    """Where a sweep's batches are computed."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
 @sweep_app.command(name=RUN)
 def sweep(
     files: Annotated[
@@ -76,13 +72,8 @@ def sweep(
         int | None,
         typer.Option(min=1, help="Batches at a time: 1, or with ray as many as there are cores."),
     ] = None,
-    executor: Annotated[
-        ExecutorName, typer.Option(help="Processes of this machine, or tasks of a Ray cluster.")
-    ] = ExecutorName.LOCAL,
-    ray_address: Annotated[
-        str | None,
-        typer.Option(help="Cluster to join: host:port, ray://host:port, auto. None: a local one."),
-    ] = None,
+    executor: InExecutor = ExecutorName.LOCAL,
+    ray_address: RayAddress = None,
     shard: Annotated[
         str | None, typer.Option(help="Only the i-th of n parts, as i/n: one for each machine.")
     ] = None,
@@ -120,13 +111,7 @@ def sweep(
             received="--dry-run and --print-commands",
             remedy="leave out one of them",
         )
-    if ray_address is not None and executor is not ExecutorName.RAY:
-        raise MsmError(
-            "a Ray cluster is given, but not used",
-            where="--ray-address",
-            received=ray_address,
-            remedy="add --executor ray, or leave the address out",
-        )
+    check_ray_address(ray_address, executor)
     options = sweep_plan.Options(
         batch_size=batch_size,
         jobs=jobs,

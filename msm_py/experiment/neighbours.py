@@ -64,8 +64,8 @@ class Neighbour:
     is_itself: bool = False
 
 
-def check_no_placebo(experiment: Experiment) -> None:
-    """See that a run is no placebo itself.
+def check_no_placebo(experiment: Experiment, what: str = "robustness panel") -> None:
+    """See that a run is no placebo itself, before it gets "a robustness panel" or the like.
 
     Raises
     ------
@@ -75,10 +75,10 @@ def check_no_placebo(experiment: Experiment) -> None:
     days = experiment.state_mapping.placebo_rotation_days
     if days:
         raise MsmError(
-            "a placebo has no robustness panel",
+            f"a placebo has no {what}",
             where=f"state_mapping.placebo_rotation_days of {experiment.experiment_id}",
             received=days,
-            remedy="remove it: the panel makes placebos of its own",
+            remedy="remove it: `msm run EXPERIMENT --robust` makes placebos of its own",
         )
 
 

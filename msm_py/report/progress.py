@@ -25,6 +25,13 @@ from msm_py.runner.experiment_work import (
     RunEvent,
     WarehouseDisturbed,
 )
+from msm_py.runner.null_markets import (
+    MarketEnded,
+    MarketEvent,
+    MarketsBegun,
+    MarketsEnded,
+    MarketsStopped,
+)
 from msm_py.runner.robustness_panel import PanelBegun, PanelEnded
 from msm_py.runner.sweep_work import SweepBegun, SweepEvent, SweepStopped, TrialEnded
 
@@ -170,8 +177,8 @@ class PanelDisplay(_Display):
                 self._stop()
 
 
-class SweepDisplay(_Display):
-    """Shows a line for every variant of a sweep, and on a terminal a bar below them."""
+class _BarDisplay(_Display):
+    """Shows on a terminal how much of something is done."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -184,6 +191,49 @@ class SweepDisplay(_Display):
             console=console,
             transient=True,
         )
+
+    def _begin_bar(self, n_waiting: int) -> None:
+        if n_waiting:
+            self._bar.add_task("", total=n_waiting, failed=0, speed="")
+            self._start(self._bar)
+
+    def _advance(self, n_done: int, n_failed: int, n_waiting: int, seconds: float) -> None:
+        speed = _speed(n_done, n_waiting - n_done, seconds)
+        for task in self._bar.task_ids:
+            self._bar.update(task, completed=n_done, failed=n_failed, speed=speed)
+
+
+class NullMarketDisplay(_BarDisplay):
+    """Shows how many null markets are to compute and, on a terminal, a bar."""
+
+    def tell(self, event: MarketEvent) -> None:
+        """Show an event."""
+        match event:
+            case MarketsBegun(run_id, n_markets, n_waiting, seconds):
+                cost = f", about {seconds:,.0f} seconds" if n_waiting else ""
+                self._say(
+                    f"Null markets of {run_id}: {n_markets}, {n_waiting or 'none'} to compute{cost}"
+                )
+                self._begin_bar(n_waiting)
+            case MarketEnded(n_done, n_failed, n_waiting, seconds):
+                self._advance(n_done, n_failed, n_waiting, seconds)
+            case MarketsStopped(n_done, n_waiting):
+                self._stop()
+                self._say(
+                    f"{n_done} of {count_of(n_waiting, 'null market')} are kept. "
+                    "The same command goes on."
+                )
+            case MarketsEnded():
+                self._stop()
+                for task in self._bar.task_ids:
+                    self._bar.remove_task(task)
+
+
+class SweepDisplay(_BarDisplay):
+    """Shows a line for every variant of a sweep, and on a terminal a bar below them."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
         self._begun: SweepBegun | None = None
 
     def tell(self, event: SweepEvent) -> None:
@@ -217,23 +267,14 @@ class SweepDisplay(_Display):
         for trial in rejected:
             text = f" {trial.title}: {trial.error or ''}"
             self._say(Text.assemble(("rejected", "red"), text))
-        if begun.n_waiting:
-            self._bar.add_task("", total=begun.n_waiting, failed=0, speed="")
-            self._start(self._bar)
+        self._begin_bar(begun.n_waiting)
 
     def _end(self, ended: TrialEnded) -> None:
         assert self._begun is not None
         begun = self._begun
         self._say(trial_line(ended.trial, ended.place, begun.n_variants, begun.runs))
         n_done = ended.counts["complete"] + ended.counts["failed"]
-        n_left = begun.n_waiting - n_done
-        for task in self._bar.task_ids:
-            self._bar.update(
-                task,
-                completed=n_done,
-                failed=ended.counts["failed"],
-                speed=_speed(n_done, n_left, ended.seconds),
-            )
+        self._advance(n_done, ended.counts["failed"], begun.n_waiting, ended.seconds)
         if ended.place == begun.n_variants:  # what comes now is recorded and published
             self._stop()
 

@@ -1,1 +1,1 @@
-"""Invocations of dbt, executors, sweeps and robustness panels as work."""
+"""Invocations of dbt, executors, sweeps, robustness panels and null markets as work."""

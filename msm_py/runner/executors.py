@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Final
 
 from msm_py.errors import Interrupted
@@ -115,3 +117,33 @@ def run_batch(specs: list[ResolvedRun], places: Places) -> tuple[list[Outcome], 
 def local_executor(jobs: int) -> Executor:
     """Return what computes so many batches at a time on this machine."""
     return InProcess() if jobs == 1 else Processes(jobs)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What computes batches: how many at a time, and how it is opened (None: on this machine)."""
+
+    jobs: int
+    open_executor: Callable[[int], Executor] | None = None
+
+
+def workers(
+    jobs: int | None, *, lake: Path, on_ray: bool = False, ray_address: str | None = None
+) -> Workers:
+    """Return what computes batches, here or on a Ray cluster.
+
+    Parameters
+    ----------
+    jobs
+        Batches at a time; None for 1, or as many as a cluster has cores.
+    lake
+        The lake, which every node must find.
+    on_ray, ray_address
+        Whether a Ray cluster does, and which one; see `msm_py.runner.ray_cluster.RayExecutor`.
+    """
+    if not on_ray:
+        return Workers(jobs or 1)
+    from msm_py.runner.ray_cluster import RayExecutor
+
+    cluster = RayExecutor(ray_address, jobs, lake=lake)
+    return Workers(cluster.slots, lambda _: cluster)

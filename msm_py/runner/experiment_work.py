@@ -137,6 +137,18 @@ def refuse_panels(specs: Sequence[ResolvedRun]) -> None:
         neighbours.check_no_placebo(spec.experiment)
 
 
+def refuse_null_markets(specs: Sequence[ResolvedRun]) -> None:
+    """See that no experiment is a placebo: its states know the future, in a null market too.
+
+    Raises
+    ------
+    MsmError
+        When one is.
+    """
+    for spec in specs:
+        neighbours.check_no_placebo(spec.experiment, "null markets")
+
+
 def variables(
     files: Sequence[Path], lake: Path, start: str | None, end: str | None
 ) -> tuple[str, int]:

@@ -89,6 +89,50 @@ def build(
         When the invocation as a whole failed: with the message of the model that did, else naming
         the log file.
     """
+    # what tests the project and not this run's data, and what a sweep does once at its end
+    left_out = ["--exclude", "tag:project", *([] if publish else ["warehouse+"])]
+    with _built(experiments, places, left_out, progress=progress, verbose=verbose) as own:
+        outcomes = _outcomes(own / DATABASE_FILE)
+        if outcomes is None or len(outcomes) < len(experiments):
+            raise _error([], own / LOG_FILE)
+        return outcomes
+
+
+@contextmanager
+def built(
+    experiments: Sequence[ResolvedRun], places: Places, models: Sequence[str]
+) -> Iterator[Path]:
+    """Yield a database that holds some models, with all that they read; gone afterwards.
+
+    Parameters
+    ----------
+    experiments
+        What they are built for.
+    places
+        Where to read.
+    models
+        Their names.
+
+    Raises
+    ------
+    MsmError
+        As `build`.
+    """
+    only = ["--exclude-resource-type", "test", "--select", *(f"+{model}" for model in models)]
+    with _built(experiments, places, only) as own:
+        yield own / DATABASE_FILE
+
+
+@contextmanager
+def _built(
+    experiments: Sequence[ResolvedRun],
+    places: Places,
+    selection: Sequence[str],
+    *,
+    progress: Progress | None = None,
+    verbose: bool = False,
+) -> Iterator[Path]:
+    """Yield the scratch folder of an invocation that succeeded."""
     with (
         scratch_folder() as own,
         _environment(
@@ -107,10 +151,7 @@ def build(
             "build",
             "--exclude-resource-type",
             "unit_test",
-            # what tests the project and not this run's data, and what a sweep does once at its end
-            "--exclude",
-            "tag:project",
-            *([] if publish else ["warehouse+"]),
+            *selection,
             "--vars",
             json.dumps({"experiments_file": "$MSM_EXPERIMENTS_FILE"}),
             "--project-dir",
@@ -129,10 +170,9 @@ def build(
         ]
         with _parsed_before(target):
             failures = _invoke(arguments, progress)
-        outcomes = _outcomes(own / DATABASE_FILE)
-        if failures or outcomes is None or len(outcomes) < len(experiments):
+        if failures:
             raise _error(failures, own / LOG_FILE)
-        return outcomes
+        yield own
 
 
 def _invoke(arguments: list[str], progress: Progress | None) -> list[str]:

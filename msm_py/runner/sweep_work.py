@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any
 
 from msm_py.errors import Interrupted
 from msm_py.runner import batches, sweep_statistics
+from msm_py.runner.executors import workers
 from msm_py.runner.sweep_plan import Options, ResolvedSweep, is_waiting, rejected_here
 from msm_py.settings import Places
 from msm_py.store import lake_records, run_folder, warehouse
@@ -105,7 +105,9 @@ def carry_out(
     findings = lake_records.look_over(places.runs, places.lake, resolved.lake_fingerprint)
     started_at, clock = datetime.now(UTC), time.monotonic()
     mine = batches.shard(resolved.specs, *options.shard)
-    jobs, open_executor = _workers(options, places)
+    by = workers(
+        options.jobs, lake=places.lake, on_ray=options.on_ray, ray_address=options.ray_address
+    )
     rejected = rejected_here(resolved, options)
     n_waiting = sum(is_waiting(spec, places) for spec in mine)
     tell(SweepBegun(resolved.sweep_id, options.shard, len(mine), n_waiting, rejected, places.runs))
@@ -114,9 +116,9 @@ def carry_out(
         mine,
         places,
         batch_size=options.batch_size,
-        jobs=jobs,
+        jobs=by.jobs,
         fail_fast=options.fail_fast,
-        open_executor=open_executor,
+        open_executor=by.open_executor,
     )
     try:
         with closing(work):  # closed before anything else, so that no worker goes on
@@ -147,13 +149,3 @@ def carry_out(
         seconds=time.monotonic() - clock,
         findings=findings,
     )
-
-
-def _workers(options: Options, places: Places) -> tuple[int, Callable[[int], Executor] | None]:
-    """Return how many batches go at a time, and what computes them (None: processes of ours)."""
-    if not options.on_ray:
-        return options.jobs or 1, None
-    from msm_py.runner.ray_cluster import RayExecutor
-
-    cluster = RayExecutor(options.ray_address, options.jobs, lake=places.lake)
-    return cluster.slots, lambda _: cluster

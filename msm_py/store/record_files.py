@@ -1,4 +1,4 @@
-"""Records that lie hidden in a runs folder, one JSON file each: of sweeps, of robustness panels."""
+"""Records hidden in a runs folder, a JSON file each: sweeps, robustness panels, null markets."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ from msm_py.store import (
     formats,
     layout,
     looks,
+    null_market_records,
     robustness_records,
     run_list,
     scratch,
@@ -571,17 +572,34 @@ def _panel_rows(record: Row) -> Iterator[tuple[str, Row]]:
         yield "robustness", {**named, **row}
 
 
+def _null_markets(runs: Path) -> Iterator[Record]:
+    for record in null_market_records.read_records(runs):
+        name = f"{null_market_records.FOLDER}/{record['run_id']}.json"
+        yield Record(name, _hash(record), _null_market_rows(record))
+
+
+def _null_market_rows(record: Row) -> Iterator[tuple[str, Row]]:
+    run_id = record["run_id"]
+    n_failed = sum(market["status"] == "failed" for market in record["markets"])
+    for row in record["summary"]:
+        yield "null_market_summary", {"run_id": run_id, "n_failed": n_failed, **row}
+    for market in record["markets"]:
+        for row in market["figures"]:
+            yield "null_markets", {"run_id": run_id, "number": market["number"], **row}
+
+
 def _looks(runs: Path) -> Iterator[Record]:
     for look in looks.read(runs).looks:
         digest = _hash(asdict(look))
         yield Record(f"{looks.LEDGER} {digest}", digest, [("looks", asdict(look))])
 
 
-# What lies hidden in a runs folder: how its records are read, by the table that has one row and
-# the hash of every record.
+# What lies hidden in a runs folder: how its records are read, by the table whose rows hold the hash
+# of their record.
 DERIVED: Final[Mapping[str, Callable[[Path], Iterator[Record]]]] = {
     "sweeps": _sweeps,
     "robustness_summary": _panels,
+    "null_market_summary": _null_markets,
     "looks": _looks,
 }
 
@@ -606,6 +624,7 @@ def alarms(runs: Path, path: Path | None = None, *, with_looks: bool = True) -> 
         *(looks.alarms(runs) if with_looks else []),
         *sweep_records.alarms(runs),
         *robustness_records.alarms(runs),
+        *null_market_records.alarms(runs),
     ]
 
 

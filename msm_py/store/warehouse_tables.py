@@ -591,6 +591,57 @@ ROBUSTNESS_SUMMARY: Final = Table(
         RECORD_HASH,
     ),
 )
+STATISTIC: Final = Column(
+    "statistic",
+    "varchar",
+    "spread or edge_best (trade edges), net_sharpe, or net_sharpe_over_ungated (net Sharpe minus "
+    "that of the ungated control).",
+    since="0.3.0",
+)
+NULL_HORIZON: Final = Column(
+    "horizon_days", "integer", "Of an edge; missing of returns.", unit="days", since="0.3.0"
+)
+NULL_MARKETS: Final = Table(
+    "null_markets",
+    "One row per run with null markets, null market that did not fail, and figure: what the run's "
+    "experiment shows on a lake in which its states tell nothing.",
+    (
+        RUN_ID,
+        Column("number", "integer", "Number of the null market, from 1.", since="0.3.0"),
+        STATISTIC,
+        NULL_HORIZON,
+        Column(
+            "value",
+            "double",
+            "What the null market shows; plus is good for the trade. Missing where an edge has no "
+            "evidence or nothing was held.",
+            since="0.3.0",
+        ),
+    ),
+)
+NULL_MARKET_SUMMARY: Final = Table(
+    "null_market_summary",
+    "One row per run with null markets and figure: how the run ranks among them.",
+    (
+        RUN_ID,
+        STATISTIC,
+        NULL_HORIZON,
+        Column("value", "double", "What the run shows.", since="0.3.0"),
+        Column("n_markets", "integer", "Null markets that have the figure.", since="0.3.0"),
+        Column("n_missing", "integer", "Null markets that completed without it.", since="0.3.0"),
+        Column("n_failed", "integer", "Null markets that failed.", since="0.3.0"),
+        Column("null_mean", "double", "Mean over null markets that have it.", since="0.3.0"),
+        Column("null_q95", "double", "95% quantile over them.", since="0.3.0"),
+        Column(
+            "p_value",
+            "double",
+            "One-sided p-value: (1 + null markets at or above the run) / (1 + n_markets).",
+            unit=P,
+            since="0.3.0",
+        ),
+        RECORD_HASH,
+    ),
+)
 LOOKS: Final = Table(
     "looks",
     "One row per look at a hold-out.",
@@ -629,10 +680,10 @@ FAMILY_EDGES: Final = Table(
     ),
 )
 # small, and made again from what lies hidden in the runs folder whenever that has changed: records
-# of sweeps, robustness panels, the ledger of looks
+# of sweeps, robustness panels, null markets, the ledger of looks
 DERIVED_TABLES: Final[Mapping[str, Table]] = by_name(
     *(SWEEPS, SWEEP_TRIALS, SWEEP_STATISTICS, SWEEP_EDGES),
-    *(ROBUSTNESS, ROBUSTNESS_SUMMARY, LOOKS, FAMILY_EDGES),
+    *(ROBUSTNESS, ROBUSTNESS_SUMMARY, NULL_MARKETS, NULL_MARKET_SUMMARY, LOOKS, FAMILY_EDGES),
 )
 
 ALL_TABLES: Final[Mapping[str, Table]] = {**RUN_TABLES, **DERIVED_TABLES}
