@@ -23,6 +23,7 @@ def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
             "regime_transitions": dbt.ref("regime_transitions").to_arrow_table(),
             "stability": dbt.ref("stability").to_arrow_table(),
             "coverage": dbt.ref("coverage").to_arrow_table(),
+            "suspect_gains": dbt.ref("suspect_gains").to_arrow_table(),
             "search_windows": dbt.ref("search_windows").to_arrow_table(),
             "strategy_metrics": dbt.ref("strategy_metrics").to_arrow_table(),
             "sharpe_tests": dbt.ref("sharpe_tests").to_arrow_table(),

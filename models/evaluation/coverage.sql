@@ -71,10 +71,34 @@ positions as (
             as impact_coverage,
         count(case when r_alts is null then 1 end) as n_days_without_alts_return,
         count(case when gross_exposure > 0 then 1 end) as n_invested_days,
-        min(case when equity_net <= 0 then date end) as ruined_on
+        cast(sum(n_over_capacity) as integer) as n_over_capacity,
+        min(ruined_on) as ruined_on
     from {{ ref('daily_returns') }}
     where is_run
     group by strategy_id
+),
+
+controls as (
+    select
+        strategy_id,
+        min(ruined_on) as ruined_on
+    from {{ ref('daily_returns') }}
+    where not is_run and ruined_on is not null
+    group by strategy_id
+),
+
+-- by a limit of returns, of majors and of what would be alts but for it
+removals as (
+    select
+        strategies.strategy_id as run_id,
+        count(*) as n_removed_days
+    from strategies
+    inner join runs on strategies.strategy_id = runs.run_id
+    inner join {{ ref('removed_days') }} as removed_days
+        on
+            runs.universe_id = removed_days.universe_id
+            and removed_days.date between strategies.first_date and strategies.last_date
+    group by strategies.strategy_id
 ),
 
 basket_sizes as (
@@ -127,18 +151,27 @@ final as (
             as impact_coverage,
         positions.n_days_without_alts_return,
         positions.n_invested_days,
+        case when strategies.capital_usd is not null then positions.n_over_capacity end
+            as n_over_capacity,
+        capacity.n_trades,
+        capacity.capacity_usd,
         positions.ruined_on,
+        controls.ruined_on as control_ruined_on,
         basket_days.n_rebalances,
         basket_days.min_basket_size,
         basket_days.n_short_baskets,
         basket_days.n_empty_baskets,
-        coalesce(exits.n_forced_exits, 0) as n_forced_exits
+        coalesce(exits.n_forced_exits, 0) as n_forced_exits,
+        coalesce(removals.n_removed_days, 0) as n_removed_days
     from feature_days
     inner join strategies on feature_days.run_id = strategies.strategy_id
     inner join positions on feature_days.run_id = positions.run_id
     left join fallbacks on feature_days.run_id = fallbacks.run_id
     left join basket_days on feature_days.run_id = basket_days.run_id
     left join exits on feature_days.run_id = exits.run_id
+    left join removals on feature_days.run_id = removals.run_id
+    left join controls on strategies.control_id = controls.strategy_id
+    inner join {{ ref('capacity') }} as capacity on feature_days.run_id = capacity.run_id
 )
 
 select * from final

@@ -15,7 +15,7 @@ def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
     return edges.edge_rows(
         runs=dbt.ref("runs").to_arrow_table(),
         run_targets=horizons.join(
-            strategies.project("strategy_id, short_leg_id, execution_lag_days")
+            strategies.project("strategy_id, target_id, execution_lag_days")
             .join(samples, "strategy_id")
             .project("* exclude (strategy_id), strategy_id as run_id"),
             "run_id",

@@ -18,7 +18,8 @@ daily_returns as (
         r_net,
         gross_exposure
     from {{ ref('daily_returns') }}
-    where is_run and is_test_day
+    -- a day after ruin is none of the strategy's
+    where is_run and is_test_day and coalesce(date <= ruined_on, true)
 ),
 
 run_regimes as (

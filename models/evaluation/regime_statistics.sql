@@ -14,7 +14,7 @@ run_regimes as (
 strategies as (
     select
         strategy_id as run_id,
-        short_leg_id,
+        target_id,
         execution_lag_days
     from {{ ref('strategies') }}
     where is_run
@@ -50,7 +50,7 @@ pairs as (
     inner join strategies on run_horizons.run_id = strategies.run_id
     inner join forward_returns
         on
-            strategies.short_leg_id = forward_returns.short_leg_id
+            strategies.target_id = forward_returns.target_id
             and run_horizons.horizon_days = forward_returns.horizon_days
     inner join states
         on run_horizons.run_id = states.run_id and forward_returns.date = states.date

@@ -1,6 +1,7 @@
 -- One row per strategy, sample and series (net, gross; BTC beside the controls) over the test days
 -- of the sample: the usual performance measures, annualised with 365 days. Undefined ratios are
--- missing.
+-- missing, and all that are annualised are when few days stand behind them or the strategy was
+-- ruined: nothing but its CAGR, which is -100%, says anything then.
 with
 daily_returns as (
     select
@@ -12,6 +13,17 @@ daily_returns as (
             daily_returns.strategy_id = samples.strategy_id
             and daily_returns.date between samples.first_date and samples.last_date
     where daily_returns.is_test_day
+),
+
+ruins as (
+    select distinct
+        daily_returns.strategy_id,
+        samples.sample
+    from {{ ref('daily_returns') }} as daily_returns
+    inner join {{ ref('samples') }} as samples
+        on
+            daily_returns.strategy_id = samples.strategy_id
+            and daily_returns.ruined_on <= samples.last_date
 ),
 
 series as (
@@ -241,38 +253,66 @@ ratios as (
             and sums.series = drawdowns.series
 ),
 
-final as (
+measured as (
     select
-        strategy_id,
-        sample,
-        series,
-        n_days,
-        n_invested_days,
-        final_equity - 1 as total_return,
-        cagr,
-        coalesce(scale * daily_std, case when n_days > 1 then 0 end) * sqrt(365) as volatility,
-        mean / daily_std * sqrt(365) as sharpe,
-        mean / {{ resolved('downside', 'magnitude') }} * sqrt(365) as sortino,
-        max_drawdown,
-        coalesce(max_drawdown_days, 0) as max_drawdown_days,
-        cagr / {{ resolved('-max_drawdown', '1') }} as calmar,
-        hit_rate,
-        skewness,
-        kurtosis,
+        ratios.strategy_id,
+        ratios.sample,
+        ratios.series,
+        ratios.n_days,
+        ratios.n_invested_days,
+        ratios.final_equity - 1 as total_return,
+        ratios.cagr,
+        coalesce(ratios.scale * ratios.daily_std, case when ratios.n_days > 1 then 0 end)
+        * sqrt(365) as volatility,
+        ratios.mean / ratios.daily_std * sqrt(365) as sharpe,
+        ratios.mean / {{ resolved('ratios.downside', 'ratios.magnitude') }} * sqrt(365) as sortino,
+        ratios.max_drawdown,
+        coalesce(ratios.max_drawdown_days, 0) as max_drawdown_days,
+        ratios.cagr / {{ resolved('-ratios.max_drawdown', '1') }} as calmar,
+        ratios.hit_rate,
+        ratios.skewness,
+        ratios.kurtosis,
         normal_cdf(
-            mean / daily_std * sqrt(n_days - 1)
+            ratios.mean / ratios.daily_std * sqrt(ratios.n_days - 1)
             / sqrt(
                 nullif(greatest(
-                    1 - skewness * mean / daily_std
-                    + (kurtosis - 1) / 4 * pow(mean / daily_std, 2), 0
+                    1 - ratios.skewness * ratios.mean / ratios.daily_std
+                    + (ratios.kurtosis - 1) / 4 * pow(ratios.mean / ratios.daily_std, 2), 0
                 ), 0)
             )
         ) as probabilistic_sharpe,
-        avg_gross_exposure,
-        avg_turnover,
-        cost_drag,
-        funding_drag
+        ratios.avg_gross_exposure,
+        ratios.avg_turnover,
+        ratios.cost_drag,
+        ratios.funding_drag,
+        case
+            when ruins.strategy_id is not null and ratios.series <> 'btc' then 'ruined'
+            when ratios.n_days < {{ fewest_days('test') }}
+                then 'fewer than {{ fewest_days('test') }} test days'
+            when ratios.n_invested_days < {{ fewest_days('invested') }}
+                then 'fewer than {{ fewest_days('invested') }} invested days'
+        end as ratios_missing_because
     from ratios
+    left join ruins
+        on ratios.strategy_id = ruins.strategy_id and ratios.sample = ruins.sample
+),
+
+{% set lost_all = "ratios_missing_because = 'ruined' and series = 'net'" -%}
+final as (
+    select
+        * replace (
+            case when {{ lost_all }} then -1 else total_return end as total_return,
+            case
+                when {{ lost_all }} then -1
+                when ratios_missing_because is null or ratios_missing_because = 'ruined' then cagr
+            end as cagr,
+            case when {{ lost_all }} then -1 else max_drawdown end as max_drawdown,
+            {%- for name in ['volatility', 'sharpe', 'sortino', 'calmar', 'probabilistic_sharpe'] %}
+            case when ratios_missing_because is null then {{ name }} end as {{ name }}
+            {{- ',' if not loop.last }}
+            {%- endfor %}
+        )
+    from measured
 )
 
 select * from final

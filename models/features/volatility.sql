@@ -13,6 +13,7 @@ universe_days as (
 alts as (
     select
         universe_id,
+        max_abs_return_1d,
         date + 1 as date,
         asset_id,
         marketcap_usd as marketcap_usd_before
@@ -21,6 +22,7 @@ alts as (
 
 asset_days as (
     select
+        max_abs_return_1d,
         asset_id,
         date,
         return_1d
@@ -35,7 +37,11 @@ alt_index as (
         {{ weighted_mean('asset_days.return_1d', 'alts.marketcap_usd_before') }}
             as alt_index_return_1d
     from alts
-    inner join asset_days on alts.asset_id = asset_days.asset_id and alts.date = asset_days.date
+    inner join asset_days
+        on
+            alts.asset_id = asset_days.asset_id
+            and alts.date = asset_days.date
+            and alts.max_abs_return_1d is not distinct from asset_days.max_abs_return_1d
     group by alts.universe_id, alts.date
 ),
 

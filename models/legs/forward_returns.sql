@@ -1,6 +1,7 @@
--- One row per short leg, horizon and decision day t: the target Y, the return of the alts leg minus
--- that of BTC from t + lag to t + lag + horizon, cumulative. Y looks forward and is for evaluation
--- only. Positive Y: alts beat BTC, which is bad for the trade (long majors, short alts).
+-- One row per target (a short leg and what it is measured against), horizon and decision day t: Y,
+-- the return of the alts leg minus that of the benchmark (BTC or the long leg) from t + lag to t +
+-- lag + horizon, cumulative. Y looks forward and is for evaluation only. Positive Y: alts beat the
+-- benchmark, which is bad for the trade (long majors, short alts).
 with
 strategies as (
     select * from {{ ref('strategies') }}
@@ -21,6 +22,7 @@ leg_days as (
 
 btc as (
     select
+        max_abs_return_1d,
         date,
         return_1d
     from {{ ref('asset_days') }}
@@ -29,7 +31,10 @@ btc as (
 
 targets as (
     select distinct
+        strategies.target_id,
         strategies.short_leg_id,
+        strategies.benchmark_id,
+        strategies.max_abs_return_1d,
         strategies.first_date,
         strategies.last_date,
         run_horizons.horizon_days,
@@ -48,29 +53,35 @@ days as (
 
 growth as (
     select
-        days.short_leg_id,
+        days.target_id,
         days.horizon_days,
         days.days_to_first_return,
         days.days_to_last_return,
         days.date,
-        1 + leg_days.leg_return as alts_growth,
-        1 + btc.return_1d as btc_growth
+        1 + alts.leg_return as alts_growth,
+        1 + case days.benchmark_id when 'btc' then btc.return_1d else long_leg.leg_return end
+            as benchmark_growth
     from days
-    left join leg_days on days.short_leg_id = leg_days.leg_id and days.date = leg_days.date
-    left join btc on days.date = btc.date
+    left join leg_days as alts on days.short_leg_id = alts.leg_id and days.date = alts.date
+    left join leg_days as long_leg
+        on days.benchmark_id = long_leg.leg_id and days.date = long_leg.date
+    left join btc
+        on
+            days.date = btc.date
+            and days.max_abs_return_1d is not distinct from btc.max_abs_return_1d
 ),
 
 forward as (
     select
-        short_leg_id,
+        target_id,
         horizon_days,
         date,
-        count(alts_growth + btc_growth) over ahead as n_days,
+        count(alts_growth + benchmark_growth) over ahead as n_days,
         list(alts_growth) over ahead as alts_growths,
-        list(btc_growth) over ahead as btc_growths
+        list(benchmark_growth) over ahead as benchmark_growths
     from growth
     window ahead as (
-        partition by short_leg_id, horizon_days
+        partition by target_id, horizon_days
         order by date
         rows between days_to_first_return following and days_to_last_return following
     )
@@ -78,12 +89,12 @@ forward as (
 
 final as (
     select
-        short_leg_id,
+        target_id,
         horizon_days,
         date,
         case
             when n_days = horizon_days
-                then (list_product(alts_growths) - 1) - (list_product(btc_growths) - 1)
+                then (list_product(alts_growths) - 1) - (list_product(benchmark_growths) - 1)
         end as forward_return
     from forward
 )

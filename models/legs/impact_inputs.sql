@@ -1,38 +1,41 @@
--- One row per asset that a leg holds and day, when a run gives its capital: 20-day volatility of
--- daily returns and 20-day average volume (USD; at least 10 values), both up to and including t.
+-- One row per limit of returns, asset that a leg holds and day: 20-day volatility of daily returns
+-- and 20-day average volume (USD; at least 10 values), both up to and including t.
 with
 needed as (
-    select distinct leg_holdings.asset_id
-    from {{ ref('leg_holdings') }} as leg_holdings
-    where exists (
-        select 1 from {{ ref('strategies') }} as strategies
-        where strategies.capital_usd is not null
-    )
+    select distinct
+        max_abs_return_1d,
+        asset_id
+    from {{ ref('leg_holdings') }}
 ),
 
 asset_days as (
     select
+        asset_days.max_abs_return_1d,
         asset_days.asset_id,
         asset_days.date,
         asset_days.return_1d,
         asset_days.volume_usd
     from {{ ref('asset_days') }} as asset_days
-    inner join needed on asset_days.asset_id = needed.asset_id
+    inner join needed
+        on
+            asset_days.asset_id = needed.asset_id
+            and asset_days.max_abs_return_1d is not distinct from needed.max_abs_return_1d
 ),
 
+{% set by_asset = 'partition by max_abs_return_1d, asset_id order by date' -%}
 final as (
     select
+        max_abs_return_1d,
         asset_id,
         date,
-        {{ trailing('stddev_samp', 'return_1d', 20, 'partition by asset_id order by date') }}
-            as sigma_20d,
+        {{ trailing('stddev_samp', 'return_1d', 20, by_asset) }} as sigma_20d,
         case
             when count(volume_usd) over last_20_days >= 10
                 then nullif(list_avg(list(volume_usd) over last_20_days), 0)
         end as adv_20d_usd
     from asset_days
     window last_20_days as (
-        partition by asset_id order by date rows between 19 preceding and current row
+        {{ by_asset }} rows between 19 preceding and current row
     )
 )
 

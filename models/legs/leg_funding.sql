@@ -5,6 +5,7 @@ with
 leg_weights as (
     select
         leg_id,
+        max_abs_return_1d,
         date + 1 as date,
         asset_id,
         weight_after as weight
@@ -14,6 +15,7 @@ leg_weights as (
 
 asset_days as (
     select
+        max_abs_return_1d,
         asset_id,
         date,
         funding_rate_1d
@@ -33,7 +35,10 @@ final as (
         ) }}, 0) as funded_weight
     from leg_weights
     left join asset_days
-        on leg_weights.asset_id = asset_days.asset_id and leg_weights.date = asset_days.date
+        on
+            leg_weights.asset_id = asset_days.asset_id
+            and leg_weights.date = asset_days.date
+            and leg_weights.max_abs_return_1d is not distinct from asset_days.max_abs_return_1d
     group by leg_weights.leg_id, leg_weights.date
 )
 

@@ -22,6 +22,7 @@ baskets as (
 
 asset_days as (
     select
+        max_abs_return_1d,
         asset_id,
         date,
         close
@@ -39,6 +40,7 @@ long_weights as (
 short_legs as (
     select distinct
         short_leg_id as leg_id,
+        max_abs_return_1d,
         basket_id,
         schedule_id
     from strategies
@@ -47,6 +49,7 @@ short_legs as (
 long_legs as (
     select distinct
         long_leg_id as leg_id,
+        max_abs_return_1d,
         long_weights_id,
         schedule_id
     from strategies
@@ -55,6 +58,7 @@ long_legs as (
 decided as (
     select
         short_legs.leg_id,
+        short_legs.max_abs_return_1d,
         rebalances.trade_date,
         rebalances.next_trade_date,
         rebalances.last_date,
@@ -67,6 +71,7 @@ decided as (
     union all
     select
         long_legs.leg_id,
+        long_legs.max_abs_return_1d,
         rebalances.trade_date,
         rebalances.next_trade_date,
         rebalances.last_date,
@@ -83,7 +88,10 @@ final as (
         asset_days.close as entry_close
     from decided
     left join asset_days
-        on decided.asset_id = asset_days.asset_id and decided.trade_date = asset_days.date
+        on
+            decided.asset_id = asset_days.asset_id
+            and decided.trade_date = asset_days.date
+            and decided.max_abs_return_1d is not distinct from asset_days.max_abs_return_1d
 )
 
 select * from final

@@ -10,6 +10,7 @@ leg_holdings as (
 
 asset_days as (
     select
+        max_abs_return_1d,
         asset_id,
         date,
         close
@@ -33,7 +34,10 @@ priced as (
             as exit_date
     from held_days
     left join asset_days
-        on held_days.asset_id = asset_days.asset_id and held_days.date = asset_days.date
+        on
+            held_days.asset_id = asset_days.asset_id
+            and held_days.date = asset_days.date
+            and held_days.max_abs_return_1d is not distinct from asset_days.max_abs_return_1d
     window holding as (
         partition by held_days.leg_id, held_days.trade_date, held_days.asset_id
         order by held_days.date
@@ -44,6 +48,7 @@ priced as (
 final as (
     select
         leg_id,
+        max_abs_return_1d,
         trade_date,
         next_trade_date,
         date,

@@ -12,6 +12,7 @@ leg_days as (
 sides as (
     select
         leg_values.leg_id,
+        leg_values.max_abs_return_1d,
         leg_values.date,
         leg_values.asset_id,
         leg_values.weight * leg_values.ratio / leg_days.value_before as weight_before,
@@ -25,6 +26,7 @@ sides as (
     union all
     select
         leg_values.leg_id,
+        leg_values.max_abs_return_1d,
         leg_values.date,
         leg_values.asset_id,
         null as weight_before,
@@ -41,6 +43,7 @@ sides as (
 final as (
     select
         leg_id,
+        any_value(max_abs_return_1d) as max_abs_return_1d,
         date,
         asset_id,
         coalesce(max(weight_before), 0) as weight_before,

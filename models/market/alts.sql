@@ -1,5 +1,6 @@
 -- One row per universe, day and asset that is one of alts(t): not a major, not excluded, with a
--- carried close, and market cap and volume at or above the universe's minimum on that very day.
+-- carried close, volume at or above the universe's minimum on that very day, and the same of the
+-- market cap, or of its median over the last days if the universe says so (all of them present).
 with
 asset_days as (
     select * from {{ ref('asset_days') }}
@@ -13,14 +14,54 @@ ineligible_assets as (
     select asset_id from {{ ref('ineligible_assets') }}
 ),
 
+medians as (
+    select distinct
+        max_abs_return_1d,
+        rank_median_days,
+        rank_median_days - 1 as days_before
+    from universes
+    where rank_median_days > 1
+),
+
+with_medians as (
+    select
+        asset_days.*,
+        medians.rank_median_days,
+        case
+            when count(asset_days.marketcap_usd) over last_days = medians.rank_median_days
+                then list_median(list(asset_days.marketcap_usd) over last_days)
+        end as ranked_marketcap_usd
+    from asset_days
+    inner join medians
+        on asset_days.max_abs_return_1d is not distinct from medians.max_abs_return_1d
+    window last_days as (
+        partition by
+            asset_days.max_abs_return_1d, medians.rank_median_days, asset_days.asset_id
+        order by asset_days.date
+        rows between days_before preceding and current row
+    )
+),
+
+ranked as (
+    select
+        *,
+        1 as rank_median_days,
+        marketcap_usd as ranked_marketcap_usd
+    from asset_days
+    union all
+    select * from with_medians
+),
+
 final as (
     select
         universes.universe_id,
+        universes.max_abs_return_1d,
         asset_days.date,
         asset_days.asset_id,
         asset_days.is_observed,
         asset_days.close,
         asset_days.marketcap_usd,
+        asset_days.ranked_marketcap_usd,
         asset_days.volume_usd,
         asset_days.volume_30d_high_usd,
         asset_days.open_interest_usd,
@@ -28,10 +69,12 @@ final as (
         asset_days.return_1d,
         asset_days.mean_return_3d,
         asset_days.mean_return_7d
-    from asset_days
+    from ranked as asset_days
     inner join universes
         on
-            asset_days.marketcap_usd >= universes.min_mcap_usd
+            asset_days.rank_median_days = universes.rank_median_days
+            and asset_days.max_abs_return_1d is not distinct from universes.max_abs_return_1d
+            and asset_days.ranked_marketcap_usd >= universes.min_mcap_usd
             and asset_days.volume_usd >= universes.min_volume_usd
     anti join ineligible_assets on asset_days.asset_id = ineligible_assets.asset_id
     where

@@ -1,7 +1,7 @@
--- One row per candidate asset and calendar day, from its first price row to `max_stale_days` after
--- its last one, within the first and the last BTC close: dense, so a window of n rows is n days.
--- Closes, market caps and volumes are carried at most max_stale_days, open interest 7 days, funding
--- never.
+-- One row per limit of returns among the universes (missing: of those without one), candidate asset
+-- and calendar day, from its first price row to `max_stale_days` after its last one, within the
+-- first and the last BTC close: dense, so a window of n rows is n days. Closes, market caps and
+-- volumes are carried at most max_stale_days, open interest 7 days, funding never.
 with
 candidates as (
     select asset_id from {{ ref('candidate_assets') }}
@@ -49,6 +49,10 @@ funding as (
         funding_rate,
         funding_rate_1d
     from {{ ref('asset_funding') }}
+),
+
+limits as (
+    select distinct max_abs_return_1d from {{ ref('universes') }}
 ),
 
 settings as (
@@ -123,17 +127,44 @@ carried as (
     cross join settings
 ),
 
-with_returns as (
+with_growth as (
     select
-        -- behind a gap that outlasts staleness prices may follow or not, which is not known in it:
-        -- without a close that is carried, a day has no funding, as after the last price
-        * exclude (first_date) replace (
-            case when close is not null then funding_rate end as funding_rate,
-            case when close is not null then funding_rate_1d end as funding_rate_1d
-        ),
+        * exclude (first_date),
         close / lag(close) over (partition by asset_id order by date) as growth_1d
     from carried
     where date >= first_date
+),
+
+-- beyond a limit the close is taken for a bad price: the day has none, nor a return, and the day
+-- after has no close to return from
+limited as (
+    select
+        with_growth.*,
+        limits.max_abs_return_1d,
+        coalesce(abs(with_growth.growth_1d - 1) > limits.max_abs_return_1d, false) as is_removed
+    from with_growth
+    cross join limits
+),
+
+-- behind a gap that outlasts staleness prices may follow or not, which is not known in it: without
+-- a close that is carried, a day has no funding, as after the last price
+with_returns as (
+    select
+        * exclude (growth_1d) replace (
+            case when not is_removed then close end as close,
+            case when close is not null and not is_removed then funding_rate end as funding_rate,
+            case when close is not null and not is_removed then funding_rate_1d end
+                as funding_rate_1d
+        ),
+        case
+            when
+                not is_removed
+                and not lag(is_removed, 1, false) over (
+                    partition by max_abs_return_1d, asset_id order by date
+                )
+                then growth_1d
+        end as growth_1d
+    from limited
 ),
 
 -- no price multiplies by a million in a day: such a jump is a broken row, not a return
@@ -145,19 +176,18 @@ judged as (
     from with_returns
 ),
 
+{% set by_asset = 'partition by max_abs_return_1d, asset_id order by date' %}
 final as (
     select
         *,
-        {{ trailing('avg', 'return_1d', 3, 'partition by asset_id order by date') }}
-            as mean_return_3d,
-        {{ trailing('avg', 'return_1d', 7, 'partition by asset_id order by date') }}
-            as mean_return_7d,
+        {{ trailing('avg', 'return_1d', 3, by_asset) }} as mean_return_3d,
+        {{ trailing('avg', 'return_1d', 7, by_asset) }} as mean_return_7d,
         case
             when count(volume_usd) over last_30_days = 30 then max(volume_usd) over last_30_days
         end as volume_30d_high_usd
     from judged
     window last_30_days as (
-        partition by asset_id order by date rows between 29 preceding and current row
+        {{ by_asset }} rows between 29 preceding and current row
     )
 )
 

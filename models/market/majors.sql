@@ -7,6 +7,7 @@ asset_days as (
 universes as (
     select
         universe_id,
+        max_abs_return_1d,
         unnest(majors) as asset_id
     from {{ ref('universes') }}
 ),
@@ -27,7 +28,10 @@ final as (
         asset_days.mean_return_3d,
         asset_days.mean_return_7d
     from asset_days
-    inner join universes on asset_days.asset_id = universes.asset_id
+    inner join universes
+        on
+            asset_days.asset_id = universes.asset_id
+            and asset_days.max_abs_return_1d is not distinct from universes.max_abs_return_1d
 )
 
 select * from final

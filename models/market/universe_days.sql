@@ -3,6 +3,7 @@
 with
 btc as (
     select
+        max_abs_return_1d,
         date,
         close as btc_close,
         return_1d as btc_return_1d,
@@ -13,7 +14,10 @@ btc as (
 ),
 
 universes as (
-    select universe_id from {{ ref('universes') }}
+    select
+        universe_id,
+        max_abs_return_1d
+    from {{ ref('universes') }}
 ),
 
 alts as (
@@ -30,12 +34,13 @@ alts as (
 final as (
     select
         universes.universe_id,
-        btc.*,
+        btc.* exclude (max_abs_return_1d),  -- noqa: RF02
         coalesce(alts.n_alts, 0) as n_alts,
         alts.alt_marketcap_usd,
         alts.alt_volume_usd
     from btc
-    cross join universes
+    inner join universes
+        on btc.max_abs_return_1d is not distinct from universes.max_abs_return_1d
     left join alts on universes.universe_id = alts.universe_id and btc.date = alts.date
 )
 

@@ -1,7 +1,8 @@
 -- One row per strategy and decision day: what its position earned from t-1 to t, what the trades at
 -- the close of t cost (charged to t), and the net of both and funding. Decimal fractions of net
--- asset value. The first day holds nothing: only its trades and their cost are there. A strategy of
--- which any number is not below 1e40 has none of them, but the day on which it overflows.
+-- asset value. The first day holds nothing: only its trades and their cost are there. On the day
+-- of ruin all is lost (-1), and nothing is held, earned or traded after it. A strategy of which any
+-- number is not below 1e40 has none of them, but the day on which it overflows.
 with
 strategies as (
     select * from {{ ref('strategies') }}
@@ -29,6 +30,7 @@ leg_trades as (
 
 btc as (
     select
+        max_abs_return_1d,
         date,
         return_1d as r_btc
     from {{ ref('asset_days') }}
@@ -40,10 +42,13 @@ held as (
         positions.*,
         strategies.is_run,
         strategies.first_date,
+        strategies.benchmark,
+        strategies.max_abs_return_1d,
         strategies.taker_fee_bps + strategies.slippage_bps as cost_bps,
         strategies.funding_enabled,
         strategies.capital_usd,
         strategies.impact_coefficient,
+        strategies.max_participation,
         lag(positions.long_exposure_after, 1, 0) over by_day as long_exposure_held,
         lag(positions.short_exposure_after, 1, 0) over by_day as short_exposure_held,
         {{ is_test_day('positions.date - strategies.first_date') }} as is_test_day
@@ -64,6 +69,10 @@ joined as (
             as impact_cost,
         coalesce(long_trades.turnover_with_impact, 0)
         + coalesce(short_trades.turnover_with_impact, 0) as turnover_with_impact,
+        long_trades.trade_number as long_trade_number,
+        short_trades.trade_number as short_trade_number,
+        coalesce(long_trades.n_over_capacity, 0) + coalesce(short_trades.n_over_capacity, 0)
+            as n_over_capacity,
         held.long_exposure_held * coalesce(long_funding.invested_weight, 0)
         + held.short_exposure_held * coalesce(short_funding.invested_weight, 0) as gross_exposure,
         held.long_exposure_held * coalesce(long_funding.funded_weight, 0)
@@ -76,7 +85,10 @@ joined as (
             else 0
         end as funding
     from held
-    left join btc on held.date = btc.date
+    left join btc
+        on
+            held.date = btc.date
+            and held.max_abs_return_1d is not distinct from btc.max_abs_return_1d
     left join leg_days as long_days
         on held.long_leg_id = long_days.leg_id and held.date = long_days.date
     left join leg_days as short_days
@@ -93,6 +105,7 @@ joined as (
             and held.long_exposure_after = long_trades.exposure_after
             and held.capital_usd is not distinct from long_trades.capital_usd
             and held.impact_coefficient = long_trades.impact_coefficient
+            and held.max_participation = long_trades.max_participation
     left join leg_trades as short_trades
         on
             held.short_leg_id = short_trades.leg_id
@@ -101,14 +114,48 @@ joined as (
             and held.short_exposure_after = short_trades.exposure_after
             and held.capital_usd is not distinct from short_trades.capital_usd
             and held.impact_coefficient = short_trades.impact_coefficient
+            and held.max_participation = short_trades.max_participation
+),
+
+{% set by_day = 'partition by strategy_id order by date' -%}
+{% set trades = ['turnover', 'turnover_with_impact', 'n_over_capacity', 'cost'] -%}
+{% set held_amounts = ['scale_before', 'gross_exposure', 'funded_exposure', 'r_gross',
+    'funding'] -%}
+-- who has nothing left when the day's trades are due makes none
+with_cost as (
+    select
+        *,
+        1 + r_gross - funding <= 0 as has_nothing_to_trade,
+        turnover * cost_bps / 10000 + impact_cost as cost,
+        case
+            when has_nothing_to_trade then -1
+            else greatest(r_gross - cost - funding, -1)
+        end as r_net
+    from joined
+),
+
+with_ruin as (
+    select
+        *,
+        min(case when r_net <= -1 then date end) over (
+            {{ by_day }} rows between unbounded preceding and current row
+        ) as ruined_on
+    from with_cost
 ),
 
 with_net as (
     select
-        *,
-        turnover * cost_bps / 10000 + impact_cost as cost,
-        r_gross - (turnover * cost_bps / 10000 + impact_cost) - funding as r_net
-    from joined
+        * replace (
+            {%- for name in trades %}
+            case when has_nothing_to_trade or date > ruined_on then 0 else {{ name }} end
+                as {{ name }},
+            {%- endfor %}
+            {%- for name in held_amounts + ['r_net'] %}
+            case when date > ruined_on then 0 else {{ name }} end as {{ name }}
+            {{- ',' if not loop.last }}
+            {%- endfor %}
+        )
+    from with_ruin
 ),
 
 {% set returns = ['r_alts', 'r_majors', 'r_btc', 'r_gross', 'r_net'] -%}
@@ -116,7 +163,6 @@ with_net as (
     'funding'] -%}
 {% set equities = ['equity_gross', 'equity_net'] -%}
 
-{% set by_day = 'partition by strategy_id order by date' -%}
 with_equity as (
     select
         *,
@@ -159,13 +205,19 @@ final as (
         r_alts,
         r_majors,
         r_btc,
-        r_alts - r_btc as y,
+        r_alts - case benchmark
+            when 'btc' then r_btc
+            when 'long_leg' then r_majors
+        end as y,
         scale_before as position_scale,
         gross_exposure,
         funded_exposure,
         r_gross,
         turnover,
         turnover_with_impact,
+        n_over_capacity,
+        case when turnover > 0 then long_trade_number end as long_trade_number,
+        case when turnover > 0 then short_trade_number end as short_trade_number,
         cost,
         funding,
         r_net,
@@ -176,6 +228,7 @@ final as (
                 then equity_net / greatest(1, max(equity_net) over by_day) - 1
         end as drawdown_net,
         is_test_day,
+        ruined_on,
         overflows_on
     from sound
     window by_day as (

@@ -1,12 +1,13 @@
--- One row per leg, day and change of its exposure (before, after) under a capital and an impact
--- coefficient: turnover and square-root-law impact cost, as fractions of net asset value.
--- Strategies that make the same trade share the row.
+-- One row per leg, day and change of its exposure (before, after) under a capital, an impact
+-- coefficient and a greatest participation: turnover and square-root-law impact cost, as fractions
+-- of net asset value. Strategies that make the same trade share the row.
 with
 strategies as (
     select
         strategy_id,
         capital_usd,
-        impact_coefficient
+        impact_coefficient,
+        max_participation
     from {{ ref('strategies') }}
 ),
 
@@ -47,7 +48,8 @@ exposures as (
         both_legs.exposure_before,
         both_legs.exposure_after,
         strategies.capital_usd,
-        strategies.impact_coefficient
+        strategies.impact_coefficient,
+        strategies.max_participation
     from both_legs
     inner join strategies on both_legs.strategy_id = strategies.strategy_id
     where both_legs.exposure_before <> 0 or both_legs.exposure_after <> 0
@@ -63,6 +65,7 @@ scaled as (
 asset_trades as (
     select
         scaled.*,
+        leg_weights.max_abs_return_1d,
         leg_weights.asset_id,
         abs(
             scaled.exposure_after * leg_weights.weight_after
@@ -73,21 +76,35 @@ asset_trades as (
         on scaled.leg_id = leg_weights.leg_id and scaled.date = leg_weights.date
 ),
 
-with_impact as (
+-- what is left of a difference of equal weights is rounding and no trade
+with_participation as (
     select
         asset_trades.*,
-        asset_trades.impact_coefficient * impact_inputs.sigma_20d
-        * sqrt(asset_trades.trade * asset_trades.capital_usd / impact_inputs.adv_20d_usd)
-            as impact
+        impact_inputs.sigma_20d,
+        case
+            when asset_trades.trade > 1e-12 * asset_trades.scale
+                then asset_trades.trade / impact_inputs.adv_20d_usd
+        end as participation_per_usd,
+        asset_trades.trade * asset_trades.capital_usd / impact_inputs.adv_20d_usd
+            as participation
     from asset_trades
     left join impact_inputs
         on
             asset_trades.asset_id = impact_inputs.asset_id
             and asset_trades.date = impact_inputs.date
-            and asset_trades.capital_usd is not null
+            and asset_trades.max_abs_return_1d is not distinct from impact_inputs.max_abs_return_1d
 ),
 
-final as (
+with_impact as (
+    select
+        *,
+        participation > max_participation as is_over_capacity,
+        impact_coefficient * sigma_20d
+        * sqrt(case when is_over_capacity then max_participation else participation end) as impact
+    from with_participation
+),
+
+aggregated as (
     select
         leg_id,
         date,
@@ -95,13 +112,29 @@ final as (
         exposure_after,
         capital_usd,
         impact_coefficient,
+        max_participation,
         {{ scaled_sum('trade', 'scale') }} as turnover,
         coalesce({{ scaled_sum('trade * impact', 'scale') }}, 0) as impact_cost,
         coalesce({{ scaled_sum('case when impact is not null then trade end', 'scale') }}, 0)
-            as turnover_with_impact
+            as turnover_with_impact,
+        count(case when is_over_capacity then 1 end) as n_over_capacity,
+        list(participation_per_usd) filter (where participation_per_usd is not null)
+            as participations_per_usd
     from with_impact
     group by
-        leg_id, date, exposure_before, exposure_after, capital_usd, impact_coefficient
+        leg_id, date, exposure_before, exposure_after, capital_usd, impact_coefficient,
+        max_participation
+),
+
+final as (
+    select
+        *,
+        row_number() over (
+            order by
+                leg_id, date, exposure_before, exposure_after, capital_usd, impact_coefficient,
+                max_participation
+        ) as trade_number
+    from aggregated
 )
 
 select * from final

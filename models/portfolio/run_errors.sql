@@ -9,7 +9,7 @@ strategies as (
     select
         strategy_id,
         control_id,
-        short_leg_id
+        target_id
     from {{ ref('strategies') }}
     where is_run
 ),
@@ -41,7 +41,7 @@ overflowing_targets as (
         on strategies.strategy_id = run_horizons.run_id
     inner join {{ ref('forward_returns') }} as forward_returns
         on
-            strategies.short_leg_id = forward_returns.short_leg_id
+            strategies.target_id = forward_returns.target_id
             and run_horizons.horizon_days = forward_returns.horizon_days
             and not abs(forward_returns.forward_return) < 1e40
     group by strategies.strategy_id

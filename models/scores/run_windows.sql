@@ -111,6 +111,7 @@ overflowing_scores as (
 -- price jumps of assets that a universe has held by then
 jumps as (
     select
+        max_abs_return_1d,
         asset_id,
         date
     from {{ ref('asset_days') }}
@@ -164,6 +165,7 @@ price_jumps as (
     inner join jumps
         on
             jumping_members.asset_id = jumps.asset_id
+            and runs.max_abs_return_1d is not distinct from jumps.max_abs_return_1d
             and decision_days.last_date >= jumps.date
     group by decision_days.run_id
 ),

@@ -32,6 +32,6 @@ def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
             "leg_weights": of(dbt.ref("leg_weights"), legs, "leg_id"),
             "leg_funding": of(dbt.ref("leg_funding"), legs, "leg_id"),
             "impact_inputs": dbt.ref("impact_inputs").to_arrow_table(),
-            "forward_returns": of(dbt.ref("forward_returns"), strategies, "short_leg_id"),
+            "forward_returns": of(dbt.ref("forward_returns"), strategies, "target_id"),
         }
     )

@@ -27,7 +27,7 @@ RUN_COLUMNS: Final = (
     "seed",
 )
 TARGET_COLUMNS: Final = (
-    *("run_id", "sample", "horizon_days", "short_leg_id", "first_date", "last_paired_date"),
+    *("run_id", "sample", "horizon_days", "target_id", "first_date", "last_paired_date"),
 )
 # a target must have ended within the sample
 LAST_PAIRED: Final = "last_date - (execution_lag_days + horizon_days) as last_paired_date"
@@ -103,7 +103,7 @@ def edge_rows(
         strict=True,
     ):
         run_id, horizon = target["run_id"], target["horizon_days"]
-        y = targets[target["short_leg_id"], horizon]
+        y = targets[target["target_id"], horizon]
         paired = ~np.isnan(y) & ~np.isnan(regime[row_of[run_id]])
         paired[: max(first, 0)] = False
         paired[max(last + 1, 0) :] = False
@@ -141,11 +141,11 @@ def _pairs(
 
 
 def _targets(forward_returns: pa.Table, panel: Panel) -> dict[tuple[str, int], NDArray[np.float64]]:
-    """Return Y on the days of the states' panel, by short leg and horizon; NaN where missing."""
-    legs = tuple(sorted(set(forward_returns["short_leg_id"].to_pylist())))
+    """Return Y on the days of the states' panel, by target and horizon; NaN where missing."""
+    legs = tuple(sorted(set(forward_returns["target_id"].to_pylist())))
     horizons = sorted(set(forward_returns["horizon_days"].to_pylist()))
     days = forward_returns["date"].cast(pa.date32()).cast(pa.int32()).to_numpy() - panel.first_day
-    leg = np.searchsorted(np.array(legs), np.array(forward_returns["short_leg_id"].to_pylist()))
+    leg = np.searchsorted(np.array(legs), np.array(forward_returns["target_id"].to_pylist()))
     horizon = np.searchsorted(horizons, forward_returns["horizon_days"].to_numpy())
     judged = (days >= 0) & (days < panel.n_days)
     y = np.full((len(legs), len(horizons), panel.n_days), np.nan)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,16 +14,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from msm_py._typing import Row
+from msm_py.experiment.plausibility import doubtful_settings, unreached_cuts
 from msm_py.experiment.schema import Backtest, Experiment
 from msm_py.regimes import ALL, BEFORE, CUTS, HOLDOUT
-from msm_py.stats.sharpe import FEWEST_INVESTED_DAYS, FEWEST_TEST_DAYS, net_sharpe
+from msm_py.stats.sharpe import net_sharpe, sign_flips
 from msm_py.store import catalog_columns, formats, layout, origin, run_folder
 from msm_py.store.formats import without, without_nan
 from msm_py.store.origin import Provenance
 from msm_py.store.shared_files import PanelFiles, RowsByKey
 
 ONE_DAY: Final = timedelta(days=1)
-PERFORMANCE: Final = ("n_days", "n_invested_days", *catalog_columns.PERFORMANCE)
+WHY_MISSING: Final = "ratios_missing_because"
+PERFORMANCE: Final = (
+    *("n_days", "n_invested_days"),
+    *catalog_columns.PERFORMANCE,
+    WHY_MISSING,
+)
 TRADING: Final = ("avg_gross_exposure", "avg_turnover", "cost_drag", "funding_drag")
 
 
@@ -88,6 +95,7 @@ class RunTables:
     regime_transitions: RowsByKey
     stability: RowsByKey
     coverage: RowsByKey
+    suspect_gains: RowsByKey
     search_windows: RowsByKey
 
 
@@ -222,6 +230,8 @@ def run_metrics(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
     net = performance["headline"]["net"]
     stability = without(tables.stability.rows(run_id)[0], "run_id")
     coverage = without(tables.coverage.rows(run_id)[0], "run_id")
+    suspect = without(tables.suspect_gains.rows(run_id)[0], "run_id")
+    doubts = doubts_of(run, coverage, suspect, tables.states[run_id]["score"])
     distribution = sorted(
         tables.regime_distribution.rows(run_id), key=lambda row: row["regime_order"]
     )
@@ -245,8 +255,62 @@ def run_metrics(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
             ],
         },
         "coverage": coverage,
-        "warnings": warnings_of(run, strategy, coverage, net),
+        "suspect_gains": suspect,
+        "doubts": doubts,
+        "warnings": [*doubts, *warnings_of(run, strategy, coverage, net)],
     }
+
+
+def doubts_of(run: Row, coverage: Row, suspect: Row, score: pa.ChunkedArray) -> list[str]:
+    """Return what a reader must know before looking at any number, a sentence each.
+
+    Parameters
+    ----------
+    run, coverage, suspect
+        The run's rows of the models `runs`, `coverage` and `suspect_gains`.
+    score
+        Of its decision days, missing on those without coverage.
+
+    Returns
+    -------
+    list of str
+        That it was ruined, that a sum hangs on what may be bad prices, and settings that are likely
+        meant otherwise. They stand above the result, and among the warnings.
+    """
+    found = []
+    if coverage["ruined_on"] is not None:
+        found.append(
+            f"Ruin: on {coverage['ruined_on']} the strategy lost all it had. It is flat from that "
+            "close on: ratios are missing, and CAGR is -100%."
+        )
+    found += _hangs_on_bad_prices(suspect)
+    found += doubtful_settings(_experiment(run["spec_json"]))
+    scores = [x for x in score.to_pylist() if x is not None]
+    if scores and run["grid_search"] is None:
+        found += unreached_cuts({cut: run[cut] for cut in CUTS}, min(scores), max(scores))
+    return found
+
+
+def _hangs_on_bad_prices(suspect: Row) -> list[str]:
+    """Say of which sum the sign is another one without spikes, risers or both."""
+    found = []
+    for basis, name in (("y", "Y"), ("gross", "r_gross")):
+        total = suspect[f"{basis}_total"]
+        for kind, what in (
+            ("spikes", "days that move an asset by more than +200% or -70%"),
+            ("risers", "members that entered the basket after a day above +100%"),
+            ("both", "these days and members"),
+        ):
+            part = suspect[f"{basis}_of_{kind}"]
+            if total is not None and sign_flips(total, total - part):
+                found.append(
+                    f"The sign of the sum of daily {name} hangs on {what}: {total:+.3f} with them, "
+                    f"{total - part:+.3f} without. Look whether these prices are right; "
+                    "universe.max_abs_return_1d and target.short_leg.rank_median_days guard "
+                    "against wrong ones."
+                )
+                break
+    return found
 
 
 def warnings_of(run: Row, strategy: Row, coverage: Row, net: Row | None) -> list[str]:
@@ -260,12 +324,15 @@ def warnings_of(run: Row, strategy: Row, coverage: Row, net: Row | None) -> list
         Its metrics of net returns; None when it has no test days.
     """
     found = []
-    n_test_days, n_invested_days = (net["n_days"], net["n_invested_days"]) if net else (0, 0)
-    if n_test_days < FEWEST_TEST_DAYS or n_invested_days < FEWEST_INVESTED_DAYS:
+    if net is not None and (net[WHY_MISSING] or "").startswith("fewer"):
         found.append(
-            f"Only {n_test_days} test days, {n_invested_days} of them invested, stand behind the "
-            f"annualised figures: with less than {FEWEST_TEST_DAYS} and {FEWEST_INVESTED_DAYS} "
-            "they say next to nothing."
+            f"Annualised figures are missing: {net[WHY_MISSING]} ({net['n_days']} test days, "
+            f"{net['n_invested_days']} of them invested)."
+        )
+    if coverage["control_ruined_on"] is not None:
+        found.append(
+            f"The ungated control is ruined on {coverage['control_ruined_on']}: it has no ratios "
+            "to compare with."
         )
     first, last = strategy["first_date"], strategy["last_date"]
     if run["window_start"] is not None and run["window_start"] < first:
@@ -309,10 +376,18 @@ def warnings_of(run: Row, strategy: Row, coverage: Row, net: Row | None) -> list
         )
     if not coverage["n_invested_days"]:
         found.append("The strategy never held a position: no state it was in has a scale above 0.")
-    if coverage["ruined_on"] is not None:
+    if coverage["n_over_capacity"]:
         found.append(
-            f"Ruin: on {coverage['ruined_on']} the strategy lost all it had. Equity stays 0 from "
-            "then on, and ratios of daily returns after that day mean nothing."
+            f"{coverage['n_over_capacity']} trades are above {run['max_participation']:.0%} of the "
+            "asset's 20-day average volume: their impact is charged as if they were not. The "
+            f"capital is {run['capital_usd']:,.0f} USD, the trades bear about "
+            f"{coverage['capacity_usd']:,.0f}."
+        )
+    if coverage["n_removed_days"]:
+        found.append(
+            f"On {coverage['n_removed_days']} asset-days a return beyond "
+            f"{run['max_abs_return_1d']:.0%} was taken for a bad price, and the close is missing "
+            "(universe.max_abs_return_1d)."
         )
     # both are missing for a run that never held or traded anything
     funded, impacted = coverage["funding_coverage"], coverage["impact_coverage"]
@@ -330,8 +405,7 @@ def warnings_of(run: Row, strategy: Row, coverage: Row, net: Row | None) -> list
 
 def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) -> dict[str, Any]:
     """Return the flat row of a run in the catalog, less what the manifest knows."""
-    # `runs` wrote it in this invocation, so the schema reads it
-    experiment = Experiment.model_validate_json(run["spec_json"])
+    experiment = _experiment(run["spec_json"])
     target, mapping = experiment.target, experiment.state_mapping
     backtest, evaluation = experiment.backtest, experiment.evaluation
     net, gross = metrics["headline"]["net"], metrics["headline"]["gross"]
@@ -358,16 +432,20 @@ def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) 
         "high_band": mapping.hysteresis.high_band,
         "min_duration_days": mapping.persistence.min_duration_days,
         "ema_span_days": mapping.smoothing.ema_span_days,
+        "benchmark": target.benchmark,
         "long_leg": ", ".join(f"{k} {v:g}" for k, v in target.long_leg.weights.items()),
         "short_n": target.short_leg.n,
         "short_weighting": target.short_leg.weighting,
         "min_mcap_usd": experiment.universe.min_mcap_usd,
         "min_volume_usd": target.short_leg.min_volume_usd,
+        "rank_median_days": target.short_leg.rank_median_days,
+        "max_abs_return_1d": experiment.universe.max_abs_return_1d,
         "rebalance": weekday or ("daily" if every == 1 else f"every {every} days"),
         "execution_lag_days": backtest.execution_lag_days,
         "taker_fee_bps": backtest.costs.taker_fee_bps,
         "slippage_bps": backtest.costs.slippage_bps,
         "capital_usd": backtest.capital_usd,
+        "max_participation": backtest.max_participation,
         "walk_forward": backtest.walk_forward,
         "evaluation_sample": _sample(backtest),
         "search_objective": search and search.objective,
@@ -381,6 +459,7 @@ def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) 
         "n_test_days": metrics["window"]["n_test_days"],
         **{f"net_{name}": net[name] for name in catalog_columns.PERFORMANCE},
         **{f"gross_{name}": gross[name] for name in catalog_columns.PERFORMANCE},
+        WHY_MISSING: net[WHY_MISSING],
         "n_invested_days": net["n_invested_days"],
         **{name: net[name] for name in TRADING},
         "ungated_net_cagr": controls["ungated_net"]["cagr"],
@@ -393,6 +472,7 @@ def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) 
         "avg_regime_duration_days": metrics["stability"]["avg_regime_duration_days"],
         "regime_distribution": ", ".join(f"{x['regime']} {x['pct']:.1f}%" for x in distribution),
         **{name: coverage[name] for name in COVERAGE},
+        **{name: metrics["suspect_gains"][name] for name in SUSPECT_SHARES},
         "n_warnings": len(metrics["warnings"]),
         "bootstrap_method": evaluation.bootstrap.method,
         "n_boot": evaluation.bootstrap.n_boot,
@@ -402,6 +482,12 @@ def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) 
         "lake_fingerprint": provenance.lake_fingerprint,
         "code_fingerprint": provenance.code_fingerprint,
     }
+
+
+@lru_cache(maxsize=1)  # asked for twice, of one run after the other
+def _experiment(spec_json: str) -> Experiment:
+    # `runs` wrote it in this invocation, so the schema reads it
+    return Experiment.model_validate_json(spec_json)
 
 
 def _sample(backtest: Backtest) -> str:
@@ -420,7 +506,16 @@ COVERAGE: Final = (
     "majors_oi_coverage",
     "funding_coverage",
     "impact_coverage",
+    "n_over_capacity",
+    "capacity_usd",
     "n_forced_exits",
+    "n_removed_days",
+)
+SUSPECT_SHARES: Final = (
+    "y_share_of_spikes",
+    "y_share_of_risers",
+    "gross_share_of_spikes",
+    "gross_share_of_risers",
 )
 _HIDDEN: Final = ("run_id", "regime_order")
 
@@ -447,6 +542,7 @@ def run_tables(models: Mapping[str, pa.Table]) -> RunTables:
         ),
         stability=RowsByKey(models["stability"], "run_id"),
         coverage=RowsByKey(models["coverage"], "run_id"),
+        suspect_gains=RowsByKey(models["suspect_gains"], "run_id"),
         search_windows=RowsByKey(models["search_windows"], "run_id", ["window_number"]),
     )
 

@@ -65,6 +65,8 @@ RUNS_SCHEMA: Final = pa.schema(
         "exclude_assets": pa.list_(pa.string()),
         "min_mcap_usd": pa.float64(),
         "min_volume_usd": pa.float64(),
+        "rank_median_days": pa.int32(),
+        "max_abs_return_1d": pa.float64(),
         "features": pa.list_(
             pa.struct(
                 {
@@ -85,6 +87,7 @@ RUNS_SCHEMA: Final = pa.schema(
         "long_weights": pa.list_(pa.struct({"asset_id": pa.string(), "weight": pa.float64()})),
         "short_n": pa.int32(),
         "short_weighting": pa.string(),
+        "benchmark": pa.string(),
         "horizons_days": pa.list_(pa.int32()),
         "n_regimes": pa.int32(),
         "regimes": pa.list_(
@@ -133,6 +136,7 @@ RUNS_SCHEMA: Final = pa.schema(
         "execution_lag_days": pa.int32(),
         "capital_usd": pa.float64(),
         "impact_coefficient": pa.float64(),
+        "max_participation": pa.float64(),
         "bootstrap_enabled": pa.bool_(),
         "bootstrap_method": pa.string(),
         "bootstrap_kind": pa.string(),
@@ -331,6 +335,8 @@ def _row(run: ResolvedRun, recorded_looks: Collection[str]) -> dict[str, Any]:
         "exclude_assets": universe.exclude_assets,
         "min_mcap_usd": universe.min_mcap_usd,
         "min_volume_usd": target.short_leg.min_volume_usd,
+        "rank_median_days": target.short_leg.rank_median_days,
+        "max_abs_return_1d": universe.max_abs_return_1d,
         "features": [
             {
                 "feature_set_id": feature_set_id,
@@ -350,6 +356,7 @@ def _row(run: ResolvedRun, recorded_looks: Collection[str]) -> dict[str, Any]:
         "long_weights": [{"asset_id": asset, "weight": weight} for asset, weight in long_weights],
         "short_n": target.short_leg.n,
         "short_weighting": target.short_leg.weighting,
+        "benchmark": target.benchmark,
         "horizons_days": target.horizons_days,
         "n_regimes": mapping.n_regimes,
         "regimes": [
@@ -388,6 +395,7 @@ def _row(run: ResolvedRun, recorded_looks: Collection[str]) -> dict[str, Any]:
         "execution_lag_days": backtest.execution_lag_days,
         "capital_usd": backtest.capital_usd,
         "impact_coefficient": backtest.impact_coefficient,
+        "max_participation": backtest.max_participation,
         "bootstrap_enabled": bootstrap.enabled,
         "bootstrap_method": bootstrap.method,
         "bootstrap_kind": bootstrap.kind,

@@ -166,6 +166,8 @@ class _Search:
         ):
             if spec["objective"] == "net_sharpe":
                 values = net_sharpe(traded[:, window.scored])
+                # of a candidate that was ruined there is nothing to choose
+                values[(traded[:, : window.scored_until] <= -1).any(axis=1)] = np.nan
             else:
                 scored = (y[window.scored], regime[:, window.scored], spell[:, window.scored])
                 n_regimes = run["n_regimes"]
@@ -242,9 +244,7 @@ class _Search:
         return z_matrix(lists, self._days.first, self._days.n)
 
     def _forward_returns(self, horizon_days: int) -> Floats:
-        found = _rows(
-            self._models["forward_returns"], "short_leg_id", self._strategy["short_leg_id"]
-        )
+        found = _rows(self._models["forward_returns"], "target_id", self._strategy["target_id"])
         found = found.filter(pc.equal(found["horizon_days"], horizon_days))
         return self._days.column(found, "forward_return")
 
@@ -272,7 +272,8 @@ class _Search:
 
     def _leg(self, leg_id: str, gross: float) -> Leg:
         run = self._run
-        key = (leg_id, gross, run["capital_usd"], run["impact_coefficient"])
+        impact = (run["capital_usd"], run["impact_coefficient"], run["max_participation"])
+        key = (leg_id, gross, *impact)
         if key not in self._legs:
             self._legs[key] = self._new_leg(leg_id, gross)
         return self._legs[key]
@@ -284,9 +285,13 @@ class _Search:
         funding = _rows(self._models["leg_funding"], "leg_id", leg_id)
         assets = tuple(sorted(set(weights["asset_id"].to_pylist())))
         before = _by_asset(weights, "weight_before", days, assets)
-        impact = np.zeros_like(before)
+        impact, most_impact = np.zeros_like(before), np.zeros_like(before)
         if run["capital_usd"] is not None:
-            inputs = self._models["impact_inputs"]
+            inputs, limit = self._models["impact_inputs"], run["max_abs_return_1d"]
+            of_limit = inputs["max_abs_return_1d"]
+            inputs = inputs.filter(
+                pc.is_null(of_limit) if limit is None else pc.equal(of_limit, limit)
+            )
             sigma = _by_asset(inputs, "sigma_20d", days, assets)
             volume = _by_asset(inputs, "adv_20d_usd", days, assets)
             known = (sigma > 0) & (volume > 0)
@@ -295,6 +300,9 @@ class _Search:
                 * sigma[known]
                 * np.sqrt(run["capital_usd"] / volume[known])
             )
+            most_impact[known] = (
+                run["impact_coefficient"] * sigma[known] * np.sqrt(run["max_participation"])
+            )
         return Leg(
             gross=gross,
             leg_return=days.column(leg_days, "leg_return", missing=0.0),
@@ -302,6 +310,7 @@ class _Search:
             weight_after=_by_asset(weights, "weight_after", days, assets),
             funding_rate=days.column(funding, "funding_rate", missing=0.0),
             impact=impact,
+            most_impact=most_impact,
         )
 
 

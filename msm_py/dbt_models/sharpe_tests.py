@@ -10,7 +10,6 @@ import pyarrow as pa
 from msm_py._typing import Bools, Floats
 from msm_py.engine.panel import Panel, day_numbers, nullable
 from msm_py.stats.blocks import BlockPlan
-from msm_py.stats.sharpe import FEWEST_INVESTED_DAYS
 from msm_py.stats.sharpe_difference import (
     NOT_TESTED,
     ResampledSharpe,
@@ -20,11 +19,9 @@ from msm_py.stats.sharpe_difference import (
 
 RUN_COLUMNS: Final = (
     *("run_id", "sample", "first_date", "last_date"),
-    *("control_id", "bootstrap_enabled", "n_boot", "seed"),
+    *("control_id", "bootstrap_enabled", "n_boot", "seed", "has_ratio", "control_has_ratio"),
 )
-RETURN_COLUMNS: Final = (
-    *("strategy_id", "date", "r_net", "r_btc", "gross_exposure", "is_test_day"),
-)
+RETURN_COLUMNS: Final = ("strategy_id", "date", "r_net", "r_btc")
 FIGURES: Final = ("net_sharpe_ci_low", "net_sharpe_ci_high", "p_ungated", "p_btc")
 SCHEMA: Final = pa.schema(
     {"run_id": pa.string(), "sample": pa.string(), **dict.fromkeys(FIGURES, pa.float64())}
@@ -37,15 +34,16 @@ def sharpe_test_rows(runs: pa.Table, daily_returns: pa.Table) -> pa.Table:
     Parameters
     ----------
     runs
-        ``RUN_COLUMNS`` of every run that has returns, a row per sample of its days.
+        ``RUN_COLUMNS`` of every run that has returns, a row per sample of its days; has_ratio and
+        control_has_ratio say whether the net Sharpe ratio is shown there, its and its control's.
     daily_returns
         ``RETURN_COLUMNS`` of the test days of these runs and of their controls.
 
     Returns
     -------
     Columns of ``SCHEMA``, ordered by run and sample. Figures are missing with the bootstrap off,
-    with less than 30 invested days and wherever `sharpe_test` has none; the difference to BTC is of
-    the days on which BTC has a return.
+    without the ratios that they are of and wherever `sharpe_test` has none; the difference to BTC
+    is of the days on which BTC has a return.
     """
     if runs.num_rows == 0 or daily_returns.num_rows == 0:
         return SCHEMA.empty_table()
@@ -54,9 +52,7 @@ def sharpe_test_rows(runs: pa.Table, daily_returns: pa.Table) -> pa.Table:
     keys = tuple(sorted({row[key] for row in rows for key in ("run_id", "control_id")}))
     panel = Panel.of(daily_returns, keys, "strategy_id")
     place = {key: row for row, key in enumerate(keys)}
-    net, btc, exposure = (
-        panel.matrix(daily_returns[name]) for name in ("r_net", "r_btc", "gross_exposure")
-    )
+    net, btc = (panel.matrix(daily_returns[name]) for name in ("r_net", "r_btc"))
     shared = _Shared()
     found = []
     for row, first, last in zip(
@@ -70,15 +66,16 @@ def sharpe_test_rows(runs: pa.Table, daily_returns: pa.Table) -> pa.Table:
         days = ~np.isnan(net[own])
         days[: max(first, 0)] = False
         days[max(last + 1, 0) :] = False
-        n_invested = np.count_nonzero(exposure[own][days] > 0)
-        if row["bootstrap_enabled"] and n_invested >= FEWEST_INVESTED_DAYS:
+        if row["bootstrap_enabled"] and row["has_ratio"]:
             draws = (row["n_boot"], row["seed"])
             paired = days & ~np.isnan(btc[own])
             ratio = shared.resampled(net[own], days, draws)
             on_btc = ratio if (paired == days).all() else shared.resampled(net[own], paired, draws)
             tests = (
                 sharpe_test(ratio),
-                sharpe_test(ratio, shared.kept(row["control_id"], net[control], days, draws)),
+                sharpe_test(ratio, shared.kept(row["control_id"], net[control], days, draws))
+                if row["control_has_ratio"]
+                else NOT_TESTED,
                 sharpe_test(on_btc, shared.kept("BTC", btc[own], paired, draws)),
             )
         interval, ungated, market = tests

@@ -138,7 +138,9 @@ def _universe(experiment: Experiment) -> dict[str, Any]:
         "majors": sorted(universe.majors),
         "exclude_assets": sorted(universe.exclude_assets),
         "min_mcap_usd": universe.min_mcap_usd,
+        "max_abs_return_1d": universe.max_abs_return_1d,
         "min_volume_usd": experiment.target.short_leg.min_volume_usd,
+        "rank_median_days": experiment.target.short_leg.rank_median_days,
     }
 
 

@@ -62,6 +62,8 @@ DEFAULT_STRONG_CUT = 1.5
 FEATURES_WITH_PARAMS = ("funding_skew", "funding_heating")
 WEIGHT_TOLERANCE = 1e-9
 MOST_VARIANTS = 100_000
+RUINOUS_WEIGHT: Final = 2.0
+"""Gross weight of a leg, times net asset value, at which a move of 50% in a day takes all."""
 
 
 class Section(BaseModel):
@@ -111,6 +113,11 @@ class Universe(Section):
     )
     min_mcap_usd: Usd = Field(
         default=50_000_000.0, description="Least market cap of an alt, in USD."
+    )
+    max_abs_return_1d: Positive | None = Field(
+        default=None,
+        description="A day on which an asset's return is further from 0 than this has no close and "
+        "no return of it: a bad price. A decimal fraction, 2 is 200%; null: no limit.",
     )
 
     @model_validator(mode="after")
@@ -248,6 +255,11 @@ class ShortLeg(Section):
     min_volume_usd: Usd = Field(
         default=1_000.0, description="Least 24 h volume of an alt, in USD (universe and basket)."
     )
+    rank_median_days: Days = Field(
+        default=1,
+        description="Alts are admitted and ranked by the median of their market cap over so many "
+        "days, all present; 1: by that of the day.",
+    )
 
 
 class Target(Section):
@@ -255,6 +267,9 @@ class Target(Section):
 
     long_leg: LongLeg = Field(default=LongLeg(), description="The long leg.")
     short_leg: ShortLeg = Field(default=ShortLeg(), description="The short leg.")
+    benchmark: Literal["btc", "long_leg"] = Field(
+        default="btc", description="What Y measures the alts against: BTC, or the long leg."
+    )
     horizons_days: Annotated[
         tuple[Days, ...],
         Field(min_length=1, max_length=MOST_HORIZONS),
@@ -488,6 +503,11 @@ class Backtest(Section):
     impact_coefficient: NotNegative = Field(
         default=1.0, description="Coefficient of the square-root impact law."
     )
+    max_participation: Positive = Field(
+        default=0.25,
+        description="Share of an asset's 20-day average volume up to which impact grows; a trade "
+        "above it is charged as one of that share, and counted.",
+    )
 
     @model_validator(mode="after")
     def _one_rebalance_rule(self) -> Self:
@@ -602,6 +622,11 @@ class Experiment(Section):
         default=False,
         description="Run although the lake lacks a table that a feature needs; it is then missing.",
     )
+    allow_extreme: StrictBool = Field(
+        default=False,
+        description="Run although a move of 50% against a leg, or the cost of the entry, takes "
+        "everything.",
+    )
 
     @model_validator(mode="after")
     def _across_sections(self) -> Self:
@@ -610,6 +635,8 @@ class Experiment(Section):
         self._check_window()
         self._check_grid_search()
         self._fill_position_scale()
+        if not self.allow_extreme:
+            self._check_ruin()
         if self.title is None:
             self._fill(title=self.experiment_id)
         return self
@@ -726,6 +753,34 @@ class Experiment(Section):
                 remedy=f"give at least {needed} days (backtest.lookback_window_days "
                 f"{self.backtest.lookback_window_days} + backtest.min_test_days "
                 f"{self.backtest.min_test_days}), or backtest.walk_forward: false",
+            )
+
+    def _check_ruin(self) -> None:
+        """Refuse what is ruined by construction: known from the settings, whatever the lake."""
+        backtest = self.backtest
+        scale = max((backtest.position_scale or {}).values(), default=0.0)
+        for leg, move in (("long", "fall"), ("short", "rise")):
+            weight = getattr(backtest.gross, leg) * scale
+            if weight >= RUINOUS_WEIGHT:
+                raise rule(
+                    f"the {leg} leg is so large that one day can take everything",
+                    key=f"backtest.gross.{leg}",
+                    received=f"gross.{leg} {getattr(backtest.gross, leg):g} x position_scale "
+                    f"{scale:g} = {weight:g} times net asset value: a {move} of {1 / weight:.2g} "
+                    "in a day is ruin",
+                    remedy="weights are multiples of net asset value, 0.5 is 50%; give less than "
+                    f"{RUINOUS_WEIGHT:g} in all, or set allow_extreme: true",
+                )
+        costs = backtest.costs
+        cost_bps = costs.taker_fee_bps + costs.slippage_bps
+        entry = (backtest.gross.long + backtest.gross.short) * scale * cost_bps / 10_000
+        if entry >= 1:
+            raise rule(
+                "the cost of the entry takes everything",
+                key="backtest.costs",
+                received=f"{cost_bps:g} basis points of a trade of "
+                f"{(backtest.gross.long + backtest.gross.short) * scale:g} times net asset value",
+                remedy="a basis point is 0.01%; give lower costs, or set allow_extreme: true",
             )
 
     def _fill_position_scale(self) -> None:

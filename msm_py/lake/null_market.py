@@ -39,9 +39,9 @@ import pyarrow.parquet as pq
 
 from msm_py._typing import Bools, Floats, Ints
 from msm_py.lake.lake_yaml import LAKE_YAML, FundingUnit, LakeSettings
+from msm_py.stats.blocks import FEWEST_BLOCKS
 
 BLOCK_DAYS: Final = 20
-FEWEST_BLOCKS: Final = 8
 VOLUME_DAYS: Final = 30
 OPEN_INTEREST_STALE_DAYS: Final = 7
 EPOCH: Final = date(1970, 1, 1)

@@ -105,13 +105,18 @@ def run_report(
     family = family_of(folder.parent, warehouse, run.run_id)
     return Group(
         *lake_findings(found),
+        *_doubts(run),
         *_header(run, family),
         *_holdout(run),
         *_search(run),
         *section("States", Fitted(lambda width: _distribution(run, width))),
         *section("Forward returns by state", *_forward_returns(run, all_figures=all_figures)),
         *section(
-            "Strategy, on test days", _strategy_table(run), Text(), prose(STRATEGY_NOTE, "dim")
+            "Strategy, on test days",
+            _strategy_table(run),
+            *_why_missing(run),
+            Text(),
+            prose(STRATEGY_NOTE, "dim"),
         ),
         *_samples(run),
         *section("Verdict", prose(verdict(run, family))),
@@ -124,6 +129,20 @@ STRATEGY_NOTE: Final = (
     "Ungated is the same long-short, always on; BTC is held outright, at full exposure. PSR allows "
     "for skewness and fat tails, not for the number of runs tried: see the verdict."
 )
+
+
+def _doubts(run: Run) -> Iterator[RenderableType]:
+    doubts = _doubts_of(run)
+    for doubt in doubts:
+        yield prose(f"!! {doubt}", "bold red")
+    if doubts:
+        yield Text()
+
+
+def _doubts_of(run: Run) -> Sequence[str]:
+    """Return what stands above the result; nothing in a run of an older version."""
+    doubts: Sequence[str] = run.metrics.get("doubts", ())
+    return doubts
 
 
 def _header(run: Run, family: Family | None) -> Iterator[RenderableType]:
@@ -262,13 +281,13 @@ def _distribution(run: Run, width: int) -> RenderableType:
 
 # one of the two stands above the edges
 TRADE_EDGE: Final = (
-    "A trade edge is what BTC returns more than the alts over the horizon, from the decision days "
-    "of a state on, minus the same of all days: ",
+    "A trade edge is what {benchmark} returns more than the alts over the horizon, from the "
+    "decision days of a state on, minus the same of all days: ",
     ("plus is good for the trade", "bold"),
     " (long majors, short alts). In percent; with --all also Y and edge, its negative.",
 )
 Y_AND_EDGE: Final = (
-    "Y is the return of the alts minus BTC's from the decision day on. ",
+    "Y is the return of the alts minus that of {benchmark} from the decision day on. ",
     ("Negative Y and edge are good for the trade", "bold"),
     " (long majors, short alts); trade edge = -edge, ",
     ("plus is good", "bold"),
@@ -281,7 +300,11 @@ def _forward_returns(run: Run, *, all_figures: bool) -> Iterator[RenderableType]
     if not run.edges:
         yield prose("Not evaluated (backtest.with_regime_eval: false).", "dim")
         return
-    yield Constrain(Text.assemble(*(Y_AND_EDGE if all_figures else TRADE_EDGE)), PROSE_WIDTH)
+    against = run.spec["target"].get("benchmark", "btc")  # a run of an older version has none
+    benchmark = {"btc": "BTC", "long_leg": "the long leg"}[against]
+    note = Y_AND_EDGE if all_figures else TRADE_EDGE
+    first, more = note[0], note[1:]
+    yield Constrain(Text.assemble(first.format(benchmark=benchmark), *more), PROSE_WIDTH)
     yield Text()
     yield Fitted(lambda width: _edge_table(run, width, all_figures=all_figures))
     yield Text()
@@ -440,6 +463,13 @@ def _samples(run: Run) -> Iterator[RenderableType]:
     )
 
 
+def _why_missing(run: Run) -> Iterator[RenderableType]:
+    """Say why annualised figures are missing, of the strategy and its controls."""
+    for name, whose in (("net", "strategy"), ("ungated_net", "ungated"), ("btc", "BTC")):
+        if reason := run.series(name).get("ratios_missing_because"):
+            yield prose(f"{whose}: annualised figures are missing, {reason}.", "yellow")
+
+
 def _coverage(run: Run) -> Iterator[RenderableType]:
     coverage = run.metrics["coverage"]
 
@@ -447,6 +477,10 @@ def _coverage(run: Run) -> Iterator[RenderableType]:
         return figure(coverage.get(name), 1, "%")
 
     impact = f"estimated for {share('impact_coverage')} of the turnover"
+    if run.spec["backtest"]["capital_usd"] is None:
+        impact = "not charged"
+    if coverage.get("capacity_usd") is not None:
+        impact += f"; capacity {coverage['capacity_usd']:,.0f} USD (95% of trades up to 10% of ADV)"
     yield fact_table(
         (
             "features",
@@ -466,9 +500,9 @@ def _coverage(run: Run) -> Iterator[RenderableType]:
             f"{count_of(coverage['min_basket_size'], 'asset')}, "
             f"{count_of(coverage['n_forced_exits'], 'forced exit')}",
         ),
-        ("impact", "not charged" if run.spec["backtest"]["capital_usd"] is None else impact),
+        ("impact", impact),
     )
-    warnings = run.metrics["warnings"]
+    warnings = [x for x in run.metrics["warnings"] if x not in _doubts_of(run)]
     yield Text(f"{count_of(len(warnings), 'warning')}{':' if warnings else '.'}")
     for warning in warnings:
         line = Table.grid(padding=(0, 1, 0, 0))

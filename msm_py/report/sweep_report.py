@@ -20,7 +20,6 @@ from msm_py.report.terminal import Table, Text, visible
 from msm_py.runner.sweep_plan import Plan
 from msm_py.runner.sweep_work import SweepEnded
 from msm_py.stats.inference import too_few_for
-from msm_py.stats.sharpe import FEWEST_INVESTED_DAYS, FEWEST_TEST_DAYS
 from msm_py.store import lake_records, layout, run_list
 from msm_py.store.trial import Trial
 
@@ -105,14 +104,10 @@ def headline(folder: Path) -> str:
     def shown(name: str, form: str) -> str:
         return "—" if entry[name] is None else format(entry[name], form)
 
-    is_short = (
-        entry["n_test_days"] < FEWEST_TEST_DAYS
-        or (entry["n_invested_days"] or 0) < FEWEST_INVESTED_DAYS
-    )
+    reason = entry.get("ratios_missing_because")  # a run of an older version has none
     return (
         f"net Sharpe {shown('net_sharpe', '.2f')}, CAGR {shown('net_cagr', '+.1%')}, "
-        f"drawdown {shown('net_max_drawdown', '.1%')}"
-        + (f" (of {entry['n_invested_days']} invested days)" if is_short else "")
+        f"drawdown {shown('net_max_drawdown', '.1%')}" + (f" ({reason})" if reason else "")
     )
 
 

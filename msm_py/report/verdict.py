@@ -193,7 +193,7 @@ def _looks(run: Run) -> Iterator[str]:
 def _strategy_verdict(run: Run, family: Family | None) -> Iterator[str]:
     net, gross = run.series("net"), run.series("gross")
     yield from _earned(run)
-    if not net.get("n_invested_days"):
+    if not net.get("n_invested_days") or net.get("ratios_missing_because") == "ruined":
         return
     if (net["cagr"] or 0) <= 0 < (gross["cagr"] or 0):
         yield f"Before costs it made {figure(gross['cagr'], 1, '%', sign=True)} a year."
@@ -210,6 +210,9 @@ def _earned(run: Run) -> Iterator[str]:
     tests = run.metrics.get("sharpe_tests", {})  # a run of an older version has none
     if not net.get("n_invested_days"):
         yield "The strategy held nothing on test days."
+        return
+    if net.get("ratios_missing_because") == "ruined":
+        yield "The strategy was ruined: it lost all it had."
         return
     yield (
         f"Net of costs and funding the strategy made {_made(net, tests)}, "

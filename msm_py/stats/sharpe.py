@@ -257,9 +257,6 @@ def deflated_sharpe_ratio(
     )
 
 
-FEWEST_TEST_DAYS: Final = 60
-FEWEST_INVESTED_DAYS: Final = 30
-"""With fewer test days or invested days annualised figures mean little."""
 ANNUALIZATION_DAYS: Final = 365
 
 

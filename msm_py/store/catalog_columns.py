@@ -51,11 +51,31 @@ KNOBS: Final = (
         "Span of the score's exponential moving average; missing: none.",
         unit="days",
     ),
+    Column(
+        "benchmark",
+        "varchar",
+        "What Y measures the alts against: btc, or long_leg.",
+        since="0.3.0",
+    ),
     Column("long_leg", "varchar", "The long leg's assets and weights, as text."),
     Column("short_n", "integer", "Members of the short basket, at most."),
     Column("short_weighting", "varchar", "equal or mcap."),
     Column("min_mcap_usd", "double", "Least market cap of an alt on the day.", unit="USD"),
     Column("min_volume_usd", "double", "Least 24-hour volume of an alt on the day.", unit="USD"),
+    Column(
+        "rank_median_days",
+        "integer",
+        "Days over whose median market cap alts are admitted and ranked.",
+        unit="days",
+        since="0.3.0",
+    ),
+    Column(
+        "max_abs_return_1d",
+        "double",
+        "Return of a day beyond which its close is taken for a bad price; missing: no limit.",
+        unit=SHARE,
+        since="0.3.0",
+    ),
     Column("rebalance", "varchar", "When the basket is renewed, as text."),
     Column(
         "execution_lag_days",
@@ -66,6 +86,13 @@ KNOBS: Final = (
     Column("taker_fee_bps", "double", "Fee per trade.", unit="basis points of what is traded"),
     Column("slippage_bps", "double", "Slippage per trade.", unit="basis points of what is traded"),
     Column("capital_usd", "double", "Capital for market impact; missing: no impact.", unit="USD"),
+    Column(
+        "max_participation",
+        "double",
+        "Share of an asset's 20-day average volume up to which impact grows.",
+        unit=SHARE,
+        since="0.3.0",
+    ),
     Column("walk_forward", "boolean", "Whether strategy metrics count test windows only."),
     Column(
         "evaluation_sample",
@@ -160,6 +187,13 @@ def _of(basis: str, after: str) -> tuple[Column, ...]:
 
 
 TRADING: Final = (
+    Column(
+        "ratios_missing_because",
+        "varchar",
+        "Why annualised figures are missing: ruined, fewer than 60 test days, or fewer than 30 "
+        "invested days. Missing when they are shown, or undefined for want of variance.",
+        since="0.3.0",
+    ),
     Column("n_invested_days", "integer", "Test days into which some gross weight was held."),
     Column("avg_gross_exposure", "double", "Mean gross weight held.", unit=OF_VALUE),
     Column("avg_turnover", "double", "Mean turnover per day.", unit=OF_VALUE),
@@ -259,9 +293,58 @@ TRUST: Final = (
         unit=SHARE,
     ),
     Column(
+        "n_over_capacity",
+        "integer",
+        "Trades above max_participation of the asset's volume; missing without capital.",
+        since="0.3.0",
+    ),
+    Column(
+        "capacity_usd",
+        "double",
+        "Capital at which 95% of the trades, by number, are at most 10% of the asset's 20-day "
+        "average volume; missing when nothing was traded.",
+        unit="USD",
+        since="0.3.0",
+    ),
+    Column(
         "n_forced_exits",
         "integer",
         "Holdings that lost their price and left at the last carried close.",
+    ),
+    Column(
+        "n_removed_days",
+        "integer",
+        "Asset-days of majors and alts whose return is beyond max_abs_return_1d.",
+        since="0.3.0",
+    ),
+    Column(
+        "y_share_of_spikes",
+        "double",
+        "Share of the sum of daily y that comes from asset-days with a return above 200% or below "
+        "-70%: bad prices, perhaps. Above 1 or below 0 where they outweigh the rest.",
+        unit=SHARE,
+        since="0.3.0",
+    ),
+    Column(
+        "y_share_of_risers",
+        "double",
+        "The same of members that entered the basket after a day above 100%, while they stay.",
+        unit=SHARE,
+        since="0.3.0",
+    ),
+    Column(
+        "gross_share_of_spikes",
+        "double",
+        "Share of the sum of r_gross on test days that comes from the former.",
+        unit=SHARE,
+        since="0.3.0",
+    ),
+    Column(
+        "gross_share_of_risers",
+        "double",
+        "Share of the sum of r_gross on test days that comes from the latter.",
+        unit=SHARE,
+        since="0.3.0",
     ),
     Column("n_warnings", "integer", "Number of warnings; their texts are in run_warnings."),
 )

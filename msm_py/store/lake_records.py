@@ -8,7 +8,7 @@ made by another version, is rebuilt.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -78,6 +78,14 @@ def kept(runs: Path, lake_fingerprint: str) -> Findings:
         if record["fingerprint"] == lake_fingerprint:
             return Findings(record["path"], record["version"], tuple(map(_item, record["items"])))
     return Findings()
+
+
+def all_kept(runs: Path) -> Iterator[tuple[str, Findings]]:
+    """Yield what is on record of every lake, by its fingerprint, in their order."""
+    for file in sorted((runs / FOLDER).glob("*.json")):
+        found = kept(runs, file.stem)
+        if found.items:
+            yield file.stem, found
 
 
 def look_over(runs: Path, lake: Path, lake_fingerprint: str) -> Findings:

@@ -18,8 +18,8 @@ CATALOG_ENTRY: Final = "catalog_entry.json"
 WALK_FORWARD: Final = "walk_forward.json"  # of runs with a search only
 LOOK: Final = "look.json"  # of runs that looked at their hold-out only
 SIGN_NOTE: Final = (
-    "Y and edge are alts minus BTC: negative is good for the trade (long majors, short alts); "
-    "trade_edge is minus the edge."
+    "Y and edge are alts minus BTC (or the long leg, with target.benchmark: long_leg): negative is "
+    "good for the trade (long majors, short alts); trade_edge is minus the edge."
 )
 TIMESERIES_COLUMNS: Final = tuple(column.name for column in run_file_columns.TIMESERIES)
 RETURNS_COLUMNS: Final = tuple(column.name for column in run_file_columns.RETURNS)

@@ -45,7 +45,8 @@ RETURNS: Final = (
     Column(
         "y",
         "double",
-        "r_alts minus r_btc. Positive: alts beat BTC, bad for the trade.",
+        "r_alts minus r_btc, or minus r_majors with target.benchmark: long_leg. Positive: alts "
+        "beat it, bad for the trade.",
         unit=SHARE,
     ),
     Column(

@@ -27,12 +27,14 @@ from filelock import FileLock
 
 from msm_py._typing import Row
 from msm_py.errors import MsmError
+from msm_py.lake.check_items import ABSENT
 from msm_py.regimes import ALL, BEFORE, HOLDOUT
 from msm_py.store import (
     catalog_columns,
     declared_text,
     families,
     formats,
+    lake_records,
     layout,
     looks,
     null_market_records,
@@ -42,6 +44,7 @@ from msm_py.store import (
     shared_files,
     sweep_records,
 )
+from msm_py.store.lake_records import Findings
 from msm_py.store.run_list import Skipped
 from msm_py.store.warehouse_tables import ALL_TABLES, DERIVED_TABLES, RUN_TABLES, VIEWS
 
@@ -594,6 +597,23 @@ def _looks(runs: Path) -> Iterator[Record]:
         yield Record(f"{looks.LEDGER} {digest}", digest, [("looks", asdict(look))])
 
 
+def _lakes(runs: Path) -> Iterator[Record]:
+    for fingerprint, found in lake_records.all_kept(runs):
+        name = f"{lake_records.FOLDER}/{fingerprint}.json"
+        digest = _hash({"fingerprint": fingerprint, **asdict(found)})
+        yield Record(name, digest, _lake_rows(fingerprint, found))
+
+
+def _lake_rows(fingerprint: str, found: Findings) -> Iterator[tuple[str, Row]]:
+    named = {"lake_fingerprint": fingerprint}
+    counts = {"n_failures": len(found.failures), "n_warnings": found.n_warnings}
+    yield "lakes", {**named, "path": found.path, **counts}
+    for item in found.items:
+        if item.verdict != "ok" and item.detail != ABSENT:
+            words = {"lake_table": item.table, "check_name": item.check}
+            yield "lake_findings", {**named, **words, **asdict(item)}
+
+
 # What lies hidden in a runs folder: how its records are read, by the table whose rows hold the hash
 # of their record.
 DERIVED: Final[Mapping[str, Callable[[Path], Iterator[Record]]]] = {
@@ -601,6 +621,7 @@ DERIVED: Final[Mapping[str, Callable[[Path], Iterator[Record]]]] = {
     "robustness_summary": _panels,
     "null_market_summary": _null_markets,
     "looks": _looks,
+    "lakes": _lakes,
 }
 
 
@@ -688,8 +709,9 @@ def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         for table in ("regime_distribution", "regime_transitions"):
             for row in stability[table]:
                 yield table, row
+        doubts = metrics.get("doubts", ())
         for text in metrics["warnings"]:
-            yield "run_warnings", {"warning": text}
+            yield "run_warnings", {"warning": text, "is_doubt": text in doubts}
     with _reading(folder / layout.REGIME_EVALUATION) as file:
         evaluation = _json(file)
         for table in ("regime_statistics", "edges"):

@@ -7,6 +7,7 @@ docs/bi.md are made from it (`msm_py.store.declared_text`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from msm_py.store import catalog_columns as of_catalog
@@ -329,7 +330,16 @@ CHOSEN_PARAMETERS: Final = Table(
 RUN_WARNINGS: Final = Table(
     "run_warnings",
     "One row per run and warning.",
-    (RUN_ID, Column("warning", "varchar", "What a reader of the numbers must know, a sentence.")),
+    (
+        RUN_ID,
+        Column("warning", "varchar", "What a reader of the numbers must know, a sentence."),
+        Column(
+            "is_doubt",
+            "boolean",
+            "Whether reports show it above the result: ruin, bad prices, implausible settings.",
+            since="0.3.0",
+        ),
+    ),
 )
 DAILY: Final = Table(
     "daily",
@@ -679,11 +689,43 @@ FAMILY_EDGES: Final = Table(
         ),
     ),
 )
-# small, and made again from what lies hidden in the runs folder whenever that has changed: records
-# of sweeps, robustness panels, null markets, the ledger of looks
+LAKE_FINGERPRINT: Final = CATALOG["lake_fingerprint"]
+LAKES: Final = Table(
+    "lakes",
+    "One row per lake that `msm run` or `msm sweep` checked: what there is to know of it before "
+    "trusting a run. Join to catalog by lake_fingerprint.",
+    tuple(
+        replace(column, since="0.3.0")
+        for column in (
+            LAKE_FINGERPRINT,
+            Column("path", "varchar", "Where it lay when it was checked."),
+            Column("n_failures", "integer", "Checks that fail: believe no number before."),
+            Column("n_warnings", "integer", "Checks that warn."),
+            RECORD_HASH,
+        )
+    ),
+)
+LAKE_FINDINGS: Final = Table(
+    "lake_findings",
+    "One row per lake and check that fails or warns.",
+    tuple(
+        replace(column, since="0.3.0")
+        for column in (
+            LAKE_FINGERPRINT,
+            Column("lake_table", "varchar", "The table it is about."),
+            Column("check_name", "varchar", "What was checked."),
+            Column("verdict", "varchar", "fail or warn."),
+            Column("detail", "varchar", "What was found."),
+            Column("remedy", "varchar", "What to do; missing where nothing needs to be done."),
+        )
+    ),
+)
+# small, and rebuilt from what lies hidden in the runs folder whenever that has changed: records of
+# sweeps, robustness panels, null markets, the ledger of looks, checks of lakes
 DERIVED_TABLES: Final[Mapping[str, Table]] = by_name(
     *(SWEEPS, SWEEP_TRIALS, SWEEP_STATISTICS, SWEEP_EDGES),
     *(ROBUSTNESS, ROBUSTNESS_SUMMARY, NULL_MARKETS, NULL_MARKET_SUMMARY, LOOKS, FAMILY_EDGES),
+    *(LAKES, LAKE_FINDINGS),
 )
 
 ALL_TABLES: Final[Mapping[str, Table]] = {**RUN_TABLES, **DERIVED_TABLES}

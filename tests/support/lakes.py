@@ -258,6 +258,22 @@ def rewritten(lake: Path, target: Path, change: Callable[[pd.DataFrame], pd.Data
     return target
 
 
+def bad_prices(lake: Path) -> Path:
+    """Spoil prices and market caps of a tiny lake as vendors do.
+
+    A08 is 60 times too high on a day, and again on two days, the cap with it: it is among the
+    largest alts then, and falls by 98%. A04 falls to a tenth and stays there.
+    """
+    for table, column in (("fact_price", "close"), ("fact_marketcap", "marketcap")):
+        rows = pd.read_parquet(lake / f"{table}.parquet")
+        day = (pd.to_datetime(rows["date"]) - pd.to_datetime(rows["date"]).min()).dt.days
+        is_high = (rows["asset_id"] == "A08") & day.isin([58, 118, 119])
+        rows.loc[is_high, column] *= 60
+        rows.loc[(rows["asset_id"] == "A04") & (day >= 90), column] /= 10
+        rows.to_parquet(lake / f"{table}.parquet", index=False)
+    return lake
+
+
 BASELINE = {
     "alt_breadth": 0.18,
     "btc_dominance": 0.22,

@@ -108,6 +108,7 @@ def run_files(
         layout.CATALOG_ENTRY: {
             "title": "Made up",
             "net_sharpe": sharpe,
+            "n_boot": 999,
             "n_days": 4,
             "first_date": DAYS[0],
             "last_date": DAYS[-1],

@@ -117,6 +117,7 @@ def run_content(days: dict[str, int], n_regimes: int = 5) -> dict[str, Any]:
                 "title": "Demo",
                 "description": None,
                 "features": [{"id": "momentum", "weight": -0.5, "params": {}}],
+                "target": {"benchmark": "btc"},
                 "state_mapping": {"n_regimes": n_regimes, "thresholds": {"low": -0.5}},
                 "backtest": {
                     "walk_forward": True,

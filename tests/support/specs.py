@@ -8,6 +8,7 @@ from typing import Any
 from support.lakes import tiny_spec
 
 from msm_py.experiment import ids, load
+from msm_py.regimes import REGIMES_OF
 
 ODD_SPECS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -43,6 +44,31 @@ ODD_SPECS: dict[str, dict[str, Any]] = {
             "costs": {"taker_fee_bps": 4.0, "slippage_bps": 1.5, "funding_enabled": False},
             "gross": {"long": 0.8, "short": 0.4},
             "rebalance_frequency_days": 3,
+        },
+    },
+    "long_leg": {
+        "target": {
+            "benchmark": "long_leg",
+            "long_leg": {"weights": {"BTC": 0.7, "ETH": 0.3}},
+            "short_leg": {"rank_median_days": 5},
+        },
+        "backtest": {"rebalance_frequency_days": 3, "execution_lag_days": 1},
+    },
+    "limited": {
+        "universe": {"max_abs_return_1d": 0.15},
+        "target": {"short_leg": {"weighting": "mcap"}},
+        "backtest": {
+            "capital_usd": 2e8,
+            "max_participation": 0.05,
+            "rebalance_frequency_days": 2,
+        },
+    },
+    "ruined": {
+        "allow_extreme": True,
+        "target": {"short_leg": {"n": 2}},
+        "backtest": {
+            "gross": {"long": 0.5, "short": 4.0},
+            "position_scale": dict.fromkeys(REGIMES_OF[5], 1.0),
         },
     },
     "min_coverage": {

@@ -107,6 +107,22 @@ Evaluation
      has every state of the machine, with 0 for absent ones.
  D38 Sums of weights (coverage, score) are plain floating-point sums in the order of the features
      list; coverage is compared with min_coverage as it comes.
+D39 to D43, later:
+ D39 A return beyond universe.max_abs_return_1d is judged on carried closes, before any is taken
+     out. The day then has no close (it is not carried), so no return, and neither has the next day;
+     a holding leaves on the day at its last close. Counted are majors and what is not excluded and
+     has the cap and the volume of the day. Its funding does not exist either.
+ D40 rank_median_days: every day of the median lies on the asset's grid. Weights by mcap, and all
+     features, use the cap of the day.
+ D41 Whoever has nothing left after the day's return and funding makes no trade and pays no cost;
+     who is ruined by the cost has made them. The gross equity is flat afterwards, too.
+ D42 A trade is one asset on one day, its volume known (on its grid); without them there is no
+     capacity. The ceil(0.95 n)-th smallest share of volume decides, nothing is interpolated.
+ D43 Spikes are beyond +200% or -70%, in either leg. A riser is a member that the rebalance before
+     did not have and that rose by more than 100% on a day after it up to the decision (the first
+     rebalance: on its own day). Sums of y are over all days with one (with a search: test days),
+     those of r_gross over test days. A spike of BTC counts in y where BTC is the benchmark; the
+     lakes of the tests have none.
 """
 
 from __future__ import annotations
@@ -126,8 +142,8 @@ from support.oracle.evaluation import (
     strategy_metrics,
 )
 from support.oracle.features import Features, z_score
-from support.oracle.lake import NAN, alts_by_day, build_panel
-from support.oracle.portfolio import labels_of_test_days, simulate
+from support.oracle.lake import NAN, alts_by_day, build_panel, count_removed
+from support.oracle.portfolio import labels_of_test_days, simulate, suspect_gains
 from support.oracle.states import STATES, classify, next_state
 
 __all__ = [
@@ -148,7 +164,7 @@ def run(
 
     A run without a decision day returns {"first_decision_day": None} only.
     """
-    panel = build_panel(Path(lake), set(excluded))
+    panel = build_panel(Path(lake), set(excluded), spec["universe"]["max_abs_return_1d"])
     alts = alts_by_day(panel, spec)
     mapping, backtest = spec["state_mapping"], spec["backtest"]
 
@@ -233,7 +249,9 @@ def run(
 
     # evaluation
     horizons = spec["target"]["horizons_days"] if backtest["with_regime_eval"] else []
-    targets = forward_targets(returns, regimes, horizons, backtest["execution_lag_days"])
+    targets = forward_targets(
+        returns, regimes, horizons, backtest["execution_lag_days"], spec["target"]["benchmark"]
+    )
     summary, distribution, transitions = stability(regimes, states)
     alt_days, alt_columns = np.nonzero(alts)
     inside = features_all["date"].between(panel.dates[days[0]], panel.dates[days[-1]])
@@ -243,6 +261,8 @@ def run(
         "features": features_all[inside].reset_index(drop=True),
         "features_all": features_all,
         **portfolio,
+        "suspect_gains": suspect_gains(portfolio["gains"], returns, spec),
+        "n_removed_days": count_removed(panel, spec, days),
         "forward_targets": targets,
         "regime_statistics": regime_statistics(targets, states),
         "edges": edges(targets, states, spec["evaluation"]["bootstrap"]["block_size"]),

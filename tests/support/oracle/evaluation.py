@@ -48,11 +48,11 @@ def strategy_metrics(returns: pd.DataFrame, column: str) -> dict[str, float | in
     out: dict[str, float | int | None] = {"n_days": n}
     if n == 0:
         return out
-    equity = np.cumprod(1 + r)
+    equity = np.cumprod(np.maximum(1 + r, 0))
     depth = drawdowns(equity)
     sigma = r.std(ddof=1) if n > 1 and np.ptp(r) > 0 else NAN
     downside = np.sqrt(np.mean(np.minimum(r, 0) ** 2))
-    cagr = equity[-1] ** (365 / n) - 1 if equity[-1] > 0 else NAN
+    cagr = equity[-1] ** (365 / n) - 1
     moment = {p: np.mean((r - r.mean()) ** p) for p in (2, 3, 4)}
     varies = sigma > 0
     skewness = moment[3] / moment[2] ** 1.5 if varies else NAN
@@ -61,6 +61,18 @@ def strategy_metrics(returns: pd.DataFrame, column: str) -> dict[str, float | in
     spread = 1 - skewness * daily + (kurtosis - 1) / 4 * daily**2
     psr = float(stats.norm.cdf(daily * np.sqrt(n - 1) / np.sqrt(spread))) if spread > 0 else NAN
     invested = days["held_gross_weight"].to_numpy() > 0
+    ruined = bool(returns["is_ruined"].any())
+    reason = None
+    if ruined:
+        reason = "ruined"
+    elif n < 60:
+        reason = "fewer than 60 test days"
+    elif invested.sum() < 30:
+        reason = "fewer than 30 invested days"
+    if ruined and column == "r_net":
+        equity = np.concatenate([equity[:-1], [0.0]])
+        cagr = -1.0
+        depth = np.concatenate([depth[:-1], [-1.0]])
     out |= {
         "total_return": number(equity[-1] - 1),
         "cagr": number(cagr),
@@ -79,14 +91,25 @@ def strategy_metrics(returns: pd.DataFrame, column: str) -> dict[str, float | in
         "avg_gross_exposure": number(days["held_gross_weight"].mean()),
         "psr": number(psr),
     }
-    return out | drawdown_lengths(equity)
+    if reason is not None:
+        for name in ("volatility", "sharpe", "sortino", "calmar", "psr"):
+            out[name] = None
+        if not ruined:
+            out["cagr"] = None
+    out["ratios_missing_because"] = reason  # type: ignore[assignment]
+    return out | drawdown_lengths(np.cumprod(np.maximum(1 + r, 0)))
 
 
 def forward_targets(
-    returns: pd.DataFrame, regimes: Sequence[str], horizons: Sequence[int], lag: int
+    returns: pd.DataFrame,
+    regimes: Sequence[str],
+    horizons: Sequence[int],
+    lag: int,
+    benchmark: str = "btc",
 ) -> pd.DataFrame:
     """One row per horizon and decision day whose t + lag + h lies inside the window (D30)."""
-    alts, btc = 1 + returns["r_alts"].to_numpy(), 1 + returns["r_btc"].to_numpy()
+    against = {"btc": "r_btc", "long_leg": "r_majors"}[benchmark]
+    alts, btc = 1 + returns["r_alts"].to_numpy(), 1 + returns[against].to_numpy()
     spell = np.cumsum([k > 0 and regimes[k] != regimes[k - 1] for k in range(len(regimes))])
     rows = [
         {

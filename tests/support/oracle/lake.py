@@ -126,13 +126,15 @@ class Panel:
     funding_rate_1d: Float
     is_observed: Float
     return_1d: Float
+    is_removed: Float  # by a limit of returns
+    on_grid: Float
     excluded: Float  # (assets,)
 
     def column(self, asset: str) -> int | None:
         return self.assets.index(asset) if asset in self.assets else None
 
 
-def build_panel(lake: Path, excluded: set[str]) -> Panel:
+def build_panel(lake: Path, excluded: set[str], max_abs_return: float | None = None) -> Panel:
     config: dict[str, Any] = {}
     if (lake / "lake.yaml").exists():
         config = yaml.safe_load((lake / "lake.yaml").read_text()) or {}
@@ -165,6 +167,11 @@ def build_panel(lake: Path, excluded: set[str]) -> Panel:
     close = on_the_grid(price, "close", max_stale)
     return_1d = np.full(close.shape, np.nan)
     return_1d[1:] = close[1:] / close[:-1] - 1
+    is_removed = np.zeros(close.shape, dtype=bool)
+    if max_abs_return is not None:  # D39
+        is_removed = np.abs(return_1d) > max_abs_return
+        close = np.where(is_removed, np.nan, close)
+        return_1d[1:] = close[1:] / close[:-1] - 1
 
     flagged = set(excluded)
     dim = read_table(lake, "dim_asset")
@@ -186,8 +193,18 @@ def build_panel(lake: Path, excluded: set[str]) -> Panel:
         ),
         is_observed=~np.isnan(on_the_grid(price, "close", 0)),
         return_1d=return_1d,
+        is_removed=is_removed,
+        on_grid=on_grid,
         excluded=np.array([asset in flagged for asset in assets]),
     )
+
+
+def ranked_mcap(panel: Panel, days: int) -> Float:
+    """What alts are admitted and ranked by: the median of so many days, all present (D40)."""
+    out = np.full(panel.mcap.shape, np.nan)
+    for t in range(days - 1, len(panel.dates)):
+        out[t] = np.median(panel.mcap[t - days + 1 : t + 1], axis=0)  # NaN if any is
+    return out
 
 
 def alts_by_day(panel: Panel, spec: Mapping[str, Any]) -> Float:
@@ -198,6 +215,24 @@ def alts_by_day(panel: Panel, spec: Mapping[str, Any]) -> Float:
     return (
         allowed
         & ~np.isnan(panel.close)
+        & (
+            ranked_mcap(panel, spec["target"]["short_leg"]["rank_median_days"])
+            >= universe["min_mcap_usd"]
+        )
+        & (panel.volume >= spec["target"]["short_leg"]["min_volume_usd"])
+    )
+
+
+def count_removed(panel: Panel, spec: Mapping[str, Any], days: Any) -> int:
+    """Asset-days that the limit took: majors, and what was large and liquid enough (D39)."""
+    universe = spec["universe"]
+    majors = np.array([asset in universe["majors"] for asset in panel.assets])
+    excluded = panel.excluded | np.array(
+        [asset in universe["exclude_assets"] for asset in panel.assets]
+    )
+    counts = majors | (
+        ~excluded
         & (panel.mcap >= universe["min_mcap_usd"])
         & (panel.volume >= spec["target"]["short_leg"]["min_volume_usd"])
     )
+    return int((panel.is_removed & counts)[days].sum())

@@ -22,7 +22,7 @@ BTC = 0.02 * RNG.standard_normal(N)
 NET = {name: 0.5 * BTC + 0.01 * RNG.standard_normal(N) + 0.001 for name in ("a", "b", "ungated-c")}
 
 
-def daily(name: str, *, net: Floats | None = None, n_invested: int = N) -> pa.Table:
+def daily(name: str, *, net: Floats | None = None) -> pa.Table:
     """Return test days, BTC without a return on the first one."""
     values = NET[name] if net is None else net
     days = pa.array(np.arange(20_000, 20_000 + len(values)), pa.int32()).cast(pa.date32())
@@ -32,8 +32,6 @@ def daily(name: str, *, net: Floats | None = None, n_invested: int = N) -> pa.Ta
             "date": days,
             "r_net": values,
             "r_btc": [None, *BTC[1 : len(values)]],
-            "gross_exposure": (np.arange(len(values)) < n_invested).astype(float),
-            "is_test_day": [True] * len(values),
         }
     )
 
@@ -49,6 +47,8 @@ def rows(tables: list[pa.Table], *run_ids: str, **changes: Any) -> dict[str, dic
             "bootstrap_enabled": True,
             "n_boot": 99,
             "seed": 5,
+            "has_ratio": True,
+            "control_has_ratio": True,
             **changes,
         }
         for run_id in run_ids
@@ -86,7 +86,7 @@ def test_a_run_has_the_same_bits_alone_and_among_others() -> None:
     ("changes", "own"),
     [
         ({"bootstrap_enabled": False}, {}),
-        ({}, {"n_invested": 29}),
+        ({"has_ratio": False}, {}),
         ({}, {"net": NET["a"][:159]}),
         ({}, {"net": np.zeros(N)}),
     ],
@@ -95,6 +95,12 @@ def test_what_cannot_be_tested_is_missing(changes: Any, own: Any) -> None:
     control = daily("ungated-c", net=NET["ungated-c"][: len(own.get("net", NET["a"]))])
     found = rows([daily("a", **own), control], "a", **changes)["a"]
     assert found == dict.fromkeys(FIGURES)
+
+
+def test_a_control_without_a_ratio_is_no_match() -> None:
+    found = rows([daily("a"), CONTROL], "a", control_has_ratio=False)["a"]
+    assert found["p_ungated"] is None
+    assert found["p_btc"] is not None
 
 
 def test_a_sample_knows_no_other_day() -> None:
@@ -107,7 +113,3 @@ def test_a_sample_knows_no_other_day() -> None:
     assert found["p_btc"] == sharpe_test(own, btc).p
     short = {"sample": "before", "last_date": FIRST + timedelta(days=158)}
     assert rows([daily("a"), CONTROL], "a", **short)["a"] == dict.fromkeys(FIGURES)
-
-
-def test_enough_invested_days_are_enough() -> None:
-    assert None not in rows([daily("a", n_invested=30), CONTROL], "a")["a"].values()

@@ -58,12 +58,23 @@ def test_defaults_are_those_of_the_methodology() -> None:
         "description": None,
         "category_path": "msm",
         "window": {"start": None, "end": None},
-        "universe": {"majors": ["BTC", "ETH"], "exclude_assets": [], "min_mcap_usd": 5e7},
+        "universe": {
+            "majors": ["BTC", "ETH"],
+            "exclude_assets": [],
+            "min_mcap_usd": 5e7,
+            "max_abs_return_1d": None,
+        },
         "features": [{"id": "momentum", "weight": 1.0, "params": {}}],
         "feature_params": {"zscore_window_days": 60, "min_coverage": 0.0},
         "target": {
             "long_leg": {"weights": {"BTC": 1.0}},
-            "short_leg": {"n": 20, "weighting": "equal", "min_volume_usd": 1000.0},
+            "short_leg": {
+                "n": 20,
+                "weighting": "equal",
+                "min_volume_usd": 1000.0,
+                "rank_median_days": 1,
+            },
+            "benchmark": "btc",
             "horizons_days": [1, 5, 10, 20],
         },
         "state_mapping": {
@@ -96,6 +107,7 @@ def test_defaults_are_those_of_the_methodology() -> None:
             "execution_lag_days": 0,
             "capital_usd": None,
             "impact_coefficient": 1.0,
+            "max_participation": 0.25,
         },
         "evaluation": {
             "bootstrap": {
@@ -110,6 +122,7 @@ def test_defaults_are_those_of_the_methodology() -> None:
             "look": False,
         },
         "allow_missing_features": False,
+        "allow_extreme": False,
     }
 
 

@@ -86,5 +86,5 @@ def test_the_reference_names_every_key() -> None:
     text = (ROOT / "experiments" / "README.md").read_text(encoding="utf-8")
     definitions = json_schema()["$defs"] | {"Experiment": json_schema()}
     keys = {key for one in definitions.values() for key in one["properties"]}
-    named = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`\n]+)`", text))))
+    named = set(re.findall(r"[a-z0-9_]+", " ".join(re.findall(r"`([^`\n]+)`", text))))
     assert keys <= named

@@ -156,6 +156,7 @@ def test_what_a_run_writes_of_itself_are_the_columns_of_the_catalog() -> None:
             "regime_distribution": [{"regime": "BALANCED", "pct": 100.0}],
         },
         "coverage": dict.fromkeys(run_content.COVERAGE),
+        "suspect_gains": dict.fromkeys(run_content.SUSPECT_SHARES),
         "warnings": [],
     }
     run: dict[str, Any] = {
