@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from msm_py._typing import Bools, Floats
 from msm_py.engine.panel import Panel, day_numbers, nullable
@@ -50,6 +51,10 @@ def sharpe_test_rows(runs: pa.Table, daily_returns: pa.Table) -> pa.Table:
     runs = runs.sort_by([("run_id", "ascending"), ("sample", "ascending")])
     rows = runs.to_pylist()
     keys = tuple(sorted({row[key] for row in rows for key in ("run_id", "control_id")}))
+    # runs that failed have returns too
+    daily_returns = daily_returns.filter(
+        pc.is_in(daily_returns["strategy_id"], value_set=pa.array(keys))
+    )
     panel = Panel.of(daily_returns, keys, "strategy_id")
     place = {key: row for row, key in enumerate(keys)}
     net, btc = (panel.matrix(daily_returns[name]) for name in ("r_net", "r_btc"))

@@ -23,7 +23,17 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from support.lakes import tiny_lake
-from support.pipeline import ROOT, Done, command, contents, environment, facts, msm, run_experiments
+from support.pipeline import (
+    ROOT,
+    Done,
+    command,
+    contents,
+    environment,
+    facts,
+    msm,
+    msm_process,
+    run_experiments,
+)
 from support.specs import ODD_SPECS, spec_of
 
 from msm_py.store import warehouse_tables
@@ -69,7 +79,8 @@ def two(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     done: dict[str, Done] = {}
 
     def run(name: str) -> None:
-        done[name] = run_experiments([spec_of(name, ODD_SPECS[name])], lake, place)
+        file = experiment_file(place, name)
+        done[name] = msm_process("run", file, "--lake", str(lake), place=place)
 
     threads = [threading.Thread(target=run, args=(name,)) for name in ("plain", "three_states")]
     for thread in threads:

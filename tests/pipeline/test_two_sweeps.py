@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from support.lakes import tiny_lake, tiny_spec
-from support.pipeline import Done, contents, msm
+from support.pipeline import Done, contents, msm, msm_process
 from support.sweeps import HIGH, LOW, catalog, folders, grid_file, sweep
 
 from msm_py.store.run_list import existing_runs
@@ -31,8 +31,17 @@ def two(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
         grid_file(place / "one", [-0.2, -0.3], [0.2, 0.3]),
         grid_file(place / "other", [-0.3, -0.4], [0.2, 0.3]),
     ]
+
+    def run(file: Path) -> Done:
+        return msm_process("sweep", str(file), "--lake", str(lake), place=place)
+
     with ThreadPoolExecutor(2) as terminals:
-        both = list(terminals.map(lambda file: sweep(file, lake=lake, place=place), files))
+        both = list(
+            terminals.map(
+                lambda file: msm_process("sweep", str(file), "--lake", str(lake), place=place),
+                files,
+            )
+        )
     for done in both:
         assert done.code == 0, done.err
         assert "4 computed" in done.out or "2 were there already" in done.out
