@@ -146,10 +146,13 @@ def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
         present = {run_id: _written(runs / run_id) for run_id in listing.runs}
         records = [found for read in DERIVED.values() for found in read(runs)]
         known = _published(path) if usable else None
-        known_runs, known_records = known or ({}, set())
+        known_runs, known_records, lake_of = known or ({}, set(), {})
         new = [run_id for run_id, at in present.items() if known_runs.get(run_id) != at]
         gone = {run_id for run_id, at in known_runs.items() if present.get(run_id) != at}
         read, broken = _read_runs(runs, new)
+        lakes: set[str | None] = {lake_of[run_id] for run_id in lake_of if run_id not in gone}
+        lakes |= {x.get("lake_fingerprint") for run in read.values() for x in run.rows["catalog"]}
+        records = [x for x in records if x.lake is None or x.lake in lakes]
         counts = None
         if known is None or gone or read or {x.hash for x in records} != known_records:
             fresh = own / path.name
@@ -302,8 +305,8 @@ def _hash(record: Row) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _published(path: Path) -> tuple[dict[str, int], set[str]] | None:
-    """Return the runs in a warehouse, with digests of their files, and the hashes of its records.
+def _published(path: Path) -> tuple[dict[str, int], set[str], dict[str, str]] | None:
+    """Return a warehouse's runs with digests of their files, its records' hashes, runs' lakes.
 
     None when it cannot be read: it is derived, and rebuilt from the run folders.
     """
@@ -316,6 +319,7 @@ def _published(path: Path) -> tuple[dict[str, int], set[str]] | None:
                     for table in DERIVED
                     for row in con.execute(f"select record_hash from {table}").fetchall()
                 },
+                dict(con.execute("select run_id, lake_fingerprint from catalog").fetchall()),
             )
     except duckdb.Error:
         return None
@@ -536,11 +540,14 @@ class Record:
         Of its content.
     rows
         Its rows with their tables, made when they are asked for.
+    lake
+        Fingerprint of the lake that it is about: it counts if a run is of that lake.
     """
 
     name: str
     hash: str
     rows: Rows
+    lake: str | None = None
 
 
 def _sweeps(runs: Path) -> Iterator[Record]:
@@ -601,7 +608,7 @@ def _lakes(runs: Path) -> Iterator[Record]:
     for fingerprint, found in lake_records.all_kept(runs):
         name = f"{lake_records.FOLDER}/{fingerprint}.json"
         digest = _hash({"fingerprint": fingerprint, **asdict(found)})
-        yield Record(name, digest, _lake_rows(fingerprint, found))
+        yield Record(name, digest, _lake_rows(fingerprint, found), fingerprint)
 
 
 def _lake_rows(fingerprint: str, found: Findings) -> Iterator[tuple[str, Row]]:

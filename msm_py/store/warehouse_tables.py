@@ -692,8 +692,8 @@ FAMILY_EDGES: Final = Table(
 LAKE_FINGERPRINT: Final = CATALOG["lake_fingerprint"]
 LAKES: Final = Table(
     "lakes",
-    "One row per lake that `msm run` or `msm sweep` checked: what there is to know of it before "
-    "trusting a run. Join to catalog by lake_fingerprint.",
+    "One row per lake of a run that `msm run` or `msm sweep` checked: what there is to know of it "
+    "before trusting a run. Join to catalog by lake_fingerprint.",
     tuple(
         replace(column, since="0.3.0")
         for column in (
