@@ -152,6 +152,8 @@ def statistics(runs: Path, members: Sequence[str], n_trials: int) -> dict[str, A
     edges = _adjusted_edges(read)
     days, returns = _common_returns(read)
     daily, skewness, kurtosis = _moments(returns)
+    # who was ruined, or hardly ever traded, has no ratio anywhere
+    daily[[member.net_sharpe is None for member in read]] = np.nan
 
     def deflated_as_one_of(number: float, among: NDArray[np.float64]) -> NDArray[np.float64]:
         known = among[np.isfinite(among)]
