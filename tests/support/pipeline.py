@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 import yaml
 
 from msm_py.cli.app import main
+from msm_py.runner.invocation import PARSED
 
 ROOT = Path(__file__).resolve().parents[2]
 EXCLUDED = frozenset(
@@ -93,7 +95,7 @@ def msm(*words: str, place: Path, **env: Any) -> Done:
     """Run `msm` within this process, which saves the seconds that it takes to import dbt."""
     place.mkdir(parents=True, exist_ok=True)
     out, err = _Captured(), _Captured()
-    with _as_a_command(["msm", *words], environment(place, **env)):
+    with _as_a_command(["msm", *words], environment(place, **env)), _parsed_before(place):
         try:
             with redirect_stdout(out), redirect_stderr(err):
                 main()
@@ -101,6 +103,21 @@ def msm(*words: str, place: Path, **env: Any) -> Done:
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
     return _done(place, code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def _parsed_before(place: Path) -> Iterator[None]:
+    """Let dbt start from what it parsed in an earlier test: it parses again what has changed."""
+    kept, shared = place / "target" / PARSED, ROOT / ".pytest_cache" / PARSED
+    if shared.exists() and not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copyfile(shared, kept)
+    yield
+    if kept.exists():
+        shared.parent.mkdir(exist_ok=True)
+        fresh = shared.with_suffix(f".{os.getpid()}")
+        shutil.copyfile(kept, fresh)
+        os.replace(fresh, shared)
 
 
 class _Captured(io.TextIOWrapper):
