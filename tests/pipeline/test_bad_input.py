@@ -310,8 +310,10 @@ def test_full_disk(place: Path, lake: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "part"),
     [
-        ({"experiments": 5}, "must be a list"),
-        ({"experiments": [{"experiment_id": "x"}]}, "features is missing"),
+        pytest.param({"experiments": 5}, "must be a list", marks=pytest.mark.slow),
+        pytest.param(
+            {"experiments": [{"experiment_id": "x"}]}, "features is missing", marks=pytest.mark.slow
+        ),
         ({"experiments_file": "no/such/file.json"}, "cannot be read"),
     ],
 )

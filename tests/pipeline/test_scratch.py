@@ -83,7 +83,13 @@ def test_what_looks_like_a_lake_is_not_written_into_though_nobody_named_it(
         assert facts(lake) == before
 
 
-@pytest.mark.parametrize("what", ["--target-path", "--log-path", "MSM_SCRATCH", "MSM_TARGET"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("--target-path", "MSM_SCRATCH"),
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ("--log-path", "MSM_TARGET")),
+    ],
+)
 def test_dbt_by_hand_that_writes_into_the_lake_is_an_error(what: str, tmp_path: Path) -> None:
     lake = tiny_lake(tmp_path / "lake", seed=12)
     folder = lake / "inside"

@@ -81,7 +81,7 @@ RUNS = (A, B, C)
 PLACES = (*RUNS, f"{A} (copy)", "old", D)
 
 
-@settings(max_examples=4, stateful_step_count=8, deadline=None)
+@settings(max_examples=2, stateful_step_count=8, deadline=None)
 class Shuffled(RuleBasedStateMachine):
     """Whatever is done to the folders: what was brought up to date is what is rebuilt."""
 
@@ -229,7 +229,7 @@ DISTURBED: dict[str, Callable[[Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("with_news", [True, False])
+@pytest.mark.parametrize("with_news", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("what", DISTURBED)
 def test_what_another_program_wrote_is_gone_with_the_next_publish(
     what: str, with_news: bool, place: Path
