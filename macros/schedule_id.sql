@@ -1,5 +1,6 @@
 {% macro schedule_id() %}
-{#- The id of a run's rebalance schedule, from `runs` joined to `run_windows`. -#}
+{#- The id of a run's rebalance schedule, from `runs` joined to `run_windows`. Were it to miss a
+    key, `schedules` would have two rows of one id, and the build fails. -#}
 md5(concat_ws(
     '|',
     run_windows.first_date,

@@ -1,6 +1,6 @@
 -- One row per universe, feature and calendar day: the raw value at t, known at the close of t.
--- A new feature family is one model of this grain, one line here and its rows in the registry.
-{% set families = [
+-- A new feature group is one model of this grain, one line here and its rows in the registry.
+{% set groups = [
     'breadth',
     'dominance',
     'funding',
@@ -11,14 +11,14 @@
 ] %}
 with
 final as (
-    {%- for family in families %}
+    {%- for group in groups %}
     select
         universe_id,
         feature_key,
         date,
         raw_value,
         magnitude
-    from {{ ref(family) }}
+    from {{ ref(group) }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 )

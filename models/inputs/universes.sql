@@ -4,17 +4,20 @@ runs as (
     select * from {{ ref('runs') }}
 ),
 
+-- distinct and not grouped by id: were an id to miss a key, it would have two rows, and the build
+-- fails
 final as (
-    select
+    select distinct
+        -- written by `make schema`: columns
         universe_id,
-        any_value(majors) as majors,
-        any_value(exclude_assets) as exclude_assets,
-        any_value(min_mcap_usd) as min_mcap_usd,
-        any_value(min_volume_usd) as min_volume_usd,
-        any_value(rank_median_days) as rank_median_days,
-        any_value(max_abs_return_1d) as max_abs_return_1d
+        majors,
+        exclude_assets,
+        min_mcap_usd,
+        min_volume_usd,
+        rank_median_days,
+        max_abs_return_1d
+        -- end of what is written: columns
     from runs
-    group by universe_id
 )
 
 select * from final

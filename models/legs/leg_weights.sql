@@ -43,13 +43,13 @@ sides as (
 final as (
     select
         leg_id,
-        any_value(max_abs_return_1d) as max_abs_return_1d,
+        max_abs_return_1d,
         date,
         asset_id,
         coalesce(max(weight_before), 0) as weight_before,
         coalesce(max(weight_after), 0) as weight_after
     from sides
-    group by leg_id, date, asset_id
+    group by leg_id, max_abs_return_1d, date, asset_id
 )
 
 select * from final

@@ -1,5 +1,6 @@
 -- One row per strategy: every run, and for every distinct set of legs, costs and test days its
--- control, the same long-short with the scale held at 1 whatever the state (not gated).
+-- control, the same long-short with the scale held at 1 whatever the state (not gated). Controls
+-- are distinct rows: were control_id to miss a key, one id would have two, and the build fails.
 with
 runs as (
     select * from {{ ref('runs') }}

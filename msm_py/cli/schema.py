@@ -5,18 +5,26 @@ With ``--check`` nothing is written: files that differ are named, and the exit c
 
 from __future__ import annotations
 
+import ast
 import sys
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from msm_py.dbt_models import typed_rows
+from msm_py.dbt_models.run_row import RunFeature, RunRegime, RunRow, Universe
+from msm_py.dbt_models.runs import LakeRow
 from msm_py.errors import MsmError
 from msm_py.experiment.json_schema import json_schema_text
+from msm_py.experiment.registry import feature_registry
 from msm_py.lake import contract_text
+from msm_py.markup import markdown_table
 from msm_py.settings import project_dir
 from msm_py.store import catalog_columns, declared_text
 from msm_py.store.warehouse_tables import ALL_TABLES, CATALOG, VIEWS
 
+PACKAGE: Final = Path(__file__).parent.parent
 BEGIN: Final = "written by `make schema`"
 END: Final = "end of what is written"
 
@@ -73,6 +81,39 @@ def _lake(text: str) -> str:
     return part(text, "reasons", f"\n{contract_text.markdown_reasons()}\n")
 
 
+def _dbt_columns(kind: type) -> Callable[[str], str]:
+    return lambda text: part(text, "columns", typed_rows.dbt_columns(kind, "      "))
+
+
+def _wings() -> str:
+    """Return the table of what stands in msm_py, from the lines of imports and first sentences."""
+    lines = tomllib.loads((project_dir() / "pyproject.toml").read_text())
+    wings, *_ = lines["tool"]["importlinter"]["contracts"]
+    return markdown_table(
+        ("`msm_py/`", "holds"),
+        (
+            (f"`{name}`", _first_sentence(name))
+            for line in wings["layers"]
+            for name in line.split(" | ")
+        ),
+    )
+
+
+def _first_sentence(module: str) -> str:
+    place = PACKAGE / module
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    text = ast.get_docstring(ast.parse(file.read_text()))
+    assert text is not None  # ruff sees to that
+    return text.splitlines()[0]
+
+
+def _features() -> str:
+    return markdown_table(
+        ("id", "raw value", "unit"),
+        ((f"`{x.feature_id}`", x.description, x.unit) for x in feature_registry().values()),
+    )
+
+
 FILES: Final[Mapping[str, Callable[[str], str]]] = {
     "experiments/experiment.schema.json": lambda _: json_schema_text(),
     "models/catalog/catalog.yml": lambda text: part(
@@ -85,8 +126,25 @@ FILES: Final[Mapping[str, Callable[[str], str]]] = {
         ("models/staging/dropped_rows.sql", "models/inputs/lake_tables.sql"),
         lambda text: part(text, "facts", contract_text.jinja_facts()),
     ),
+    "models/inputs/lake.yml": _dbt_columns(LakeRow),
+    "models/inputs/runs.yml": _dbt_columns(RunRow),
+    "models/inputs/run_features.yml": _dbt_columns(RunFeature),
+    "models/inputs/run_regimes.yml": _dbt_columns(RunRegime),
+    "models/inputs/universes.yml": _dbt_columns(Universe),
+    "models/inputs/universes.sql": lambda text: part(
+        text, "columns", typed_rows.sql_columns(Universe, "        ")
+    ),
+    "models/evaluation/strategy_metrics.yml": lambda text: part(
+        text,
+        "metrics",
+        declared_text.dbt_described(
+            (*catalog_columns.of_returns("", "of the series"), *catalog_columns.TRADING), "      "
+        ),
+    ),
+    "docs/architecture.md": lambda text: part(text, "wings", f"\n{_wings()}\n"),
     "docs/bi.md": _bi,
     "docs/lake.md": _lake,
+    "docs/methodology.md": lambda text: part(text, "features", f"\n{_features()}\n"),
 }
 """How each file is made from what stands in it."""
 
@@ -130,6 +188,7 @@ def main(words: list[str]) -> int:
         return 1 if found else 0
     for file, text in found.items():
         file.write_text(text)
+        sys.stdout.write(f"wrote {file}\n")
     return 0
 
 

@@ -3,7 +3,9 @@
 Inside, an experiment is its model, `msm_py.experiment.schema.Experiment`. At the border (what ids
 hash, dbt's variables, manifests) it is a plain dict, ready for JSON, with all defaults filled in,
 so that equal meaning gives equal bytes. What is computed once for many experiments (universe,
-basket, feature) has an id that hashes the part of the experiment that defines it.
+basket, feature) has an id that hashes the sections of the experiment that define it, with all their
+keys but those named here: one that nobody thought of splits what could be shared, and never gives a
+run the numbers of another.
 """
 
 from __future__ import annotations
@@ -12,9 +14,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from msm_py.experiment.schema import Experiment, Feature
+
+OF_BASKET: Final = ("n", "weighting")
+"""Keys of the short leg that choose among alts, and do not decide which assets are alts."""
+OF_SCORE: Final = ("min_coverage",)
+"""Keys that hold for all features, but say how z-scores are used, not what they are."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +100,28 @@ def universe_id(experiment: Experiment) -> str:
 
 
 def basket_id(experiment: Experiment) -> str:
-    """Return the id of the short basket: the universe, its size and its weighting."""
-    leg = experiment.target.short_leg
-    return short_hash({**_universe(experiment), "n": leg.n, "weighting": leg.weighting})
+    """Return the id of the short basket: 10 hex digits of the universe and the short leg."""
+    leg = experiment.target.short_leg.model_dump(mode="json")
+    return short_hash({**_universe(experiment), "short_leg": leg})
+
+
+def long_weights_id(experiment: Experiment) -> str:
+    """Return what the long leg is, as text.
+
+    Examples
+    --------
+    >>> features = [{"id": "momentum", "weight": 1}]
+    >>> long_weights_id(Experiment.model_validate({"experiment_id": "a", "features": features}))
+    '{"weights":{"BTC":1.0}}'
+    """
+    return canonical_json(experiment.target.long_leg.model_dump(mode="json"))
+
+
+def feature_set_id(experiment: Experiment) -> str:
+    """Return the id of the z-scores: 10 hex digits of universe, features and their params."""
+    params = experiment.feature_params.model_dump(mode="json", exclude=set(OF_SCORE))
+    keys = sorted(map(feature_key, experiment.features))
+    return short_hash({**_universe(experiment), "params": params, "features": keys})
 
 
 def feature_key(feature: Feature) -> str:
@@ -108,9 +134,8 @@ def feature_key(feature: Feature) -> str:
     >>> feature_key(Feature(id="funding_skew", weight=1.0))
     'funding_skew|oi|0.0'
     """
-    if feature.params is None:
-        return feature.id
-    return f"{feature.id}|{feature.params.weighting}|{feature.params.min_oi_coverage!r}"
+    params = {} if feature.params is None else feature.params.model_dump(mode="json")
+    return "|".join([feature.id, *map(str, params.values())])
 
 
 def run_id(experiment: Experiment, lake_fingerprint: str, code_fingerprint: str) -> str:
@@ -133,15 +158,8 @@ def run_id(experiment: Experiment, lake_fingerprint: str, code_fingerprint: str)
 
 
 def _universe(experiment: Experiment) -> dict[str, Any]:
-    universe = experiment.universe
-    return {
-        "majors": sorted(universe.majors),
-        "exclude_assets": sorted(universe.exclude_assets),
-        "min_mcap_usd": universe.min_mcap_usd,
-        "max_abs_return_1d": universe.max_abs_return_1d,
-        "min_volume_usd": experiment.target.short_leg.min_volume_usd,
-        "rank_median_days": experiment.target.short_leg.rank_median_days,
-    }
+    leg = experiment.target.short_leg.model_dump(mode="json", exclude=set(OF_BASKET))
+    return {"universe": experiment.universe.model_dump(mode="json"), "alts": leg}
 
 
 def short_hash(value: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from msm_py.errors import MsmError
 from msm_py.settings import project_dir
 
-COLUMNS = ("feature_id", "family", "needs", "unit", "description")
+COLUMNS = ("feature_id", "feature_group", "needs", "unit", "description")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class RegisteredFeature:
     ----------
     feature_id
         The name an experiment uses.
-    family
+    feature_group
         The model that computes it.
     needs
         The optional lake tables it cannot do without (``funding``, ``open_interest``).
@@ -32,7 +32,7 @@ class RegisteredFeature:
     """
 
     feature_id: str
-    family: str
+    feature_group: str
     needs: tuple[str, ...]
     unit: str
     description: str
@@ -82,7 +82,7 @@ def read_registry(path: Path) -> dict[str, RegisteredFeature]:
             )
         needs = tuple(table for table in (row["needs"] or "").split(";") if table)
         features[feature_id] = RegisteredFeature(
-            feature_id, row["family"], needs, row["unit"], row["description"]
+            feature_id, row["feature_group"], needs, row["unit"], row["description"]
         )
     return features
 

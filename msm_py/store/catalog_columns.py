@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from msm_py.store.declarations import Column
@@ -135,7 +136,7 @@ KNOBS: Final = (
 )
 
 # of net and of gross returns: the name without net_ or gross_, and {after} for what is deducted
-_OF_RETURNS: Final = (
+OF_RETURNS: Final = (
     Column("total_return", "double", "Total return over the test days {after}.", unit=SHARE),
     Column("cagr", "double", "Compound annual growth rate {after} (365 days a year).", unit=SHARE),
     Column(
@@ -170,19 +171,18 @@ _OF_RETURNS: Final = (
         unit="probability",
     ),
 )
-PERFORMANCE: Final = tuple(column.name for column in _OF_RETURNS)
+PERFORMANCE: Final = tuple(column.name for column in OF_RETURNS)
 
 
-def _of(basis: str, after: str) -> tuple[Column, ...]:
+def of_returns(prefix: str, after: str) -> tuple[Column, ...]:
+    """Return the metrics of some returns: `OF_RETURNS` with a prefix, and with what is deducted."""
     return tuple(
-        Column(
-            f"{basis}_{column.name}",
-            column.type,
-            column.description.format(after=after),
-            column.unit,
-            column.since,
+        replace(
+            column,
+            name=f"{prefix}{column.name}",
+            description=column.description.format(after=after),
         )
-        for column in _OF_RETURNS
+        for column in OF_RETURNS
     )
 
 
@@ -406,8 +406,8 @@ ORIGIN: Final = (
 GROUPS: Final[Mapping[str, tuple[Column, ...]]] = {
     "what": WHAT,
     "knobs": KNOBS,
-    "net of costs": (*_of("net", "after cost and funding"), *NET_SHARPE_INTERVAL),
-    "gross": _of("gross", "before cost and funding"),
+    "net of costs": (*of_returns("net_", "after cost and funding"), *NET_SHARPE_INTERVAL),
+    "gross": of_returns("gross_", "before cost and funding"),
     "trading": TRADING,
     "controls": CONTROLS,
     "family": FAMILY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from msm_py.markup import markdown_table, prose, yaml_text
-from msm_py.store.declarations import Table
+from msm_py.store.declarations import Column, Table
 
 
 def create_table(table: Table) -> str:
@@ -59,6 +59,14 @@ def dbt_columns(table: Table, indent: str) -> str:
             f"    data_type: {column.type}",
             *yaml_text("description", column.text, "    "),
         ]
+    return "".join(f"{indent}{line}\n" for line in lines)
+
+
+def dbt_described(columns: Iterable[Column], indent: str) -> str:
+    """Return columns of a model without a contract as dbt's YAML, each line after an indent."""
+    lines = []
+    for column in columns:
+        lines += [f"- name: {column.name}", *yaml_text("description", column.text, "  ")]
     return "".join(f"{indent}{line}\n" for line in lines)
 
 

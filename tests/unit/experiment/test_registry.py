@@ -12,8 +12,6 @@ from msm_py.experiment.registry import COLUMNS, feature_registry, read_registry
 
 def test_registry() -> None:
     registry = feature_registry()
-    families = {"breadth", "dominance", "funding", "liquidity", "volatility", "momentum", "oi_risk"}
-    assert {feature.family for feature in registry.values()} == families
     needy = {name: feature.needs for name, feature in registry.items() if feature.needs}
     assert needy == {
         "funding_skew": ("funding",),
@@ -26,7 +24,7 @@ def test_bad_registry(tmp_path: Path) -> None:
     path = tmp_path / "registry.csv"
     with pytest.raises(MsmError, match="the feature registry is missing"):
         read_registry(path)
-    path.write_text("feature_id,family\n")
+    path.write_text("feature_id,feature_group\n")
     with pytest.raises(MsmError, match="lacks the column needs"):
         read_registry(path)
     path.write_text(",".join(COLUMNS) + "\na,b,,c,d\na,b,,c,d\n")

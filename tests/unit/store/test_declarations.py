@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,23 +16,28 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import jinja2
 import pytest
 import yaml
+from support.experiments import MINIMAL
+from support.oracle.features import Features
 from support.pipeline import ROOT
 
 from msm_py import settings
 from msm_py.cli import schema
-from msm_py.dbt_models import run_content, runs, sharpe_tests
+from msm_py.dbt_models import run_content, run_row, runs, sharpe_tests, typed_rows
 from msm_py.errors import MsmError
 from msm_py.experiment.ids import resolve
 from msm_py.experiment.load import from_resolved
 from msm_py.lake import contract_text, loading
 from msm_py.lake.contract import REASONS, SQL_TYPES, TABLES, LakeColumn, TableSpec
 from msm_py.store import catalog_columns, declared_text, layout, origin
+from msm_py.store.catalog_columns import SHARE
 from msm_py.store.declarations import Column, Table
 from msm_py.store.warehouse_tables import ALL_TABLES, CATALOG, DAILY, EDGES, VIEWS
 
 EVERYTHING = {**ALL_TABLES, **VIEWS}
+COPIED = (*schema.FILES, "seeds/feature_registry.csv", "pyproject.toml")
 
 
 # --- What is written -----------------------------------------------------------------------------
@@ -45,7 +54,7 @@ def test_drift_is_found_and_mended(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "dbt_project.yml").touch()
-    for file in (*schema.FILES, "seeds/feature_registry.csv"):
+    for file in COPIED:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text((ROOT / file).read_text())
     monkeypatch.setenv(settings.ENVIRONMENT_VARIABLE, str(tmp_path))
@@ -267,38 +276,242 @@ def test_recipe_of_an_output_column(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made["docs/bi.md"].splitlines().count(row) == 2
 
 
-def test_recipe_of_a_metric() -> None:
-    """One declared for returns stands in metrics.json and, net and gross, in the catalog."""
-    sql = (ROOT / "models" / "evaluation" / "strategy_metrics.sql").read_text()
-    for name in catalog_columns.PERFORMANCE:
-        assert name in run_content.PERFORMANCE
-        assert {f"net_{name}", f"gross_{name}"} <= set(CATALOG.names)
-        assert re.search(rf"\b{name}\b", sql)
+def followed(place: Path, *edits: tuple[str, str, str]) -> tuple[Path, set[str]]:
+    """Return a copy of what declares and is made, edited, and the files that `make schema` wrote.
+
+    Parameters
+    ----------
+    place
+        An empty folder.
+    edits
+        File, the line after which something new stands, and that.
+    """
+    shutil.copytree(ROOT / "msm_py", place / "msm_py", ignore=shutil.ignore_patterns("__pycache__"))
+    for file in (*COPIED, "dbt_project.yml", *(file for file, _, _ in edits)):
+        (place / file).parent.mkdir(parents=True, exist_ok=True)
+        if not (place / file).exists():
+            shutil.copy(ROOT / file, place / file)
+    for file, line, more in edits:
+        text = (place / file).read_text()
+        assert text.count(f"{line}\n") == 1, f"{file} has no such line, or several: {line}"
+        (place / file).write_text(text.replace(f"{line}\n", f"{line}\n{more}\n"))
+    said = in_copy(place, "-m", "msm_py.cli.schema")
+    wrote = {Path(line.removeprefix("wrote ")) for line in said.splitlines()}
+    return place, {file.relative_to(place).as_posix() for file in wrote}
 
 
-def test_recipe_of_a_yaml_key() -> None:
-    """Of the schema's leaves, those that a model reads are columns of `runs`, or in its JSON."""
-    experiment = {"experiment_id": "a", "features": [{"id": "momentum", "weight": 1}]}
-    asked = from_resolved(experiment)
-    given = runs.Given((asked,), {})
-    (row,) = runs.runs_table(given, "lake", "code").to_pylist()
-    assert row.keys() == set(runs.RUNS_SCHEMA.names)
-    assert json.loads(row["spec_json"]).keys() == resolve(asked).keys()
+def in_copy(place: Path, *words: str) -> str:
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(place), settings.ENVIRONMENT_VARIABLE: str(place)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
 
 
-def test_recipe_of_a_feature() -> None:
-    """Every row of the registry is a name in the model of its family, and no other is listed."""
+def columns_of(file: Path) -> dict[str, str]:
+    """Return the columns of a model's YAML with their descriptions."""
+    (model,) = yaml.safe_load(file.read_text())["models"]
+    return {column["name"]: column["description"].strip() for column in model["columns"]}
+
+
+def test_recipe_of_a_metric(tmp_path: Path) -> None:
+    """Two places by hand; the third is its formula in the methodology."""
+    model = "models/evaluation/strategy_metrics.sql"
+    place, wrote = followed(
+        tmp_path,
+        (
+            model,
+            "        arg_max(equity, date) as final_equity,",
+            "        max(x) * any_value(scale) as best_day,",
+        ),
+        (model, "        ratios.kurtosis,", "        ratios.best_day,"),
+        (
+            "msm_py/store/catalog_columns.py",
+            "OF_RETURNS: Final = (",
+            '    Column("best_day", "double", "Best day {after}.", unit=SHARE, since="0.3.0"),',
+        ),
+    )
+    models = place / "models"
+    assert wrote == {
+        *("models/catalog/catalog.yml", "models/evaluation/strategy_metrics.yml", "docs/bi.md")
+    }
+    of_catalog = columns_of(models / "catalog" / "catalog.yml")
+    for name, after in (("net", "after"), ("gross", "before")):
+        text = f"Best day {after} cost and funding."
+        assert of_catalog[f"{name}_best_day"] == f"{text} Unit: {SHARE}. Since 0.3.0."
+        row = f"| `{name}_best_day` | double | {SHARE} | {text} Since 0.3.0. |"
+        assert row in (place / "docs" / "bi.md").read_text().splitlines()
+    of_model = columns_of(models / "evaluation" / "strategy_metrics.yml")
+    assert of_model["best_day"] == f"Best day of the series. Unit: {SHARE}. Since 0.3.0."
+    shown = in_copy(
+        place,
+        "-c",
+        "from msm_py.dbt_models import run_content\n"
+        "from msm_py.store import declared_text, warehouse_tables\n"
+        "print(*run_content.PERFORMANCE)\n"
+        "print(declared_text.create_table(warehouse_tables.CATALOG))",
+    )
+    of_metrics, table = shown.splitlines()
+    assert "best_day" in of_metrics.split()
+    assert '"net_best_day" double' in table
+    assert '"gross_best_day" double' in table
+    assert yielded(place / model).keys() == of_model.keys()
+
+
+def yielded(model: Path) -> dict[str, str]:
+    """Return columns and types of strategy_metrics, as its SQL yields them."""
+    con = duckdb.connect()
+    con.execute(
+        "create table samples "
+        "(strategy_id varchar, sample varchar, first_date date, last_date date);"
+        "create table daily_returns (strategy_id varchar, is_run boolean, is_test_day boolean, "
+        "date date, ruined_on date, r_net double, r_gross double, r_btc double, "
+        "gross_exposure double, turnover double, cost double, funding double);"
+        "create macro normal_cdf(x) as x"
+    )
+    macros = "".join(file.read_text() for file in sorted((ROOT / "macros").glob("*.sql")))
+    template = jinja2.Environment().from_string(macros + model.read_text())
+    found = con.execute(f"describe {template.render(ref=lambda name: name)}").fetchall()
+    return {name: kind for name, kind, *_ in found}
+
+
+def test_a_metric_is_a_column_of_its_model_and_has_a_formula() -> None:
+    kinds = yielded(ROOT / "models" / "evaluation" / "strategy_metrics.sql")
+    formulas = (ROOT / "docs" / "methodology.md").read_text()
+    for column in (*catalog_columns.OF_RETURNS, *catalog_columns.TRADING):
+        assert column.name in kinds
+        assert re.search(rf"\b{column.name}\b", formulas)
+
+
+def test_recipe_of_a_yaml_key(tmp_path: Path) -> None:
+    """Two places by hand, one of them with two lines; the third is its row for readers."""
+    rows, schema_file = "msm_py/dbt_models/run_row.py", "msm_py/experiment/schema.py"
+    place, wrote = followed(
+        tmp_path,
+        (
+            schema_file,
+            '    """The short leg: a basket of the largest alts."""',
+            '\n    max_weight: Share = Field(default=0.5, description="Largest weight.")',
+        ),
+        (
+            rows,
+            '    short_weighting: Annotated[str, "equal or mcap."]',
+            '    short_max_weight: Annotated[float, "Largest weight in the short basket."]',
+        ),
+        (
+            rows,
+            "        short_weighting=target.short_leg.weighting,",
+            "        short_max_weight=target.short_leg.max_weight,",
+        ),
+        (
+            schema_file,
+            '    """Which assets are looked at."""',
+            '\n    min_age_days: Days = Field(default=7, description="Least age of an alt.")',
+        ),
+        (
+            rows,
+            '    majors: Annotated[tuple[str, ...], "Assets of the majors side."]',
+            '    min_age_days: Annotated[int, "Least age of an alt on the day."]',
+        ),
+        (rows, "        majors=universe.majors,", "        min_age_days=universe.min_age_days,"),
+    )
+    inputs = place / "models" / "inputs"
+    universes = {f"models/inputs/universes.{kind}" for kind in ("sql", "yml")}
+    json_schema = "experiments/experiment.schema.json"
+    assert wrote == {json_schema, "models/inputs/runs.yml", *universes}
+    parts = json.loads((place / json_schema).read_text())["$defs"]
+    assert parts["ShortLeg"]["properties"]["max_weight"]["description"] == "Largest weight."
+    of_runs, of_universes = (columns_of(inputs / f"{x}.yml") for x in ("runs", "universes"))
+    assert of_runs["short_max_weight"] == "Largest weight in the short basket."
+    assert of_runs["min_age_days"] == of_universes["min_age_days"]
+    assert "short_max_weight" not in of_universes
+    assert "        min_age_days,\n" in (inputs / "universes.sql").read_text()
+    said = in_copy(
+        place,
+        "-c",
+        "from msm_py.dbt_models import runs\n"
+        "from msm_py.experiment.load import from_resolved\n"
+        f"experiments = [from_resolved({{**{MINIMAL}, **more}}) for more in ({{}}, "
+        "{'target': {'short_leg': {'max_weight': 0.25}}}, {'universe': {'min_age_days': 9}})]\n"
+        "for one in experiments:\n"
+        "    table = runs.runs_table(runs.Given((one,), {}), 'lake', 'code')\n"
+        "    names = ('short_max_weight', 'min_age_days', 'run_id', 'basket_id', 'universe_id')\n"
+        "    print(*(table[name][0] for name in names))\n"
+        "print(*(table[name].type for name in names[:2]))",
+    )
+    *values, types = map(str.split, said.splitlines())
+    assert [row[:2] for row in values] == [["0.5", "7"], ["0.25", "7"], ["0.5", "9"]]
+    for ids in list(zip(*values, strict=True))[2:]:
+        assert len(set(ids)) == 3, "a new key of these sections is hashed by what they define"
+    assert types == ["double", "int32"]
+
+
+def test_a_row_of_runs_holds_the_whole_experiment() -> None:
+    asked = from_resolved(MINIMAL)
+    (row,) = runs.runs_table(runs.Given((asked,), {}), "lake", "code").to_pylist()
+    assert row.keys() == set(typed_rows.names(run_row.RunRow))
+    assert json.loads(row["spec_json"]) == resolve(asked)
+
+
+def test_recipe_of_a_feature(tmp_path: Path) -> None:
+    """Two places by hand; the third is a method of the oracle."""
+    place, wrote = followed(
+        tmp_path,
+        (
+            "models/features/breadth.sql",
+            "        ['alt_breadth', 'alt_breadth_median_return', 'alt_breadth_iqr', "
+            "'alt_breadth_slope_5d',",
+            "        'alt_breadth_moons',",
+        ),
+        (
+            "seeds/feature_registry.csv",
+            "feature_id,feature_group,needs,unit,description",
+            'alt_breadth_moons,breadth,,moons,"Moons per alt"',
+        ),
+    )
+    assert wrote == {"experiments/experiment.schema.json", "docs/methodology.md"}
+    schema_text = (place / "experiments" / "experiment.schema.json").read_text()
+    known = json.loads(schema_text)["$defs"]["Feature"]["properties"]["id"]["enum"]
+    assert "alt_breadth_moons" in known
+    row = "| `alt_breadth_moons` | Moons per alt | moons |"
+    assert row in (place / "docs" / "methodology.md").read_text().splitlines()
+    asked = {**MINIMAL, "features": [{"id": "alt_breadth_moons", "weight": 1}]}
+    said = in_copy(
+        place,
+        "-c",
+        "from msm_py.experiment.load import from_resolved\n"
+        f"print(from_resolved({asked}).features[0].id)",
+    )
+    assert said == "alt_breadth_moons\n"
+    model = (place / "models" / "features" / "breadth.sql").read_text()
+    assert "alt_breadth_moons" in listed_features(model)
+
+
+def listed_features(sql: str) -> set[str]:
+    """Return the features that a model puts into the long table."""
+    lists = re.findall(r"long_features\([^\[]*\[([^\]]*)\]", sql)
+    return {name for names in lists for name in re.findall(r"'([a-z0-9_]+)'", names)}
+
+
+def test_a_feature_is_in_the_model_of_its_group_and_in_the_oracle() -> None:
+    """Every row of the registry is a name in the model of its group, and no other is listed."""
     with (ROOT / "seeds" / "feature_registry.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     features = ROOT / "models" / "features"
     for row in rows:
-        sql = (features / f"{row['family']}.sql").read_text()
+        sql = (features / f"{row['feature_group']}.sql").read_text()
         assert re.search(rf"\b{row['feature_id']}\b", sql), row
+        assert row["feature_id"] == "funding_heating" or hasattr(Features, row["feature_id"])
     listed = set()
     for model in features.glob("*.sql"):
-        for names in re.findall(r"long_features\([^\[]*\[([^\]]*)\]", model.read_text()):
-            listed |= set(re.findall(r"'([a-z0-9_]+)'", names))
+        listed |= listed_features(model.read_text())
     assert listed <= {row["feature_id"] for row in rows}
+    (groups,) = re.findall(r"set groups = \[([^\]]*)\]", (features / "features.sql").read_text())
+    assert set(re.findall(r"'(\w+)'", groups)) == {row["feature_group"] for row in rows}
 
 
 def test_recipe_of_a_lake_table(monkeypatch: pytest.MonkeyPatch) -> None:
