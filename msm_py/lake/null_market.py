@@ -10,7 +10,9 @@ What is drawn of a day: the log changes of closes, market caps and open interest
 to the median of their 30 days before, funding rates. Blocks alone would keep what a state says
 about the days after it within its block, which of an edge that lasts a few days is nearly all.
 So what the run's states foretell of a day (`foretold_returns`) is taken out of the returns of all
-alts first, as bootstraps of predictive regressions impose their null [1]_.
+alts first, as bootstraps of predictive regressions impose their null [1]_. So is what each alt
+gained more, or less, than the basket over all days (`own_drifts`): who happened to gain would gain
+in every null market, rise into the basket and go on gaining there.
 
 An asset that was not yet listed, or no longer, on a drawn day moves as the basket of that day did:
 by the mean of the largest alts. Left without a value its level would stand still and it would drop
@@ -105,6 +107,9 @@ class Market:
         How many of the largest alts stand in for an asset that was not there.
     foretold
         (days,), what is taken out of the return of every alt on a day, a decimal fraction.
+    drifts
+        From `own_drifts`: what is taken out of an alt's log changes on every day; 0 where it is
+        not named.
     """
 
     first_day: date
@@ -116,6 +121,7 @@ class Market:
     excluded: frozenset[str]
     n_basket: int
     foretold: Floats
+    drifts: Mapping[str, float]
 
 
 def read_market(
@@ -168,7 +174,7 @@ def read_market(
         raise ValueError(
             f"{max(n_days - pool_start, 0)} days, {FEWEST_BLOCKS * BLOCK_DAYS} are needed"
         )
-    return Market(
+    market = Market(
         first_day=date.fromordinal(axis_start),
         tables={name: _read(con, name, axis_start, n_days) for name in _STAGED},
         settings=settings,
@@ -178,7 +184,35 @@ def read_market(
         excluded=frozenset(excluded),
         n_basket=n_basket,
         foretold=np.array([foretold.get(day, 0.0) for day in days]),
+        drifts={},
     )
+    return replace(market, drifts=own_drifts(market))
+
+
+def own_drifts(market: Market) -> dict[str, float]:
+    """Return by how much an alt's mean return is above that of the basket, as a log change a day.
+
+    Over the days that are drawn from: what is left of all alts has one mean return, the basket's.
+
+    Parameters
+    ----------
+    market
+        The real one, nothing taken out.
+    """
+    close, stale = market.tables["fact_price"], market.settings.max_stale_days
+    growth = np.exp(_without_foretold(market, close, stale))[:, market.pool_start :]
+    basket = _mean(growth, _members(market)[:, market.pool_start :])
+    if not np.isfinite(basket).any():
+        return {}
+    common = float(np.log(np.nanmean(basket)))
+    counted = np.isfinite(growth)
+    n_days = counted.sum(axis=1)
+    mean = np.where(counted, growth, 0.0).sum(axis=1) / np.maximum(n_days, 1)
+    return {
+        asset: float(np.round(np.log(own) - common, 12))
+        for asset, own, n in zip(close.assets, mean, n_days, strict=True)
+        if n and asset not in market.majors
+    }
 
 
 def foretold_returns(
@@ -362,10 +396,11 @@ def _log_changes(values: Floats, stale_days: int) -> Floats:
 
 
 def _without_foretold(market: Market, series: Series, stale_days: int) -> Floats:
-    """Return log changes without what was foretold of the alts."""
+    """Return log changes without what was foretold of the alts and without their own drifts."""
     is_alt = ~np.isin(series.assets, sorted(market.majors))
     taken = np.where(is_alt[:, None], np.log1p(market.foretold), 0.0)
-    return _log_changes(series.values, stale_days) - taken
+    drifts = np.array([[market.drifts.get(asset, 0.0)] for asset in series.assets])
+    return np.asarray(_log_changes(series.values, stale_days) - taken - drifts)
 
 
 def _volume_ratios(volume: Floats) -> Floats:

@@ -67,6 +67,7 @@ def made_up(seed: int = 1, size: float = 0.03) -> Market:
         excluded=frozenset({"F"}),
         n_basket=BASKET,
         foretold=np.zeros(N_DAYS),
+        drifts={},
     )
 
 
@@ -212,6 +213,31 @@ def test_what_is_foretold_is_taken_from_alts_alone(market: Market, days: Ints) -
         for day in range(N_BEFORE, N_DAYS):
             expected = growth(one, day)[2:4] / (1 + foretold[days[day]])
             assert growth(other, day)[2:4] == pytest.approx(expected, rel=1e-10)
+
+
+def test_no_alt_is_a_born_winner(market: Market) -> None:
+    """What is left of every alt has one mean return: that of the largest alts of each day."""
+    left = replace(market, drifts=nm.own_drifts(market))
+    close, caps = (market.tables[x].values for x in ("fact_price", "fact_marketcap"))
+    assert not set(left.drifts) & market.majors
+    basket = []
+    for day in range(POOL, N_DAYS):
+        alts = [
+            (-caps[row, day - 1], row)
+            for row, asset in enumerate(ASSETS)
+            if asset not in market.majors | market.excluded
+            and np.isfinite(close[row, day - 1 : day + 1]).all()
+        ]
+        basket.append(
+            np.mean([close[row, day] / close[row, day - 1] for _, row in sorted(alts)[:BASKET]])
+        )
+    growth_left = np.exp(nm._without_foretold(left, market.tables["fact_price"], 3))[:, POOL:]
+    for row, asset in enumerate(ASSETS):
+        if asset in left.drifts:
+            assert np.nanmean(growth_left[row]) == pytest.approx(np.mean(basket), rel=1e-9)
+    one, other = (nm.null_market(x, nm.drawn_days(x, seed=(1, 1))) for x in (market, left))
+    before, after = (x.tables["fact_price"].values[:2, -1] for x in (one, other))
+    assert before.tolist() == after.tolist(), "majors keep their own"
 
 
 # --- What states foretell ------------------------------------------------------------------------
