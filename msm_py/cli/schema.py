@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from msm_py.dbt_models import typed_rows
+from msm_py.dbt_models import rows_text
 from msm_py.dbt_models.run_row import RunFeature, RunRegime, RunRow, Universe
 from msm_py.dbt_models.runs import LakeRow
 from msm_py.errors import MsmError
@@ -82,7 +82,7 @@ def _lake(text: str) -> str:
 
 
 def _dbt_columns(kind: type) -> Callable[[str], str]:
-    return lambda text: part(text, "columns", typed_rows.dbt_columns(kind, "      "))
+    return lambda text: part(text, "columns", rows_text.dbt_columns(kind, "      "))
 
 
 def _wings() -> str:
@@ -132,7 +132,7 @@ FILES: Final[Mapping[str, Callable[[str], str]]] = {
     "models/inputs/run_regimes.yml": _dbt_columns(RunRegime),
     "models/inputs/universes.yml": _dbt_columns(Universe),
     "models/inputs/universes.sql": lambda text: part(
-        text, "columns", typed_rows.sql_columns(Universe, "        ")
+        text, "columns", rows_text.sql_columns(Universe, "        ")
     ),
     "models/evaluation/strategy_metrics.yml": lambda text: part(
         text,

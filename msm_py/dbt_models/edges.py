@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from msm_py.dbt_models import typed_rows
+from msm_py.dbt_models.run_row import RunRow
 from msm_py.engine.panel import Panel, day_numbers, floats, nullable
 from msm_py.regimes import ALL, REGIMES_OF
 from msm_py.stats.bootstrap import BootstrapSettings
 from msm_py.stats.inference import Edges, edge_names, edges
 
-RUN_COLUMNS: Final = (
-    "run_id",
-    "n_regimes",
-    "bootstrap_enabled",
-    "bootstrap_method",
-    "bootstrap_kind",
-    "bootstrap_block_size",
-    "n_boot",
-    "seed",
-)
-TARGET_COLUMNS: Final = (
-    *("run_id", "sample", "horizon_days", "target_id", "first_date", "last_paired_date"),
-)
+
+@dataclass(frozen=True)
+class RunTarget:
+    """What a run is judged by over one horizon, on the days of one sample."""
+
+    run_id: str
+    sample: str
+    horizon_days: int
+    target_id: str
+    first_date: date
+    last_paired_date: date
+
+
+TARGET_COLUMNS: Final = typed_rows.names(RunTarget)
 # a target must have ended within the sample
 LAST_PAIRED: Final = "last_date - (execution_lag_days + horizon_days) as last_paired_date"
 FLOATS: Final = (
@@ -60,7 +64,7 @@ SCHEMA: Final = pa.schema(
 )
 
 # what runs must share to be tested together: pairs, horizon, regimes and the settings of the test
-Family = tuple[int, int, int, BootstrapSettings]
+TestedTogether = tuple[int, int, int, BootstrapSettings]
 # run, sample, on which days there is a pair, Y
 Member = tuple[str, str, NDArray[np.bool_], NDArray[np.float64]]
 
@@ -73,7 +77,7 @@ def edge_rows(
     Parameters
     ----------
     runs
-        Columns ``RUN_COLUMNS`` of the model ``runs``.
+        The model of that name.
     run_targets
         ``TARGET_COLUMNS``, a row for every run that is evaluated, sample and horizon.
     states, forward_returns
@@ -85,7 +89,7 @@ def edge_rows(
     """
     if run_targets.num_rows == 0 or states.num_rows == 0:
         return SCHEMA.empty_table()
-    settings = {row["run_id"]: row for row in runs.select(list(RUN_COLUMNS)).to_pylist()}
+    asked = {run.run_id: run for run in typed_rows.from_table(runs, RunRow)}
     run_ids = tuple(sorted(set(run_targets["run_id"].to_pylist())))
     states = states.filter(pc.is_in(states["run_id"], value_set=pa.array(run_ids)))
     state_panel = Panel.of(states, run_ids, "run_id")
@@ -94,27 +98,26 @@ def edge_rows(
     row_of = {run_id: row for row, run_id in enumerate(run_ids)}
     targets = _targets(forward_returns, state_panel)
 
-    families: dict[Family, list[Member]] = defaultdict(list)
+    groups: dict[TestedTogether, list[Member]] = defaultdict(list)
     ordered = run_targets.sort_by([("run_id", "ascending"), ("sample", "ascending")])
     for target, first, last in zip(
-        ordered.to_pylist(),
+        typed_rows.from_table(ordered, RunTarget),
         day_numbers(ordered["first_date"]) - state_panel.first_day,
         day_numbers(ordered["last_paired_date"]) - state_panel.first_day,
         strict=True,
     ):
-        run_id, horizon = target["run_id"], target["horizon_days"]
-        y = targets[target["target_id"], horizon]
-        paired = ~np.isnan(y) & ~np.isnan(regime[row_of[run_id]])
+        run, horizon = asked[target.run_id], target.horizon_days
+        y = targets[target.target_id, horizon]
+        paired = ~np.isnan(y) & ~np.isnan(regime[row_of[run.run_id]])
         paired[: max(first, 0)] = False
         paired[max(last + 1, 0) :] = False
-        if not paired.any() and target["sample"] != ALL:
+        if not paired.any() and target.sample != ALL:
             continue  # a hold-out shorter than the horizon
-        spec = settings[run_id]
-        family = (int(paired.sum()), horizon, spec["n_regimes"], _bootstrap(spec))
-        families[family].append((run_id, target["sample"], paired, y))
+        group = (int(paired.sum()), horizon, run.n_regimes, _bootstrap(run))
+        groups[group].append((run.run_id, target.sample, paired, y))
 
     tables = []
-    for (n_pairs, horizon, n_regimes, bootstrap), members in families.items():
+    for (n_pairs, horizon, n_regimes, bootstrap), members in groups.items():
         rows = [row_of[run_id] for run_id, _, _, _ in members]
         shape = (len(members), n_pairs)
         result = edges(
@@ -155,14 +158,14 @@ def _targets(forward_returns: pa.Table, panel: Panel) -> dict[tuple[str, int], N
     return {(a, h): y[i, j] for i, a in enumerate(legs) for j, h in enumerate(horizons)}
 
 
-def _bootstrap(spec: Mapping[str, Any]) -> BootstrapSettings:
+def _bootstrap(run: RunRow) -> BootstrapSettings:
     return BootstrapSettings(
-        enabled=spec["bootstrap_enabled"],
-        method=spec["bootstrap_method"],
-        kind=spec["bootstrap_kind"],
-        block_size=spec["bootstrap_block_size"],
-        n_boot=spec["n_boot"],
-        seed=spec["seed"],
+        enabled=run.bootstrap_enabled,
+        method=run.bootstrap_method,
+        kind=run.bootstrap_kind,
+        block_size=run.bootstrap_block_size,
+        n_boot=run.n_boot,
+        seed=run.seed,
     )
 
 

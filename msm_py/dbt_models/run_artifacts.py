@@ -11,7 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from msm_py import settings
+from msm_py.dbt_models import typed_rows
 from msm_py.dbt_models.run_content import run_tables, write_run_folder
+from msm_py.dbt_models.run_row import RunRow
+from msm_py.dbt_models.strategies import Strategy
 from msm_py.errors import MsmError
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.store import layout, run_folder, scratch
@@ -71,7 +74,7 @@ def write_run_folders(
     replace = bool(os.environ.get("MSM_FORCE"))
     run_folder.check_runs_dir(folder)
     errors = {row["run_id"]: row["error"] for row in models["run_errors"].to_pylist()}
-    strategies = {row["strategy_id"]: row for row in models["strategies"].to_pylist()}
+    strategies = {x.strategy_id: x for x in typed_rows.from_table(models["strategies"], Strategy)}
     tables = run_tables(models)
     outcomes = []
     with scratch.folder(folder) as own:
@@ -87,8 +90,8 @@ def write_run_folders(
             layout.FEATURES_COLUMNS,
             own,
         )
-        for run in models["runs"].to_pylist():
-            run_id = run["run_id"]
+        for run in typed_rows.from_table(models["runs"], RunRow):
+            run_id = run.run_id
             if errors[run_id] is None:
                 written = write_run_folder(
                     run,
@@ -106,7 +109,7 @@ def write_run_folders(
             outcomes.append(
                 {
                     "run_id": run_id,
-                    "experiment_id": run["experiment_id"],
+                    "experiment_id": run.experiment_id,
                     "status": status,
                     "error": errors[run_id],
                 }

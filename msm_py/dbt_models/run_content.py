@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from msm_py._typing import Row
+from msm_py.dbt_models.run_row import RunRow
+from msm_py.dbt_models.strategies import Strategy
 from msm_py.experiment.plausibility import doubtful_settings, unreached_cuts
 from msm_py.experiment.schema import Backtest, Experiment
 from msm_py.regimes import ALL, BEFORE, CUTS, HOLDOUT
@@ -100,8 +102,8 @@ class RunTables:
 
 
 def write_run_folder(
-    run: Row,
-    strategy: Row,
+    run: RunRow,
+    strategy: Strategy,
     tables: RunTables,
     baskets: PanelFiles,
     features: PanelFiles,
@@ -130,7 +132,7 @@ def write_run_folder(
     bool
         Whether it was written; False when it was there already.
     """
-    run_id = run["run_id"]
+    run_id = run.run_id
     if (own.parent / run_id).is_dir() and not replace:
         return False
     metrics = run_metrics(run, strategy, tables)
@@ -138,7 +140,13 @@ def write_run_folder(
         without(row, "run_id", "regime_order") for row in tables.regime_metrics.rows(run_id)
     ]
     files = {
-        layout.MANIFEST: origin.manifest(run, provenance),
+        layout.MANIFEST: origin.manifest(
+            provenance,
+            run_id=run_id,
+            spec_json=run.spec_json,
+            seed=run.seed,
+            hidden_from=run.hidden_from,
+        ),
         layout.METRICS: metrics,
         layout.REGIME_EVALUATION: {
             "sign": layout.SIGN_NOTE,
@@ -151,26 +159,27 @@ def write_run_folder(
         layout.RETURNS: tables.daily_returns[run_id].select(list(layout.RETURNS_COLUMNS)),
         layout.CATALOG_ENTRY: {
             **catalog_entry(run, metrics, provenance),
-            "basket_panel": baskets.content_id(strategy["short_leg_id"]),
-            "feature_panel": features.content_id(strategy["feature_panel_id"]),
+            "basket_panel": baskets.content_id(strategy.short_leg_id),
+            "feature_panel": features.content_id(strategy.feature_panel_id),
         },
     }
-    if run["grid_search"] is not None:
+    if run.grid_search is not None:
         files[layout.WALK_FORWARD] = walk_forward(run, tables)
-    if run["look_from"] is not None:
+    if run.look_from is not None:
         files[layout.LOOK] = look(run, strategy, tables)
     panels = {
-        layout.BASKET: (baskets, strategy["short_leg_id"]),
-        layout.FEATURES: (features, strategy["feature_panel_id"]),
+        layout.BASKET: (baskets, strategy.short_leg_id),
+        layout.FEATURES: (features, strategy.feature_panel_id),
     }
     return run_folder.write_run(run_id, own, files, panels, replace=replace)
 
 
-def walk_forward(run: Row, tables: RunTables) -> dict[str, Any]:
+def walk_forward(run: RunRow, tables: RunTables) -> dict[str, Any]:
     """Return what stands in walk_forward.json: the parameters chosen for every test window."""
-    search = run["grid_search"]
-    ids = [feature["feature_id"] for feature in run["features"]]
-    daily = tables.daily_returns[run["run_id"]]
+    search = run.grid_search
+    assert search is not None  # it has windows
+    ids = [feature.feature_id for feature in run.features]
+    daily = tables.daily_returns[run.run_id]
     first_day, r_net = daily["date"][0].as_py(), daily["r_net"].to_numpy()
     counts = daily["is_test_day"].to_pylist()
 
@@ -180,9 +189,9 @@ def walk_forward(run: Row, tables: RunTables) -> dict[str, Any]:
         return {"is_test_window": counts[days.start], "test_net_sharpe": formats.clean(sharpe)}
 
     return {
-        "objective": search["objective"],
-        "horizon_days": None if search["objective"] == "net_sharpe" else search["horizon_days"],
-        "n_candidates": search["n_candidates"],
+        "objective": search.objective,
+        "horizon_days": None if search.objective == "net_sharpe" else search.horizon_days,
+        "n_candidates": search.n_candidates,
         "windows": [
             {
                 **without(row, "run_id", "weights", *CUTS),
@@ -196,17 +205,18 @@ def walk_forward(run: Row, tables: RunTables) -> dict[str, Any]:
                     },
                 },
             }
-            for row in tables.search_windows.rows(run["run_id"])
+            for row in tables.search_windows.rows(run.run_id)
         ],
     }
 
 
-def look(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
+def look(run: RunRow, strategy: Strategy, tables: RunTables) -> dict[str, Any]:
     """Return what stands in look.json: what days before the hold-out and in it say, each alone."""
-    run_id, control_id = run["run_id"], strategy["control_id"]
+    run_id, control_id = run.run_id, strategy.control_id
+    assert run.look_from is not None  # it looks
     return {
         "sign": layout.SIGN_NOTE,
-        "holdout_start": run["look_from"].isoformat(),
+        "holdout_start": run.look_from.isoformat(),
         **{
             sample: {
                 **judged.evaluation(run_id),
@@ -223,10 +233,10 @@ def look(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
     }
 
 
-def run_metrics(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
+def run_metrics(run: RunRow, strategy: Strategy, tables: RunTables) -> dict[str, Any]:
     """Return what stands in metrics.json: headline, controls, stability, coverage, warnings."""
-    run_id = run["run_id"]
-    performance = tables.judged[ALL].performance(run_id, strategy["control_id"])
+    run_id = run.run_id
+    performance = tables.judged[ALL].performance(run_id, strategy.control_id)
     net = performance["headline"]["net"]
     stability = without(tables.stability.rows(run_id)[0], "run_id")
     coverage = without(tables.coverage.rows(run_id)[0], "run_id")
@@ -237,12 +247,12 @@ def run_metrics(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
     )
     return {
         "run_id": run_id,
-        "experiment_id": run["experiment_id"],
-        "title": run["title"],
+        "experiment_id": run.experiment_id,
+        "title": run.title,
         "sign": layout.SIGN_NOTE,
         "window": {
-            "first_date": strategy["first_date"].isoformat(),
-            "last_date": strategy["last_date"].isoformat(),
+            "first_date": strategy.first_date.isoformat(),
+            "last_date": strategy.last_date.isoformat(),
             "n_days": stability["n_days"],
             "n_test_days": net["n_days"],
         },
@@ -261,7 +271,7 @@ def run_metrics(run: Row, strategy: Row, tables: RunTables) -> dict[str, Any]:
     }
 
 
-def doubts_of(run: Row, coverage: Row, suspect: Row, score: pa.ChunkedArray) -> list[str]:
+def doubts_of(run: RunRow, coverage: Row, suspect: Row, score: pa.ChunkedArray) -> list[str]:
     """Return what a reader must know before looking at any number, a sentence each.
 
     Parameters
@@ -284,10 +294,10 @@ def doubts_of(run: Row, coverage: Row, suspect: Row, score: pa.ChunkedArray) -> 
             "close on: ratios are missing, and CAGR is -100%."
         )
     found += _hangs_on_bad_prices(suspect)
-    found += doubtful_settings(_experiment(run["spec_json"]))
+    found += doubtful_settings(_experiment(run.spec_json))
     scores = [x for x in score.to_pylist() if x is not None]
-    if scores and run["grid_search"] is None:
-        found += unreached_cuts({cut: run[cut] for cut in CUTS}, min(scores), max(scores))
+    if scores and run.grid_search is None:
+        found += unreached_cuts(dict(zip(CUTS, run.cuts, strict=True)), min(scores), max(scores))
     return found
 
 
@@ -313,7 +323,7 @@ def _hangs_on_bad_prices(suspect: Row) -> list[str]:
     return found
 
 
-def warnings_of(run: Row, strategy: Row, coverage: Row, net: Row | None) -> list[str]:
+def warnings_of(run: RunRow, strategy: Strategy, coverage: Row, net: Row | None) -> list[str]:
     """Return what a reader of the numbers must know, a sentence each.
 
     Parameters
@@ -334,19 +344,19 @@ def warnings_of(run: Row, strategy: Row, coverage: Row, net: Row | None) -> list
             f"The ungated control is ruined on {coverage['control_ruined_on']}: it has no ratios "
             "to compare with."
         )
-    first, last = strategy["first_date"], strategy["last_date"]
-    if run["window_start"] is not None and run["window_start"] < first:
+    first, last = strategy.first_date, strategy.last_date
+    if run.window_start is not None and run.window_start < first:
         found.append(
-            f"The window starts on {run['window_start']}, but the first day with enough data to "
+            f"The window starts on {run.window_start}, but the first day with enough data to "
             f"decide on is {first}."
         )
-    if run["hidden_from"] is not None and run["window_end"] == run["hidden_from"] - ONE_DAY > last:
+    if run.hidden_from is not None and run.window_end == run.hidden_from - ONE_DAY > last:
         found.append(
-            f"The hold-out begins on {run['hidden_from']}, but the last BTC close before it is of "
+            f"The hold-out begins on {run.hidden_from}, but the last BTC close before it is of "
             f"{last}."
         )
-    elif run["window_end"] is not None and run["window_end"] > last:
-        found.append(f"The window ends on {run['window_end']}, but the lake ends on {last}.")
+    elif run.window_end is not None and run.window_end > last:
+        found.append(f"The window ends on {run.window_end}, but the lake ends on {last}.")
     if coverage["n_fallback_days"]:
         found.append(
             f"On {coverage['n_fallback_days']} days funding of a group had no open interest to be "
@@ -365,7 +375,7 @@ def warnings_of(run: Row, strategy: Row, coverage: Row, net: Row | None) -> list
     if coverage["n_short_baskets"]:
         found.append(
             f"{coverage['n_short_baskets']} of {coverage['n_rebalances']} baskets have fewer than "
-            f"{run['short_n']} members (smallest {coverage['min_basket_size']})."
+            f"{run.short_n} members (smallest {coverage['min_basket_size']})."
         )
     if coverage["n_empty_baskets"]:
         found.append(f"{coverage['n_empty_baskets']} baskets are empty: the strategy was flat.")
@@ -378,20 +388,20 @@ def warnings_of(run: Row, strategy: Row, coverage: Row, net: Row | None) -> list
         found.append("The strategy never held a position: no state it was in has a scale above 0.")
     if coverage["n_over_capacity"]:
         found.append(
-            f"{coverage['n_over_capacity']} trades are above {run['max_participation']:.0%} of the "
+            f"{coverage['n_over_capacity']} trades are above {run.max_participation:.0%} of the "
             "asset's 20-day average volume: their impact is charged as if they were not. The "
-            f"capital is {run['capital_usd']:,.0f} USD, the trades bear about "
+            f"capital is {run.capital_usd:,.0f} USD, the trades bear about "
             f"{coverage['capacity_usd']:,.0f}."
         )
     if coverage["n_removed_days"]:
         found.append(
             f"On {coverage['n_removed_days']} asset-days a return beyond "
-            f"{run['max_abs_return_1d']:.0%} was taken for a bad price, and the close is missing "
+            f"{run.max_abs_return_1d:.0%} was taken for a bad price, and the close is missing "
             "(universe.max_abs_return_1d)."
         )
     # both are missing for a run that never held or traded anything
     funded, impacted = coverage["funding_coverage"], coverage["impact_coverage"]
-    if run["funding_enabled"] and funded is not None and funded < 0.95:
+    if run.funding_enabled and funded is not None and funded < 0.95:
         found.append(
             f"Funding rates cover {funded:.1%} of the gross weight held; a missing rate counts 0."
         )
@@ -403,9 +413,11 @@ def warnings_of(run: Row, strategy: Row, coverage: Row, net: Row | None) -> list
     return found
 
 
-def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) -> dict[str, Any]:
+def catalog_entry(
+    run: RunRow, metrics: Mapping[str, Any], provenance: Provenance
+) -> dict[str, Any]:
     """Return the flat row of a run in the catalog, less what the manifest knows."""
-    experiment = _experiment(run["spec_json"])
+    experiment = _experiment(run.spec_json)
     target, mapping = experiment.target, experiment.state_mapping
     backtest, evaluation = experiment.backtest, experiment.evaluation
     net, gross = metrics["headline"]["net"], metrics["headline"]["gross"]
@@ -417,10 +429,10 @@ def catalog_entry(run: Row, metrics: Mapping[str, Any], provenance: Provenance) 
     search, holdout_start = backtest.grid_search, evaluation.holdout_start
     coverage = metrics["coverage"]
     return {
-        "run_id": run["run_id"],
-        "title": run["title"],
-        "experiment_id": run["experiment_id"],
-        "category_path": run["category_path"],
+        "run_id": run.run_id,
+        "title": run.title,
+        "experiment_id": run.experiment_id,
+        "category_path": run.category_path,
         "status": "complete",
         "error": None,
         "features": ", ".join(f"{x.id} {x.weight:g}" for x in experiment.features),

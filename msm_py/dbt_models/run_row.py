@@ -17,6 +17,10 @@ from msm_py.experiment.ids import ResolvedRun
 from msm_py.experiment.schema import GridSearch, last_day
 from msm_py.experiment.values import WEEKDAYS
 from msm_py.regimes import REGIMES_OF
+from msm_py.stats.blocks import Kind
+from msm_py.stats.bootstrap import Method
+
+Cuts = tuple[float | None, float | None, float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -249,14 +253,19 @@ class RunRow(Universe):
         "Share of an asset's 20-day average volume up to which impact grows.",
     ]
     bootstrap_enabled: Annotated[bool, "Whether edges are tested."]
-    bootstrap_method: Annotated[str, "studentized or percentile."]
-    bootstrap_kind: Annotated[str, "circular, moving or stationary."]
+    bootstrap_method: Annotated[Method, "studentized or percentile."]
+    bootstrap_kind: Annotated[Kind, "circular, moving or stationary."]
     bootstrap_block_size: Annotated[
         int | None,
         "Block length, days; missing: auto, the larger of 20 and 3 horizons.",
     ]
     n_boot: Annotated[int, "Bootstrap replicates."]
     seed: Annotated[Int64, "Seed of all random draws."]
+
+    @property
+    def cuts(self) -> Cuts:
+        """The cuts between the states, as `msm_py.regimes.CUTS` names them."""
+        return self.strong_low, self.low, self.high, self.strong_high
 
 
 def run_row(run: ResolvedRun, recorded_looks: Collection[str] = ()) -> RunRow:

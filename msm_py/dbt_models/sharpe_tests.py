@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -9,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from msm_py._typing import Bools, Floats
+from msm_py.dbt_models import typed_rows
 from msm_py.engine.panel import Panel, day_numbers, nullable
 from msm_py.stats.blocks import BlockPlan
 from msm_py.stats.sharpe_difference import (
@@ -18,10 +21,24 @@ from msm_py.stats.sharpe_difference import (
     sharpe_test,
 )
 
-RUN_COLUMNS: Final = (
-    *("run_id", "sample", "first_date", "last_date"),
-    *("control_id", "bootstrap_enabled", "n_boot", "seed", "has_ratio", "control_has_ratio"),
-)
+
+@dataclass(frozen=True)
+class RunSample:
+    """A run on the days of one sample; has_ratio: whether its net Sharpe ratio is shown there."""
+
+    run_id: str
+    sample: str
+    first_date: date
+    last_date: date
+    control_id: str
+    bootstrap_enabled: bool
+    n_boot: int
+    seed: int
+    has_ratio: bool | None
+    control_has_ratio: bool | None
+
+
+RUN_COLUMNS: Final = typed_rows.names(RunSample)
 RETURN_COLUMNS: Final = ("strategy_id", "date", "r_net", "r_btc")
 FIGURES: Final = ("net_sharpe_ci_low", "net_sharpe_ci_high", "p_ungated", "p_btc")
 SCHEMA: Final = pa.schema(
@@ -35,8 +52,7 @@ def sharpe_test_rows(runs: pa.Table, daily_returns: pa.Table) -> pa.Table:
     Parameters
     ----------
     runs
-        ``RUN_COLUMNS`` of every run that has returns, a row per sample of its days; has_ratio and
-        control_has_ratio say whether the net Sharpe ratio is shown there, its and its control's.
+        Rows of `RunSample`, one for every run that has returns and sample of its days.
     daily_returns
         ``RETURN_COLUMNS`` of the test days of these runs and of their controls.
 
@@ -49,8 +65,8 @@ def sharpe_test_rows(runs: pa.Table, daily_returns: pa.Table) -> pa.Table:
     if runs.num_rows == 0 or daily_returns.num_rows == 0:
         return SCHEMA.empty_table()
     runs = runs.sort_by([("run_id", "ascending"), ("sample", "ascending")])
-    rows = runs.to_pylist()
-    keys = tuple(sorted({row[key] for row in rows for key in ("run_id", "control_id")}))
+    rows = typed_rows.from_table(runs, RunSample)
+    keys = tuple(sorted({key for row in rows for key in (row.run_id, row.control_id)}))
     # runs that failed have returns too
     daily_returns = daily_returns.filter(
         pc.is_in(daily_returns["strategy_id"], value_set=pa.array(keys))
@@ -66,28 +82,28 @@ def sharpe_test_rows(runs: pa.Table, daily_returns: pa.Table) -> pa.Table:
         day_numbers(runs["last_date"]) - panel.first_day,
         strict=True,
     ):
-        own, control = place[row["run_id"]], place[row["control_id"]]
+        own, control = place[row.run_id], place[row.control_id]
         tests = (NOT_TESTED,) * 3
         days = ~np.isnan(net[own])
         days[: max(first, 0)] = False
         days[max(last + 1, 0) :] = False
-        if row["bootstrap_enabled"] and row["has_ratio"]:
-            draws = (row["n_boot"], row["seed"])
+        if row.bootstrap_enabled and row.has_ratio:
+            draws = (row.n_boot, row.seed)
             paired = days & ~np.isnan(btc[own])
             ratio = shared.resampled(net[own], days, draws)
             on_btc = ratio if (paired == days).all() else shared.resampled(net[own], paired, draws)
             tests = (
                 sharpe_test(ratio),
-                sharpe_test(ratio, shared.kept(row["control_id"], net[control], days, draws))
-                if row["control_has_ratio"]
+                sharpe_test(ratio, shared.kept(row.control_id, net[control], days, draws))
+                if row.control_has_ratio
                 else NOT_TESTED,
                 sharpe_test(on_btc, shared.kept("BTC", btc[own], paired, draws)),
             )
         interval, ungated, market = tests
         found.append((interval.ci_low, interval.ci_high, ungated.p, market.p))
     columns = dict(zip(FIGURES, map(nullable, np.array(found).T), strict=True))
-    keys_of_rows = {name: [row[name] for row in rows] for name in ("run_id", "sample")}
-    return pa.table({**keys_of_rows, **columns}, schema=SCHEMA)
+    run_ids, samples = [row.run_id for row in rows], [row.sample for row in rows]
+    return pa.table({"run_id": run_ids, "sample": samples, **columns}, schema=SCHEMA)
 
 
 Draws = tuple[int, int]  # replicates and seed

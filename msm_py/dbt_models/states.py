@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from msm_py._typing import Floats
+from msm_py.dbt_models import typed_rows
+from msm_py.dbt_models.search_windows import SearchWindow
 from msm_py.engine.panel import Panel, day_numbers, floats, nullable, z_matrix
 from msm_py.engine.state_machine import (
     StateRules,
@@ -149,14 +151,13 @@ def _apply_chosen(
     first = day_numbers(search_windows["first_date"]) - panel.first_day
     end = day_numbers(search_windows["last_date"]) - panel.first_day + 1
     z_scores: dict[str, Floats] = {}
-    for place, window in enumerate(search_windows.to_pylist()):
-        feature_set_id, row = set_of[window["run_id"]], row_of[window["run_id"]]
+    for place, window in enumerate(typed_rows.from_table(search_windows, SearchWindow)):
+        feature_set_id, row = set_of[window.run_id], row_of[window.run_id]
         if feature_set_id not in z_scores:
             lists = z_lists.filter(pc.equal(z_lists["feature_set_id"], feature_set_id))
             z_scores[feature_set_id] = z_matrix(lists, panel.first_day, panel.n_days)
         days = slice(first[place], end[place])
-        chosen = weighted_scores(z_scores[feature_set_id][days], np.array([window["weights"]]))[0]
+        chosen = weighted_scores(z_scores[feature_set_id][days], np.array([window.weights]))[0]
         covered = ~np.isnan(raw_score[row, days])
         raw_score[row, days] = np.where(covered, chosen, np.nan)
-        chosen_cuts = [np.nan if window[cut] is None else window[cut] for cut in CUTS]
-        cuts[row, days] = chosen_cuts
+        cuts[row, days] = [np.nan if cut is None else cut for cut in window.cuts]

@@ -7,14 +7,22 @@ for the one that belongs to the type.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import date
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import pyarrow as pa
-
-from msm_py.markup import yaml_text
 
 R = TypeVar("R")
 Int64 = Annotated[int, pa.int64()]
@@ -49,12 +57,12 @@ def schema(kind: type) -> pa.Schema:
     x: list<item: double>
       child 0, item: double
     """
-    return pa.schema([(name, _arrow_type(hint)) for name, hint in _hints(kind).items()])
+    return pa.schema([(name, _arrow_type(hint)) for name, hint in hints(kind).items()])
 
 
 def to_table(rows: Iterable[Any], kind: type) -> pa.Table:
     """Return rows as a table."""
-    return pa.Table.from_pylist([asdict(row) for row in rows], schema=schema(kind))
+    return pa.Table.from_pylist([_plain(row) for row in rows], schema=schema(kind))
 
 
 def from_table(table: pa.Table, kind: type[R]) -> list[R]:
@@ -63,36 +71,34 @@ def from_table(table: pa.Table, kind: type[R]) -> list[R]:
     return [read(row) for row in table.select(list(names(kind))).to_pylist()]
 
 
-def dbt_columns(kind: type, indent: str) -> str:
-    """Return the columns of a model as dbt's YAML, each line after an indent."""
-    lines = []
-    for name, hint in _hints(kind).items():
-        (text,) = (x for x in hint.__metadata__ if isinstance(x, str))
-        lines += [f"- name: {name}", *yaml_text("description", text, "  ")]
-    return "".join(f"{indent}{line}\n" for line in lines)
-
-
-def sql_columns(kind: type, indent: str) -> str:
-    """Return the columns of a model as a list in SQL, each line after an indent."""
-    return ",\n".join(f"{indent}{name}" for name in names(kind)) + "\n"
-
-
-def _hints(kind: type) -> dict[str, Any]:
-    hints = get_type_hints(kind, include_extras=True)
-    return {name: hints[name] for name in names(kind)}
+def hints(kind: type) -> dict[str, Any]:
+    """Return the type of each column of a row, with its annotations."""
+    found = get_type_hints(kind, include_extras=True)
+    return {name: found[name] for name in names(kind)}
 
 
 def _arrow_type(hint: Any) -> pa.DataType:
     if get_origin(hint) is Annotated:
         said = [x for x in hint.__metadata__ if isinstance(x, pa.DataType)]
         return said[0] if said else _arrow_type(hint.__origin__)
-    if get_origin(hint) is UnionType:
+    if get_origin(hint) in (Union, UnionType):
         return _arrow_type(_not_none(hint))
     if get_origin(hint) is tuple:
         return pa.list_(_arrow_type(get_args(hint)[0]))
+    if get_origin(hint) is Literal:
+        return _arrow_type(type(get_args(hint)[0]))
     if is_dataclass(hint) and isinstance(hint, type):
         return pa.struct(list(schema(hint)))
     return ARROW_TYPES[hint]
+
+
+def _plain(value: Any) -> Any:
+    """Return a row as a dict; `dataclasses.asdict` takes twice as long, over its copies."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if is_dataclass(value):
+        return {name: _plain(item) for name, item in vars(value).items()}
+    return value
 
 
 def _not_none(hint: UnionType) -> Any:
@@ -104,7 +110,7 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
     """Return what makes the value of a field from what Arrow gives."""
     if get_origin(hint) is Annotated:
         return _reader(hint.__origin__)
-    if get_origin(hint) is UnionType:
+    if get_origin(hint) in (Union, UnionType):
         known = _reader(_not_none(hint))
         return lambda value: None if value is None else known(value)
     if get_origin(hint) is tuple:
@@ -112,6 +118,6 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
         return lambda values: tuple(map(of_item, values))
     if is_dataclass(hint) and isinstance(hint, type):
         kind: Callable[..., Any] = hint
-        readers = {name: _reader(inner) for name, inner in _hints(hint).items()}
+        readers = {name: _reader(inner) for name, inner in hints(hint).items()}
         return lambda row: kind(**{name: read(row[name]) for name, read in readers.items()})
     return lambda value: value

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import jinja2
@@ -27,7 +26,7 @@ from msm_py import settings
 from msm_py.cli import schema
 from msm_py.dbt_models import run_content, run_row, runs, sharpe_tests, typed_rows
 from msm_py.errors import MsmError
-from msm_py.experiment.ids import resolve
+from msm_py.experiment.ids import ResolvedRun, resolve
 from msm_py.experiment.load import from_resolved
 from msm_py.lake import contract_text, loading
 from msm_py.lake.contract import REASONS, SQL_TYPES, TABLES, LakeColumn, TableSpec
@@ -153,7 +152,6 @@ def test_names_of_columns_in_run_folders_change_the_fingerprint_descriptions_do_
 
 
 def test_what_a_run_writes_of_itself_are_the_columns_of_the_catalog() -> None:
-    experiment = {"experiment_id": "a", "features": [{"id": "momentum", "weight": 1}]}
     performance = dict.fromkeys((*run_content.PERFORMANCE, *run_content.TRADING), 0.0)
     metrics = {
         "window": dict.fromkeys(("first_date", "last_date", "n_days", "n_test_days")),
@@ -168,13 +166,7 @@ def test_what_a_run_writes_of_itself_are_the_columns_of_the_catalog() -> None:
         "suspect_gains": dict.fromkeys(run_content.SUSPECT_SHARES),
         "warnings": [],
     }
-    run: dict[str, Any] = {
-        "run_id": "a-0123456789",
-        "title": "A",
-        "category_path": "msm",
-        "experiment_id": "a",
-        "spec_json": json.dumps(resolve(from_resolved(experiment)), default=str),
-    }
+    run = run_row.run_row(ResolvedRun.of(from_resolved(MINIMAL), "lake", "code"))
     provenance = origin.Provenance("lake", "code", "name", [], [], datetime.now(UTC))
     entry = run_content.catalog_entry(run, metrics, provenance)
     # which the warehouse takes from the manifest, or from all runs
