@@ -107,16 +107,19 @@ def _finding(found: Sequence[Row], tested: Sequence[Row], family: Family | None)
         return "No edge could be tested: too few spells, or too short a window."
     if not found:
         return "No edge is shown, which is not to say that there is none."
-    signs = {edge["trade_edge"] > 0 for edge in found}
-    if len(signs) == 2:
-        direction = "edges of both signs"
-    else:
-        direction = "an edge " + ("in favour of" if signs == {True} else "against") + " the trade"
     doubts = [_doubts(edge, len(tested), family) for edge in found]
-    if not all(doubts):
-        return f"The states show {direction}."
+    standing = [edge for edge, against in zip(found, doubts, strict=True) if not against]
+    if standing:
+        return f"The states show {_direction(standing)}."
     fewest = min(doubts, key=len)
-    return f"The states hint at {direction}, not more: it is in doubt for {joined(fewest)}."
+    return f"The states hint at {_direction(found)}, not more: it is in doubt for {joined(fewest)}."
+
+
+def _direction(edges: Sequence[Row]) -> str:
+    signs = {edge["trade_edge"] > 0 for edge in edges}
+    if len(signs) == 2:
+        return "edges of both signs"
+    return "an edge " + ("in favour of" if signs == {True} else "against") + " the trade"
 
 
 def _doubts(edge: Row, n_tested: int, family: Family | None) -> list[str]:

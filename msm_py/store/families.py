@@ -24,6 +24,7 @@ from msm_py.experiment.ids import short_hash
 from msm_py.stats.adjusted_p_values import benjamini_hochberg
 from msm_py.stats.sharpe import ANNUALIZATION_DAYS, deflated_sharpe_ratio
 from msm_py.store import looks
+from msm_py.store.edge_rows import SUMMARY_EDGES
 
 EDGES: Final = ("edge_best", "spread")
 NAMES: Final = ("experiment_id", "title", "description", "category_path")
@@ -52,6 +53,8 @@ class Tried:
         Number of the lake's name, first and last decision day as day numbers, shape (windows,).
     question
         Number of the run's question, shape (runs,).
+    made
+        Place of the run in the order in which runs were made, shape (runs,).
     net_sharpe, n_test_days, skewness, kurtosis
         Of net returns on the run's own test days, the ratio annualised, NaN where missing; (runs,).
     edge_run, p
@@ -65,6 +68,7 @@ class Tried:
     first: Ints
     last: Ints
     question: Ints
+    made: Ints
     net_sharpe: Floats
     n_test_days: Floats
     skewness: Floats
@@ -108,8 +112,10 @@ def families(tried: Tried) -> Found:
 
     The deflated Sharpe ratio (Bailey & Lopez de Prado 2014) takes the number of distinct questions
     for the number of trials, and the sample variance of the net Sharpe ratios of the family's runs,
-    each on its own test days. Runs of one lake and window have one family, so the cost is that of
-    the distinct windows.
+    each on its own test days. A question that was asked again, on newer data or by newer code, is
+    no further try: its newest run stands for it, and an older one for itself alone. Runs of one
+    lake and window have one family, so the cost is that of the distinct windows, and of runs that
+    a newer one has replaced.
     """
     found = Found(
         np.zeros(len(tried.window), dtype=np.int64),
@@ -125,9 +131,10 @@ def families(tried: Tried) -> Found:
         others = {
             name for names, beside in tried.others if (beside & member).any() for name in names
         }
-        n_family = len(np.unique(tried.question[member])) + len(others)
+        newest = _newest(tried, member)
+        n_family = int(newest.sum()) + len(others)
         daily = tried.net_sharpe / np.sqrt(ANNUALIZATION_DAYS)
-        known = daily[member & np.isfinite(daily)]
+        known = daily[newest & np.isfinite(daily)]
         found.n_family[own] = n_family
         found.deflated_sharpe[own] = deflated_sharpe_ratio(
             daily[own],
@@ -137,11 +144,23 @@ def families(tried: Tried) -> Found:
             known.var(ddof=1) if len(known) > 1 else np.nan,
             n_family,
         )
-        of_family = member[tried.edge_run]
-        adjusted = np.full(len(tried.p), np.nan)
-        adjusted[of_family] = benjamini_hochberg(tried.p[of_family])
-        of_own = own[tried.edge_run]
-        found.p_family[of_own] = adjusted[of_own]
+        for run in (None, *np.flatnonzero(own & ~newest)):
+            counted = newest if run is None else newest & (tried.question != tried.question[run])
+            counts = counted[tried.edge_run] | (tried.edge_run == run)
+            adjusted = np.full(len(tried.p), np.nan)
+            adjusted[counts] = benjamini_hochberg(tried.p[counts])
+            shown = (own & newest)[tried.edge_run] if run is None else tried.edge_run == run
+            found.p_family[shown] = adjusted[shown]
+    return found
+
+
+def _newest(tried: Tried, member: Bools) -> Bools:
+    """Return which members are the newest run of their question."""
+    rows = np.flatnonzero(member)
+    rows = rows[np.argsort(-tried.made[rows], kind="stable")]
+    _, first = np.unique(tried.question[rows], return_index=True)
+    found = np.zeros(len(member), dtype=bool)
+    found[rows[first]] = True
     return found
 
 
@@ -151,15 +170,26 @@ _RUNS: Final = """
     select
         run_id, experiment_id, question, net_sharpe, n_test_days, net_skewness, net_kurtosis,
         coalesce(lake_name, '') as lake, first_date - date '1970-01-01' as first,
-        last_date - date '1970-01-01' as last
+        last_date - date '1970-01-01' as last,
+        row_number() over (order by created_at nulls first, run_id) as made
     from catalog
     where is_placebo is not true and first_date is not null and last_date is not null
     order by run_id
 """
+# where two states are present, the best one asks what the spread asks
 _EDGES: Final = f"""
+    with counted as (
+        select
+            *,
+            count(estimate) filter (edge not in {SUMMARY_EDGES}) over at_horizon as n_states,
+            count(estimate) filter (edge = 'spread') over at_horizon as n_spreads
+        from edges
+        window at_horizon as (partition by run_id, horizon_days)
+    )
     select run_id, horizon_days, edge, p_edge
-    from edges
+    from counted
     where edge in {EDGES} and p_edge is not null
+        and (edge = 'spread' or n_states <> 2 or n_spreads = 0)
     order by run_id, horizon_days, edge
 """
 
@@ -223,6 +253,7 @@ def _tried(
         first=np.array([key[1] for key in windows], dtype=np.int64),
         last=np.array([key[2] for key in windows], dtype=np.int64),
         question=_numbered(runs["question"].to_pylist()),
+        made=np.asarray(runs["made"].to_numpy(), dtype=np.int64),
         net_sharpe=numbers("net_sharpe"),
         n_test_days=numbers("n_test_days"),
         skewness=numbers("net_skewness"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import time
 from typing import Any, NamedTuple
 
 import pytest
@@ -932,12 +931,11 @@ def test_what_is_out_of_bounds_is_named(key: str, value: object, what: str) -> N
     assert refused(spec(key, value)).what.startswith(what)
 
 
-def test_a_long_list_is_checked_in_no_time() -> None:
-    assets = [f"A{i}" for i in range(20_000)]
-    started = time.perf_counter()
+def test_long_lists_are_checked() -> None:
+    """A check that grows with the square of their length would take minutes here."""
+    assets = [f"A{i}" for i in range(100_000)]
     found = from_resolved(spec("universe.exclude_assets", assets)).universe.exclude_assets
-    assert refused(spec("universe.exclude_assets", [*assets, "A7"])).received == "A7"
+    assert refused(spec("universe.exclude_assets", [*assets[:-1], "A7"])).received == "A7"
     refused(spec("universe.exclude_assets", [f"A{i}" for i in range(100_001)]))
     assert refused(spec("features", [{"id": "momentun", "weight": 1}] * 1_000)).where
-    assert time.perf_counter() - started < 2  # the quadratic check took ten seconds
     assert found == tuple(sorted(assets))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ def made_up_rows(n_runs: int, seed: int, n_windows: int = 6) -> dict[str, list[d
                 "run_id": run_id,
                 "experiment_id": f"x{i % 7}",
                 "question": f"q{rng.integers(max(1, n_runs // 2))}",
+                "created_at": datetime(2026, 1, 1, tzinfo=UTC)
+                + timedelta(minutes=int(rng.integers(9))),
                 "lake_name": ("one", "two")[int(rng.random() < 0.2)],
                 "first_date": FIRST + timedelta(days=start),
                 "last_date": FIRST + timedelta(days=start + n_days - 1),
@@ -51,6 +53,7 @@ def made_up_rows(n_runs: int, seed: int, n_windows: int = 6) -> dict[str, list[d
                         "run_id": run_id,
                         "horizon_days": horizon,
                         "edge": edge,
+                        "estimate": None,
                         "p_edge": float(rng.random() ** 3) if is_tested else None,
                     }
                 )
@@ -104,6 +107,10 @@ def by_hand(rows: dict[str, list[dict[str, Any]]], run: dict[str, Any]) -> dict[
         and len(own & days(row)) >= min(len(own), len(days(row))) / 2
     ]
     ids = {row["run_id"] for row in members}
+    newest = {
+        row["question"]: row
+        for row in sorted(members, key=lambda row: (row["created_at"], row["run_id"]))
+    }
     all_ids = {row["run_id"] for row in runs}
     beside = {row["sweep_id"] for row in rows["sweep_trials"] if row["run_id"] in ids}
     lost = {
@@ -121,7 +128,9 @@ def by_hand(rows: dict[str, list[dict[str, Any]]], run: dict[str, Any]) -> dict[
     }
     n = len({row["question"] for row in members}) + len(lost) + len(gone)
     found: dict[str, Any] = {"n_family": n, "deflated_sharpe": None, "p": {}}
-    ratios = [row["net_sharpe"] / 365**0.5 for row in members if row["net_sharpe"] is not None]
+    ratios = [
+        row["net_sharpe"] / 365**0.5 for row in newest.values() if row["net_sharpe"] is not None
+    ]
     if run["net_sharpe"] is not None and (len(ratios) > 1 or n == 1):
         centre = sum(ratios) / len(ratios)
         bar = 0.0
@@ -137,10 +146,11 @@ def by_hand(rows: dict[str, list[dict[str, Any]]], run: dict[str, Any]) -> dict[
             found["deflated_sharpe"] = norm.cdf(
                 (ratio - max(bar, 0)) * (run["n_test_days"] - 1) ** 0.5 / spread**0.5
             )
+    counted = {row["run_id"] for row in ({**newest, run["question"]: run}).values()}
     tested = sorted(
         (edge["p_edge"], edge["run_id"], edge["horizon_days"], edge["edge"])
         for edge in rows["edges"]
-        if edge["run_id"] in ids
+        if edge["run_id"] in counted
         and edge["edge"] in ("edge_best", "spread")
         and edge["p_edge"] is not None
     )
@@ -180,6 +190,40 @@ def test_every_run_has_the_family_that_plain_loops_find(n_runs: int, seed: int) 
             "select p_family from catalog where run_id = ?", [run["run_id"]]
         ).fetchall()
         assert smallest == (min(found.p_family.values()) if found.p_family else None)
+
+
+def test_asking_again_changes_nothing() -> None:
+    """A question counts once, however often it was run; two states have one test a horizon."""
+    rows = made_up_rows(40, 3, 1) | {"sweep_trials": [], "looks": []}
+    for place, row in enumerate(rows["catalog"]):
+        row |= {"question": f"q{place}", "lake_name": "one", "is_placebo": False}
+    figures = "select run_id, n_family, deflated_sharpe, p_family from catalog order by run_id"
+
+    def found(rows: dict[str, list[dict[str, Any]]]) -> dict[str, tuple[Any, ...]]:
+        con = filled(rows)
+        families.derive(con)
+        return {run_id: tuple(rest) for run_id, *rest in con.execute(figures).fetchall()}
+
+    once = found(rows)
+    asked = rows["catalog"][11]
+    for copy in range(30):
+        again = {"run_id": f"copy-{copy:010x}", "created_at": datetime(2025, 1, 1, tzinfo=UTC)}
+        rows["catalog"].append({**asked, **again})
+        rows["edges"] += [
+            {**edge, "run_id": again["run_id"]}
+            for edge in rows["edges"]
+            if edge["run_id"] == asked["run_id"]
+        ]
+    again_found = found(rows)
+    assert {run_id: again_found[run_id] for run_id in once} == once
+    assert again_found["copy-0000000000"] == once[asked["run_id"]]
+
+    spread = {"run_id": asked["run_id"], "horizon_days": 60, "p_edge": 0.01, "estimate": 0.1}
+    names = ("RISK_ON_ALTS", "RISK_ON_MAJORS", "edge_best", "edge_worst", "spread")
+    rows["edges"] += [{**spread, "edge": name} for name in names]
+    derived = families.derive(filled(rows)).to_pylist()
+    own = [x for x in derived if x["run_id"] == asked["run_id"] and x["horizon_days"] == 60]
+    assert [x["edge"] for x in own] == ["spread"]
 
 
 def two(**changes: Any) -> list[int]:
