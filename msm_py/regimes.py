@@ -17,3 +17,9 @@ REGIMES_OF: dict[int, tuple[str, ...]] = {
     3: ("RISK_ON_ALTS", "BALANCED", "RISK_ON_MAJORS"),
 }
 """The states in that order, by their number."""
+STATE_ORDER: dict[str, int] = {
+    name: place
+    for names in REGIMES_OF.values()
+    for place, name in enumerate(names, start=3 - len(names) // 2)
+}
+"""Place of a state from ALTS (1) to MAJORS (5), BALANCED being 3; of three states 2 to 4."""

@@ -1,41 +1,19 @@
 -- One row per run and state: what the strategy earned on the test days it held a position decided
 -- in that state (execution_lag_days and one day earlier). Means are annualised with 365 days.
 with
-states as (
-    select
-        states.run_id,
-        states.regime,
-        states.date + strategies.execution_lag_days + 1 as date
-    from {{ ref('states') }} as states
-    inner join {{ ref('strategies') }} as strategies on states.run_id = strategies.strategy_id
-),
-
-daily_returns as (
-    select
-        strategy_id as run_id,
-        date,
-        r_gross,
-        r_net,
-        gross_exposure
-    from {{ ref('daily_returns') }}
-    -- a day after ruin is none of the strategy's
-    where is_run and is_test_day and coalesce(date <= ruined_on, true)
-),
-
 run_regimes as (
     select * from {{ ref('run_regimes') }}
 ),
 
 held as (
     select
-        states.run_id,
-        states.regime,
-        daily_returns.r_gross,
-        daily_returns.r_net,
-        daily_returns.gross_exposure
-    from states
-    inner join daily_returns
-        on states.run_id = daily_returns.run_id and states.date = daily_returns.date
+        strategy_id as run_id,
+        held_regime as regime,
+        r_gross,
+        r_net,
+        gross_exposure
+    from {{ ref('daily_returns') }}
+    where is_run and is_test_day and held_regime is not null
 ),
 
 -- sums are taken of returns near 1, whatever the scale of the strategy

@@ -12,6 +12,14 @@ positions as (
     select * from {{ ref('positions') }}
 ),
 
+states as (
+    select
+        run_id,
+        date,
+        regime
+    from {{ ref('states') }}
+),
+
 leg_days as (
     select
         leg_id,
@@ -51,9 +59,14 @@ held as (
         strategies.max_participation,
         lag(positions.long_exposure_after, 1, 0) over by_day as long_exposure_held,
         lag(positions.short_exposure_after, 1, 0) over by_day as short_exposure_held,
+        states.regime as held_regime,
         {{ is_test_day('positions.date - strategies.first_date') }} as is_test_day
     from positions
     inner join strategies on positions.strategy_id = strategies.strategy_id
+    left join states
+        on
+            positions.strategy_id = states.run_id
+            and positions.date - strategies.execution_lag_days - 1 = states.date
     window by_day as (partition by positions.strategy_id order by positions.date)
 ),
 
@@ -209,6 +222,7 @@ final as (
             when 'btc' then r_btc
             when 'long_leg' then r_majors
         end as y,
+        case when ruined_on is null or date <= ruined_on then held_regime end as held_regime,
         scale_before as position_scale,
         gross_exposure,
         funded_exposure,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+from rich.console import RenderableType
 
 from msm_py.errors import MsmError
 from msm_py.report.terminal import Terminal, Text
@@ -60,6 +62,35 @@ RayAddress = Annotated[
         help="Cluster to join: host:port, ray://host:port, auto. None: a local one.",
     ),
 ]
+
+
+WIDE = 1000
+"""As wide as a line may get where no terminal cuts it."""
+
+
+def print_lines(renderable: RenderableType) -> None:
+    """Print a list, its lines whole where a file or a pipe takes them: that has no width."""
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        out.width = WIDE
+    out.print(renderable, crop=False)
+
+
+def one_form(*, as_csv: bool, as_json: bool) -> Literal["csv", "json"] | None:
+    """Return in which form programs want a list; None: people want it.
+
+    Raises
+    ------
+    MsmError
+        When both are asked for.
+    """
+    if as_csv and as_json:
+        raise MsmError(
+            "one form is enough",
+            where="--csv and --json",
+            received="both",
+            remedy="leave out one of them",
+        )
+    return "csv" if as_csv else "json" if as_json else None
 
 
 def check_ray_address(ray_address: str | None, executor: ExecutorName) -> None:

@@ -119,6 +119,7 @@ FILES: Final[Mapping[str, Callable[[str], str]]] = {
     "models/catalog/catalog.yml": lambda text: part(
         text, "catalog", declared_text.dbt_columns(CATALOG, "    ")
     ),
+    "models/catalog/_warehouse.yml": lambda _: declared_text.dbt_source({**ALL_TABLES, **VIEWS}),
     "models/inputs/_sources.yml": lambda text: part(
         text, "tables", contract_text.dbt_tables("      ")
     ),

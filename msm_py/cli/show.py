@@ -15,33 +15,72 @@ from msm_py.cli.options import (
     Runs,
     Warehouse,
     app,
+    one_form,
     out,
+    print_lines,
     tell_alarms,
     tell_all,
     tell_disturbance,
 )
 from msm_py.errors import MsmError
+from msm_py.report.terminal import Text, write_exactly
 from msm_py.store import run_list, warehouse
 from msm_py.store.written_places import check_outside_lake, written_places
 
+NAMED_BY = "A run's id, its beginning, its digits, or its experiment's id."
+
 
 @app.command(name="list")
-def list_(warehouse_file: Warehouse = WAREHOUSE, runs: Runs = RUNS) -> None:
-    """List the runs of the catalog, newest first.
+def list_(
+    warehouse_file: Warehouse = WAREHOUSE,
+    runs: Runs = RUNS,
+    experiment: Annotated[
+        str | None,
+        typer.Option("--experiment", help='Only runs of this experiment; "msm_v1_*" of several.'),
+    ] = None,
+    sweep: Annotated[
+        str | None, typer.Option("--sweep", help="Only runs of this sweep (or its beginning).")
+    ] = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            "--sort",
+            help="A column of the catalog, the largest first; +COLUMN: the smallest first.",
+        ),
+    ] = "created_at",
+    top: Annotated[int, typer.Option("--top", min=1, help="How many lines at most.")] = 20,
+    all_runs: Annotated[
+        bool, typer.Option("--all", help="Every run, replaced ones and placebos too.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="All columns as CSV.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="All columns as JSON.")] = False,
+) -> None:
+    """List the newest run of every experiment, window and lake; the last 20, newest first.
 
-    Example: msm list
+    Example: msm list --experiment "msm_v1_*" --sort net_sharpe
     """
     from msm_py.report import runs_table
+    from msm_py.report.formats import csv_text, json_text
 
+    choice = runs_table.Choice(
+        sweep, experiment, sort, limit=None if all_runs else top, with_older=all_runs
+    )
+    form = one_form(as_csv=as_csv, as_json=as_json)
     if warehouse.is_of(runs, warehouse_file):
         _refresh(runs, warehouse_file)
-    out.print(runs_table.runs_table(warehouse_file))
+    chosen = runs_table.choose(warehouse_file, choice)
+    if form is not None:
+        write_exactly(csv_text(chosen.rows) if form == "csv" else json_text(chosen.rows))
+    else:
+        print_lines(runs_table.runs_table(chosen, choice, warehouse_file, runs))
     tell_alarms(runs, warehouse_file)
 
 
 @app.command()
 def show(
-    run_id: Annotated[str, typer.Argument(help="A run's id, or the beginning of it.")],
+    run_id: Annotated[
+        str, typer.Argument(help="A run's id, its beginning, its digits, or an experiment's id.")
+    ],
     runs: Runs = RUNS,
     warehouse_file: Warehouse = WAREHOUSE,
     all_figures: AllFigures = False,
@@ -53,7 +92,7 @@ def show(
     from msm_py.report import null_market_report, robustness_report, run_report
     from msm_py.store import null_market_records, robustness_records
 
-    folder = run_list.find_run(runs, run_id)
+    folder = _named(runs, run_id)
     if warehouse.is_of(runs, warehouse_file):
         _refresh(runs, warehouse_file)
     out.print(run_report.run_report(folder, warehouse=warehouse_file, all_figures=all_figures))
@@ -66,9 +105,12 @@ def show(
 
 @app.command()
 def compare(
-    run_id: Annotated[str, typer.Argument(help="A run's id, or the beginning of it.")],
+    run_id: Annotated[
+        str, typer.Argument(help="A run's id, its beginning, its digits, or an experiment's id.")
+    ],
     other_run_id: Annotated[str, typer.Argument(help="Another run's.")],
     runs: Runs = RUNS,
+    warehouse_file: Warehouse = WAREHOUSE,
 ) -> None:
     """Show what differs between two runs: question, data, states, results.
 
@@ -76,11 +118,18 @@ def compare(
     """
     from msm_py.report import comparison
 
-    out.print(
-        comparison.comparison(
-            run_list.find_run(runs, run_id), run_list.find_run(runs, other_run_id)
-        )
-    )
+    a, b = _named(runs, run_id), _named(runs, other_run_id)
+    if warehouse.is_of(runs, warehouse_file):
+        _refresh(runs, warehouse_file)
+    out.print(comparison.comparison(a, b, warehouse=warehouse_file))
+
+
+def _named(runs: Path, name: str) -> Path:
+    """Return the folder of a run that is named, and say so when the name fits several."""
+    found = run_list.find_run(runs, name)
+    if found.note is not None:
+        out.print(Text(found.note, style="dim"))
+    return found.folder
 
 
 def _refresh(runs: Path, warehouse_file: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group, RenderableType
+from rich.console import Group
 from typer.core import TyperGroup
 
 from msm_py.cli.options import (
@@ -22,18 +22,16 @@ from msm_py.cli.options import (
     Start,
     Warehouse,
     check_ray_address,
+    one_form,
     out,
     places_of,
+    print_lines,
     tell_alarms,
     tell_disturbance,
 )
 from msm_py.errors import MsmError
 from msm_py.report.terminal import write_exactly
 from msm_py.store import looks
-
-# as wide as a line may get where no terminal cuts or folds it
-WIDE = 1000
-
 
 RUN = "run"
 
@@ -86,6 +84,9 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the variants and an estimate, compute nothing.")
     ] = False,
+    all_variants: Annotated[
+        bool, typer.Option("--all", help="With --dry-run: show every variant, however many.")
+    ] = False,
     print_commands: Annotated[
         bool,
         typer.Option(
@@ -128,12 +129,14 @@ def sweep(
         write_exactly(sweep_report.command_lines(sweep_plan.commands(resolved, places, options)))
         return
     if dry_run:
-        _print(sweep_report.plan_table(sweep_plan.plan(resolved, places, options)))
+        plan = sweep_plan.plan(resolved, places, options)
+        limit = None if all_variants else sweep_report.DRY_RUN_LINES
+        print_lines(sweep_report.plan_table(plan, limit))
         return
     tell_disturbance(places.warehouse)
     with SweepDisplay(out) as display:
         ended = sweep_work.carry_out(resolved, places, options, display.tell)
-    _print(sweep_report.summary(ended))
+    print_lines(sweep_report.summary(ended, places.runs))
     tell_alarms(places.runs, places.warehouse)
     if ended.n_failed:
         raise typer.Exit(1)
@@ -146,31 +149,35 @@ def show(
         typer.Argument(metavar="SWEEP_ID", help="A sweep's id, or the beginning of it."),
     ] = None,
     runs: Runs = RUNS,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many lines at most.")] = 15,
+    all_runs: Annotated[bool, typer.Option("--all", help="Every run.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Every run as CSV.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Every run as JSON.")] = False,
 ) -> None:
     """Show the leaderboard of a sweep again; without an id, list the sweeps there are.
 
-    Example: msm sweep show msm_v1_baseline
+    Example: msm sweep show msm_v1_baseline --top 30
     """
     from msm_py.report import sweep_report
+    from msm_py.report.formats import csv_text, json_text
     from msm_py.store import sweep_records
 
+    form = one_form(as_csv=as_csv, as_json=as_json)
     if not sweep_ids:
-        _print(sweep_report.listing(sweep_records.read_records(runs), runs))
-    elif len(sweep_ids) == 1:
-        record = sweep_records.find_record(runs, sweep_ids[0])
-        _print(Group(*sweep_report.lake_line(runs, record), sweep_report.leaderboard(record)))
-    else:
+        print_lines(sweep_report.listing(sweep_records.read_records(runs), runs))
+    elif len(sweep_ids) > 1:
         raise MsmError(
             "one sweep is shown at a time",
             where="msm sweep show",
             received=" ".join(sweep_ids),
             remedy="give one id; `msm sweep show` alone lists all of them",
         )
+    else:
+        record = sweep_records.find_record(runs, sweep_ids[0])
+        if form is None:
+            board = sweep_report.leaderboard(record, runs, None if all_runs else top)
+            print_lines(Group(*sweep_report.lake_line(runs, record), board))
+        else:
+            rows = sweep_report.ranked_rows(record)
+            write_exactly(csv_text(rows) if form == "csv" else json_text(rows))
     tell_alarms(runs)
-
-
-def _print(renderable: RenderableType) -> None:
-    """Print a table with whole ids: a file or a pipe has no width, a narrow terminal folds."""
-    if not out.is_terminal:
-        out.width = WIDE
-    out.print(renderable, crop=False)

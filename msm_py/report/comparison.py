@@ -22,20 +22,25 @@ from msm_py.report.figures import (
 from msm_py.report.layout import Fitted, new_table, number_columns, pair_table, prose, section
 from msm_py.report.metrics import METRICS, STABILITY
 from msm_py.report.terminal import Text
+from msm_py.settings import warehouse_path
+from msm_py.store.families import Family
+from msm_py.store.flat_params import flat_params
 from msm_py.store.run import Run
-from msm_py.store.warehouse import flat_params
+from msm_py.store.warehouse import family_of
 
 DIFFERENT_DAYS_SHOWN: Final = 5
 NAMES: Final = ("experiment_id", "title", "description")
 
 
-def comparison(a: Path, b: Path) -> RenderableType:
+def comparison(a: Path, b: Path, *, warehouse: Path | None = None) -> RenderableType:
     """Return two runs side by side: question, data and code, results, and days they differ on.
 
     Parameters
     ----------
     a, b
         The folders of two runs. Differences are b minus a.
+    warehouse
+        The warehouse file, which knows the runs' families; by default the one in use.
 
     Raises
     ------
@@ -43,12 +48,14 @@ def comparison(a: Path, b: Path) -> RenderableType:
         A folder is missing or is not a complete run.
     """
     left, right = Run.read(a), Run.read(b)
+    file = warehouse or warehouse_path()
+    families = [family_of(folder.parent, file, folder.name) for folder in (a, b)]
     return Group(
         *_named("A", left),
         *_named("B", right),
         *section("Experiment", *_spec_differences(left, right)),
         *section("Data and code", *_fingerprints(left, right)),
-        *section("Results, net, on test days", *_metric_differences(left, right)),
+        *section("Results, net, on test days", *_metric_differences(left, right, families)),
         *section("Trade edges", *_edge_differences(left, right)),
         *section("States", *_state_differences(left, right)),
     )
@@ -119,7 +126,9 @@ def _fingerprints(a: Run, b: Run) -> Iterator[RenderableType]:
         )
 
 
-def _metric_differences(a: Run, b: Run) -> Iterator[RenderableType]:
+def _metric_differences(
+    a: Run, b: Run, families: Sequence[Family | None]
+) -> Iterator[RenderableType]:
     windows = [
         tuple(run.metrics["window"][key] for key in ("first_date", "last_date")) for run in (a, b)
     ]
@@ -141,7 +150,15 @@ def _metric_differences(a: Run, b: Run) -> Iterator[RenderableType]:
                 metric.label, metric.show(left), metric.show(right), metric.difference(left, right)
             )
         table.add_section()
+    deflated = [None if family is None else family.deflated_sharpe for family in families]
+    tried = [None if family is None else family.n_family for family in families]
+    table.add_row("deflated Sharpe", *(figure(x, 2) for x in deflated), _less(*deflated))
+    table.add_row("as one of so many tried", *(figure(x, 0) for x in tried))
     yield table
+
+
+def _less(left: float | None, right: float | None) -> str:
+    return figure(None if left is None or right is None else right - left, 2, sign=True)
 
 
 def _edge_differences(a: Run, b: Run) -> Iterator[RenderableType]:
@@ -192,9 +209,8 @@ def _edge_pairs(
                 cells += [MISSING] * 3
             else:
                 cells += [trade_edge_text(row), starred_p(row), row["evidence"]]
-        left, right = values
-        change = None if left is None or right is None else 100 * (right - left)
-        table.add_row(edge if named else short_state(edge), *cells, figure(change, 2, sign=True))
+        change = _less(*(None if value is None else 100 * value for value in values))
+        table.add_row(edge if named else short_state(edge), *cells, change)
     return table
 
 

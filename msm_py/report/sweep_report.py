@@ -15,8 +15,12 @@ from rich.console import Group, RenderableType
 from msm_py._typing import Row
 from msm_py.errors import MsmError
 from msm_py.report import lake_report
-from msm_py.report.figures import SIGNIFICANCE, count_of
-from msm_py.report.terminal import Table, Text, visible
+from msm_py.report.figures import MISSING, SIGNIFICANCE, count_of, figure, p_text
+from msm_py.report.layout import prose
+from msm_py.report.line_list import LineColumn, line_list
+from msm_py.report.runs_table import short_ids
+from msm_py.report.terminal import Text, visible
+from msm_py.report.varying import spec_of, varying
 from msm_py.runner.sweep_plan import Plan
 from msm_py.runner.sweep_work import SweepEnded
 from msm_py.stats.inference import too_few_for
@@ -24,29 +28,59 @@ from msm_py.store import lake_records, layout, run_list
 from msm_py.store.trial import Trial
 
 BAR: Final = 0.95  # of a deflated Sharpe ratio
+LEADERS: Final = 15
+DRY_RUN_LINES: Final = 100
 
 
-def plan_table(plan: Plan) -> RenderableType:
-    """Return the table of variants and what the sweep would cost."""
-    table = _table(("run", "left"), ("status", "left"), ("title", "left"))
-    for run in plan.variants:
-        again = "to compute again" if run.run_id in plan.there else "to compute"
-        status = again if run.run_id in plan.waiting else "is there"
-        table.add_row(run.run_id, status, run.title)
-    for trial in plan.rejected:
-        table.add_row("", Text("rejected", style="red"), f"{trial.title}: {trial.error or ''}")
+def plan_table(plan: Plan, limit: int | None = DRY_RUN_LINES) -> RenderableType:
+    """Return the variants, a line each, and what the sweep would cost.
+
+    Parameters
+    ----------
+    plan
+        What a sweep consists of.
+    limit
+        How many variants are shown at most, the first ones and the last; None: all.
+    """
+    variants = list(plan.variants)
+    n_hidden = 0 if limit is None else max(len(variants) - limit, 0)
+    if limit is not None and n_hidden:
+        variants = [*variants[: limit // 2], *variants[len(variants) - limit + limit // 2 :]]
+    there = [
+        "is there"
+        if run.run_id not in plan.waiting
+        else "to compute again"
+        if run.run_id in plan.there
+        else "to compute"
+        for run in variants
+    ]
+    parts: list[RenderableType] = []
+    if variants:
+        table = line_list(
+            [
+                LineColumn("id", short_ids([x.run_id for x in variants]), "left", is_needed=True),
+                *varying([x.as_variable() for x in variants], [x.title for x in variants]),
+                LineColumn("status", there, "left"),
+            ]
+        )
+        parts += [table, Text()]
+    for trial in plan.rejected[: limit or None]:
+        reason = f"{trial.title}: {' '.join((trial.error or '').split())}"
+        parts.append(Text.assemble(("rejected ", "red"), reason))
     note = (
         f"{count_of(len(plan.variants), 'variant')}, {len(plan.waiting)} to compute in "
         f"{count_of(plan.n_batches, 'invocation')}; {len(plan.rejected)} rejected, "
         f"{count_of(plan.n_duplicates, 'duplicate')} dropped. "
     )
+    if n_hidden:
+        note += f"{n_hidden} variants in the middle are not shown (--all shows them). "
     if plan.waiting:
         note += (
             f"Very roughly {plan.cpu_seconds:.0f} CPU seconds, {plan.seconds:.0f} s with "
             f"{count_of(plan.jobs, 'job')} on an idle machine; long windows, many replicates and "
             "many baskets take longer."
         )
-    return Group(table, Text(), Text(note))
+    return Group(*parts, prose(note))
 
 
 def command_lines(commands: Sequence[Sequence[str]]) -> str:
@@ -66,16 +100,6 @@ def command_lines(commands: Sequence[Sequence[str]]) -> str:
                 remedy="give the file or folder another name",
             )
     return "\n".join(map(shlex.join, commands))
-
-
-def _table(*columns: tuple[str, str]) -> Table:
-    """Return an empty table whose columns are shown whole, but for the last one, a title."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, justify in columns[:-1]:
-        overflow = "ignore" if justify == "left" else "ellipsis"  # what is ignored is not justified
-        table.add_column(name, justify=justify, no_wrap=True, overflow=overflow)  # type: ignore[arg-type]  # rich's words
-    table.add_column(columns[-1][0], min_width=10)
-    return table
 
 
 def trial_line(trial: Trial, k: int, n: int, runs: Path) -> Text:
@@ -111,7 +135,7 @@ def headline(folder: Path) -> str:
     )
 
 
-def summary(ended: SweepEnded) -> RenderableType:
+def summary(ended: SweepEnded, runs: Path) -> RenderableType:
     """Return the end of a sweep: its leaderboard, how many variants came to what, failures."""
     counts, record = ended.counts, ended.record
     lines = [
@@ -125,7 +149,7 @@ def summary(ended: SweepEnded) -> RenderableType:
             reason = " ".join((trial.error or "").split())
             lines.append(f"  {trial.experiment_id}: {reason}")
     lines.append(f"Next: msm sweep show {record['sweep_id']}")
-    board = [leaderboard(record), Text()] if record["runs"] else []
+    board = [leaderboard(record, runs), Text()] if record["runs"] else []
     about_lake = lake_report.lake_line(ended.findings)
     return Group(*about_lake, *board, *(Text(line) for line in lines))
 
@@ -153,21 +177,17 @@ def listing(records: Sequence[Mapping[str, Any]], runs: Path) -> RenderableType:
             where=str(runs),
             remedy="run `msm sweep FILE` first, or give its runs folder with --runs DIR",
         )
-    table = _table(
-        ("sweep", "left"),
-        ("started", "left"),
-        ("trials", "right"),
-        ("runs", "right"),
-        ("best run by deflated Sharpe", "left"),
+    newest = sorted(records, key=lambda record: str(record["started_at"]), reverse=True)
+    best = [next((row["run_id"] for row in _ranked(record)), MISSING) for record in newest]
+    table = line_list(
+        [
+            LineColumn("sweep", [x["sweep_id"] for x in newest], "left", least=16, is_needed=True),
+            LineColumn("trials", [str(x["n_trials"]) for x in newest], is_needed=True),
+            LineColumn("runs", [str(x["overall"]["n_runs"]) for x in newest], is_needed=True),
+            LineColumn("started", [x["started_at"][:16].replace("T", " ") for x in newest], "left"),
+            LineColumn("best by deflated Sharpe", best, "left", least=16),
+        ]
     )
-    for record in sorted(records, key=lambda record: str(record["started_at"]), reverse=True):
-        table.add_row(
-            record["sweep_id"],
-            record["started_at"][:16].replace("T", " "),
-            str(record["n_trials"]),
-            str(record["overall"]["n_runs"]),
-            next((row["run_id"] for row in _ranked(record)), "—"),
-        )
     return Group(table, Text(), Text("`msm sweep show SWEEP_ID` shows one of them."))
 
 
@@ -182,54 +202,77 @@ def _ranked(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     )
 
 
-def leaderboard(record: Mapping[str, Any], limit: int = 15) -> RenderableType:
-    """Return a sweep's best runs by deflated Sharpe ratio, and what is known of the sweep."""
-    titles = {trial["run_id"]: trial["title"] for trial in record["trials"]}
+def leaderboard(
+    record: Mapping[str, Any], runs: Path, limit: int | None = LEADERS
+) -> RenderableType:
+    """Return a sweep's best runs by deflated Sharpe ratio, and what is known of the sweep.
+
+    Parameters
+    ----------
+    record
+        The sweep's record.
+    runs
+        The runs folder, to tell what differs between the runs.
+    limit
+        How many lines at most; None: all.
+    """
     ranked = _ranked(record)
     if not ranked:
         return Text(f"{record['sweep_id']}: {record['n_trials']} trials, no complete run")
     distinct = _folded(ranked)
-    table = _table(
-        ("", "right"),
-        ("\nrun", "left"),
-        ("\nalike", "right"),
-        ("net\nSharpe", "right"),
-        ("\ndeflated", "right"),
-        ("\ntied", "left"),
-        ("\nStepM", "left"),
-        ("\ntitle", "left"),
+    shown = distinct if limit is None else distinct[:limit]
+    rows = [row for row, _ in shown]
+    titles = {trial["run_id"]: trial["title"] for trial in record["trials"]}
+    table = line_list(
+        [
+            LineColumn("", [str(place) for place in range(1, len(rows) + 1)], is_needed=True),
+            LineColumn("id", short_ids([x["run_id"] for x in rows]), "left", is_needed=True),
+            LineColumn("Sharpe", [figure(x["net_sharpe"], 2) for x in rows], is_needed=True),
+            LineColumn("deflated", [p_text(x["deflated_sharpe"]) for x in rows], is_needed=True),
+            *varying(
+                [spec_of(runs / x["run_id"]) for x in rows],
+                [titles.get(x["run_id"]) or "" for x in rows],
+            ),
+            LineColumn("alike", [f"+{n - 1}" if n > 1 else "" for _, n in shown]),
+            LineColumn("tied", [_yes(x["is_tied_with_leader"]) for x in rows], "left"),
+            LineColumn("StepM", [_yes(x["is_superior"]) for x in rows], "left"),
+        ]
     )
-    for place, (row, n_alike) in enumerate(distinct[:limit], start=1):
-        table.add_row(
-            str(place),
-            row["run_id"],
-            f"+{n_alike - 1}" if n_alike > 1 else "",
-            _figure(row["net_sharpe"], ".2f"),
-            _probability(row["deflated_sharpe"]),
-            _yes(row["is_tied_with_leader"]),
-            _yes(row["is_superior"]),
-            titles.get(row["run_id"]) or "",
-        )
     overall = record["overall"]
     note = (
         f"{record['n_trials']} trials{_looks(record)}, {overall['n_runs']} complete runs, "
         f"{overall['n_common_days']} common test days. "
-        f"Probability of backtest overfitting {_figure(overall['pbo'], '.0%')}; "
-        f"SPA p {_probability(overall['spa_p_consistent'])} (that none of them beats staying "
+        f"Probability of backtest overfitting {figure(overall['pbo'], 0, '%')}; "
+        f"SPA p {p_text(overall['spa_p_consistent'])} (that none of them beats staying "
         "out). Deflated: the probability that the true Sharpe ratio is above what the best of so "
         "many tries at nothing would show; 0.95 is the usual bar. Alike: further runs with the "
         "same net returns. Tied: no different from the leader at 5%." + _own_days(record)
     )
-    rest = len(distinct) - limit
+    rest = len(distinct) - len(shown)
     return Group(
         Text(f"{record['sweep_id']}", style="bold"),
         table,
-        *([Text(f"and {rest} more")] if rest > 0 else []),
+        *([Text(f"and {rest} more (--top N, --all)")] if rest > 0 else []),
         Text(),
-        Text(note),
+        prose(note),
         Text(),
-        Text(conclusion(record), style="bold"),
+        prose(conclusion(record), "bold"),
     )
+
+
+def ranked_rows(record: Mapping[str, Any]) -> list[Row]:
+    """Return every run of a sweep, best first, with its place and title."""
+    trials = {trial["run_id"]: trial for trial in record["trials"]}
+    return [
+        {
+            "place": place,
+            **{
+                name: trials.get(row["run_id"], {}).get(name) for name in ("experiment_id", "title")
+            },
+            **row,
+        }
+        for place, row in enumerate(_ranked(record), start=1)
+    ]
 
 
 def _folded(ranked: Sequence[Row]) -> list[tuple[Row, int]]:
@@ -259,6 +302,11 @@ def _on_the_best(record: Mapping[str, Any]) -> str:
     ratio = f"its deflated Sharpe ratio is {deflated:.2f} counting every trial"
     if effective is not None:
         ratio += f" and {effective:.2f} counting what they are worth"
+    if deflated >= BAR and best.get("is_superior") is False:
+        return (
+            f"The best of {tried}, {best['run_id']}, is in doubt: {ratio} ({BAR} is the bar), but "
+            "StepM does not find it better than staying out."
+        )
     if deflated >= BAR:
         return f"The best of {tried}, {best['run_id']}, stands: {ratio} ({BAR} is the bar)."
     return (
@@ -309,13 +357,5 @@ def _looks(record: Mapping[str, Any]) -> str:
     return f" ({n_looks} of them {'a look' if n_looks == 1 else 'looks'} at the hold-out)"
 
 
-def _figure(value: float | None, form: str) -> str:
-    return "—" if value is None else format(value, form)
-
-
-def _probability(value: float | None) -> str:
-    return "<.001" if value is not None and value < 0.001 else _figure(value, ".3f")
-
-
 def _yes(value: bool | None) -> str:
-    return "—" if value is None else ("yes" if value else "no")
+    return MISSING if value is None else ("yes" if value else "no")

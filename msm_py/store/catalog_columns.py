@@ -15,12 +15,21 @@ RUN_ID: Final = Column(
     "varchar",
     "The run: experiment_id and ten hex digits of its definition, the lake and the code.",
 )
+EXPERIMENT_ID: Final = Column("experiment_id", "varchar", "The experiment's own name.")
 TITLE: Final = Column("title", "varchar", "One line that says what the experiment is.")
+IS_LATEST: Final = Column(
+    "is_latest",
+    "boolean",
+    "Whether it is the newest run of its experiment, window asked for and lake's name; a run that "
+    "looked at its hold-out and one that did not do not replace each other, nor does a placebo. "
+    "Derived from all runs whenever the warehouse is published.",
+    since="0.3.0",
+)
+RUN: Final = (RUN_ID, EXPERIMENT_ID, TITLE, IS_LATEST)
+"""What names a run, in every table of runs: ids change with data and code, the others last."""
 
 WHAT: Final = (
-    RUN_ID,
-    TITLE,
-    Column("experiment_id", "varchar", "The experiment's own name."),
+    *RUN,
     Column("category_path", "varchar", "Group of experiments; msm so far."),
     Column("created_at", "timestamp", "When the run was finished, UTC."),
     Column("status", "varchar", "complete: only complete runs have a folder, and so a row."),
@@ -128,6 +137,18 @@ KNOBS: Final = (
         "is_look",
         "boolean",
         "Whether the hold-out was opened for this run; the table looks says when and why.",
+    ),
+    Column(
+        "window_start",
+        "date",
+        "First day asked for; missing: as early as the lake has.",
+        since="0.3.0",
+    ),
+    Column(
+        "window_end",
+        "date",
+        "Last day asked for; missing: as late as the lake has.",
+        since="0.3.0",
     ),
     Column("first_date", "date", "First decision day."),
     Column("last_date", "date", "Last decision day."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from msm_py.markup import markdown_table, prose, yaml_text
 from msm_py.store.declarations import Column, Table
@@ -68,6 +69,34 @@ def dbt_described(columns: Iterable[Column], indent: str) -> str:
     for column in columns:
         lines += [f"- name: {column.name}", *yaml_text("description", column.text, "  ")]
     return "".join(f"{indent}{line}\n" for line in lines)
+
+
+def dbt_source(tables: Mapping[str, Table]) -> str:
+    """Return the tables and views of the warehouse as a source of dbt, for its documentation."""
+    lines = [
+        "# written by `make schema`: all of it",
+        "version: 2",
+        "",
+        "sources:",
+        "  - name: warehouse",
+        "    schema: main",
+        *yaml_text("description", _SOURCE, "    "),
+        "    tables:",
+    ]
+    for table in tables.values():
+        lines += [f"      - name: {table.name}"]
+        lines += [*yaml_text("description", table.description, "        "), "        columns:"]
+        for column in table:
+            lines.append(f"          - name: {column.name}")
+            lines += yaml_text("description", column.text, "            ")
+    return "".join(f"{line}\n" for line in lines)
+
+
+_SOURCE: Final = (
+    "What people and BI tools read: every table and view of the warehouse file (MSM_WAREHOUSE), as "
+    "the model `warehouse` publishes it. No model reads it; it is described here so that one page "
+    "describes all. docs/bi.md has queries."
+)
 
 
 def markdown_overview(tables: Mapping[str, Table]) -> str:

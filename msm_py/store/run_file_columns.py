@@ -50,6 +50,13 @@ RETURNS: Final = (
         unit=SHARE,
     ),
     Column(
+        "held_regime",
+        "varchar",
+        "State that the position held into this day was decided in, execution_lag_days and one "
+        "day before; missing on the first days and after ruin.",
+        since="0.3.0",
+    ),
+    Column(
         "position_scale",
         "double",
         "Scale held into this day, decided before.",

@@ -51,6 +51,8 @@ class Listing:
 
 
 RUN_ID: Final = re.compile(r"[a-z0-9][a-z0-9_]*-[0-9a-f]{10}")
+DIGITS: Final = re.compile(r"[0-9a-f]{4,10}")
+MOST_NAMED: Final = 5
 NO_RUN: Final = Skipped("no run folder")
 
 
@@ -131,42 +133,70 @@ def fault_of(error: Exception) -> str:
 MEND_RUN: Final = "run the experiment again with --force, or move its folder out of the runs folder"
 
 
-def find_run(folder: Path, run_id: str) -> Path:
-    """Return the folder of the one run whose id is, or begins with, ``run_id``.
+@dataclass(frozen=True)
+class Found:
+    """A run that somebody named.
+
+    Parameters
+    ----------
+    folder
+        Its folder.
+    note
+        Which one of several it is, if the name fits several.
+    """
+
+    folder: Path
+    note: str | None = None
+
+
+def find_run(folder: Path, name: str) -> Found:
+    """Return the run that somebody names, by its id or the beginning of it or of its digits.
 
     An experiment's id stands for its newest run.
 
     Raises
     ------
     MsmError
-        When none or several are.
+        When none or several are called so.
     """
     listing = list_runs(folder)
     known = listing.runs
-    found = [run_id] if run_id in known else [name for name in known if name.startswith(run_id)]
+    found = [name] if name in known else [run for run in known if run.startswith(name)]
+    if not found and DIGITS.fullmatch(name):
+        found = [run for run in known if run.rpartition("-")[2].startswith(name)]
     if len(found) == 1:
-        return folder / found[0]
-    if found and all(name.rpartition("-")[0] == run_id for name in found):
-        return max((folder / name for name in found), key=_made_at)
+        return Found(folder / found[0])
+    of_experiment = [run for run in found if run.rpartition("-")[0] == name]
+    if of_experiment:
+        newest = max((folder / run for run in of_experiment), key=_made_at)
+        if len(of_experiment) == 1:
+            return Found(newest)
+        return Found(
+            newest,
+            f"{newest.name} is the newest of {len(of_experiment)} runs of {name}; "
+            f"`msm list --experiment {name} --all` lists them.",
+        )
     if found:
+        some = ", ".join(found[:MOST_NAMED])
+        more = len(found) - MOST_NAMED
         raise MsmError(
             "several runs begin with this id",
             where=str(folder),
-            received=run_id,
-            remedy="give more of it: " + ", ".join(found),
+            received=name,
+            remedy=f"give more of it: {some}" + (f", and {more} more" if more > 0 else ""),
         )
-    if broken := [x for x in listing.skipped if x.startswith(run_id) and run_id]:
+    if broken := [x for x in listing.skipped if x.startswith(name) and name]:
         raise MsmError(
             "this is no run that can be shown",
             where=str(folder / broken[0]),
             received=listing.skipped[broken[0]].reason,
             remedy=MEND_RUN if listing.skipped[broken[0]].is_broken else "give another run id",
         )
-    close = difflib.get_close_matches(run_id, known, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     raise MsmError(
         "there is no such run",
         where=str(folder),
-        received=run_id,
+        received=name,
         remedy=f"did you mean {close[0]}?" if close else "`msm list` shows what is there",
     )
 

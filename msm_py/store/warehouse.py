@@ -28,7 +28,7 @@ from filelock import FileLock
 from msm_py._typing import Row
 from msm_py.errors import MsmError
 from msm_py.lake.check_items import ABSENT
-from msm_py.regimes import ALL, BEFORE, HOLDOUT
+from msm_py.regimes import ALL, BEFORE, HOLDOUT, STATE_ORDER
 from msm_py.store import (
     catalog_columns,
     declared_text,
@@ -44,9 +44,10 @@ from msm_py.store import (
     shared_files,
     sweep_records,
 )
+from msm_py.store.flat_params import flat_params
 from msm_py.store.lake_records import Findings
 from msm_py.store.run_list import Skipped
-from msm_py.store.warehouse_tables import ALL_TABLES, DERIVED_TABLES, RUN_TABLES, VIEWS
+from msm_py.store.warehouse_tables import ALL_TABLES, DERIVED_TABLES, OF_RUNS, RUN_TABLES, VIEWS
 
 Rows = Iterable[tuple[str, Row]]
 # A file in DuckDB 2.0's own format cannot be opened by any 1.x client; this one can, by all.
@@ -352,6 +353,7 @@ def _update(
         sound, damaged = _read_records(records)
         unfit |= damaged | _add(con, sound)
         _insert(con, "family_edges", families.derive(con))
+        _label(con)
         con.execute("begin")  # some hundred comments are one change, not a change each
         for statement in _VIEWS_AND_COMMENTS:
             con.execute(statement)
@@ -367,10 +369,52 @@ def _update(
 def _drop(con: duckdb.DuckDBPyConnection, gone: set[str]) -> None:
     if not gone:
         return
-    for name, table in RUN_TABLES.items():
-        if "run_id" in table.names:
-            con.execute(f"delete from {name} where list_contains(?, run_id)", [sorted(gone)])
+    for name in RUN_TABLES.keys() & OF_RUNS:
+        con.execute(f"delete from {name} where list_contains(?, run_id)", [sorted(gone)])
     _drop_panels(con)
+
+
+def _label(con: duckdb.DuckDBPyConnection) -> None:
+    """Say in every table of runs which run a row is of, and whether that is the latest.
+
+    Tables of records, which are rebuilt each time, take all of it from the catalog; in those of
+    run folders only the rows change whose run has come or was replaced.
+    """
+    con.execute(
+        """
+        create or replace temp table relabelled as
+        with judged as (
+            select
+                run_id, is_latest as was_latest,
+                row_number() over (
+                    partition by
+                        experiment_id, window_start, window_end, lake_name,
+                        coalesce(is_look, false), coalesce(is_placebo, false)
+                    order by created_at desc nulls last, run_id desc
+                ) = 1 as is_latest
+            from catalog
+        )
+        select run_id, is_latest from judged where is_latest is distinct from was_latest
+        """
+    )
+    for name in OF_RUNS:
+        if name in RUN_TABLES:
+            con.execute(
+                f"update {name} set is_latest = relabelled.is_latest from relabelled "
+                f"where {name}.run_id = relabelled.run_id"
+            )
+        else:
+            con.execute(
+                f"""
+                update {name} set
+                    experiment_id = coalesce({name}.experiment_id, catalog.experiment_id),
+                    title = coalesce({name}.title, catalog.title),
+                    is_latest = catalog.is_latest
+                from catalog
+                where {name}.run_id = catalog.run_id
+                """
+            )
+    con.execute("drop table relabelled")
 
 
 def _drop_panels(con: duckdb.DuckDBPyConnection) -> None:
@@ -410,23 +454,26 @@ def _read_runs(runs: Path, run_ids: Iterable[str]) -> tuple[dict[str, Content], 
 
 
 def _read_run(folder: Path, whole: dict[tuple[int, ...], str]) -> Content:
-    run_id = folder.name
+    found: list[tuple[str, Row]] = []
+    for table, of_table in run_rows(folder):
+        if not isinstance(of_table, dict):
+            raise _FileFault(f"{_FILES[table]}: a {type(of_table).__name__} where a map belongs")
+        found.append((table, of_table))
+    catalog, panel_ids = (dict(found)[table] for table in ("catalog", "run_panels"))
+    named = {"run_id": folder.name, **{name: catalog[name] for name in ("experiment_id", "title")}}
     rows: dict[str, list[Row]] = defaultdict(list)
-    written = _written(folder)
-    for table, row in run_rows(folder):
-        if not isinstance(row, dict):
-            raise _FileFault(f"{_FILES[table]}: a {type(row).__name__} where a map belongs")
-        rows[table].append({"run_id": run_id, "files_digest": written, **row})
+    for table, row in found:
+        rows[table].append({**row, **named, "state_order": _state_order(row.get("regime"))})
     panels = {}
     for panel, table, name in (
         ("basket_panel", "baskets", layout.BASKET),
         ("feature_panel", "features", layout.FEATURES),
     ):
-        content_id = str(rows["run_panels"][0][panel])
+        content_id = str(panel_ids[panel])
         with _reading(folder / name) as file:
             _check_panel(file, content_id, whole)
         panels[table] = (panel, content_id, file)
-    return Content(rows, _daily(folder, run_id), panels)
+    return Content(rows, _daily(folder, named), panels)
 
 
 def _check_panel(file: Path, content_id: str, whole: dict[tuple[int, ...], str]) -> None:
@@ -678,7 +725,7 @@ def _left_out(runs: Path, path: Path) -> list[str]:
 
 
 def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
-    names = ", ".join(f'"{name}"' for name in ALL_TABLES[table].names)
+    names = ", ".join(f'"{name}"' for name in ALL_TABLES[table].names if name in rows.column_names)
     try:
         con.register(_INCOMING, rows)
         con.execute(f"insert into {table} ({names}) select {names} from {_INCOMING}")
@@ -702,13 +749,21 @@ def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             "git_dirty": manifest["git_dirty"],
             "duration_seconds": manifest["duration_seconds"],
         }
-        question = families.question_of(manifest["spec"])
+        spec = manifest["spec"]
+        asked = {
+            "experiment_id": spec["experiment_id"],
+            "title": spec["title"],
+            "window_start": spec["window"]["start"],
+            "window_end": spec["window"]["end"],
+            "question": families.question_of(spec),
+        }
         for row in flat_params(manifest["spec"]):
             yield "run_params", row
     with _reading(folder / layout.CATALOG_ENTRY) as file:
         entry = _json(file)
-        yield "catalog", entry | origin | {"question": question}
-        yield "run_panels", {name: entry[name] for name in ("basket_panel", "feature_panel")}
+        yield "catalog", asked | entry | origin
+        panels = {name: entry[name] for name in ("basket_panel", "feature_panel")}
+        yield "run_panels", panels | {"files_digest": _written(folder)}
     with _reading(folder / layout.METRICS) as file:
         metrics = _json(file)
         stability = metrics["stability"]
@@ -778,34 +833,7 @@ _FILES: Final = {
 }
 
 
-def flat_params(value: Any, path: str = "") -> Iterator[dict[str, Any]]:
-    """Yield the leaves of a resolved experiment as rows with their dotted path.
-
-    Examples
-    --------
-    >>> list(flat_params({"a": {"b": 2}, "c": ["x"]}))[0]
-    {'param': 'a.b', 'value': '2', 'value_number': 2.0}
-    """
-    if isinstance(value, dict):
-        if "id" in value:  # a feature: named by its id, not by its place
-            path = f"{path.rsplit('.', 1)[0]}.{value['id']}"
-            value = {key: part for key, part in value.items() if key != "id"}
-        for key, part in value.items():
-            yield from flat_params(part, f"{path}.{key}" if path else key)
-    elif isinstance(value, list):
-        for place, part in enumerate(value):
-            yield from flat_params(part, f"{path}.{place}")
-    else:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        as_text = value if isinstance(value, str) else json.dumps(value)
-        yield {
-            "param": path,
-            "value": None if value is None else as_text,
-            "value_number": float(value) if is_number else None,
-        }
-
-
-def _daily(folder: Path, run_id: str) -> pa.Table:
+def _daily(folder: Path, named: Row) -> pa.Table:
     with _reading(folder / layout.REGIME_TIMESERIES) as file:
         timeseries = formats.read_parquet(file)
         days = timeseries["date"]
@@ -815,7 +843,16 @@ def _daily(folder: Path, run_id: str) -> pa.Table:
             raise ValueError(f"its days are not those of {layout.REGIME_TIMESERIES}")
     columns = {name: timeseries[name] for name in timeseries.column_names}
     columns |= {name: returns[name] for name in returns.column_names}
-    return pa.table({"run_id": _constant(run_id, returns.num_rows), **columns})
+    held = columns.setdefault("held_regime", pa.nulls(len(days), pa.string()))
+    for name, regimes in (("state_order", columns["regime"]), ("held_state_order", held)):
+        columns[name] = pa.array(map(_state_order, regimes.to_pylist()), pa.int32())
+    columns |= {name: _constant(value, len(days)) for name, value in named.items()}
+    columns["is_latest"] = pa.nulls(len(days), pa.bool_())
+    return pa.table({name: columns[name] for name in ALL_TABLES["daily"].names})
+
+
+def _state_order(regime: object) -> int | None:
+    return STATE_ORDER.get(regime) if isinstance(regime, str) else None
 
 
 def _labelled(file: Path, label: str, value: str) -> pa.Table:

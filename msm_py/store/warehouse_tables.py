@@ -12,7 +12,7 @@ from typing import Final
 
 from msm_py.store import catalog_columns as of_catalog
 from msm_py.store import run_file_columns, standard_spread
-from msm_py.store.catalog_columns import OF_VALUE, RUN_ID, SHARE, TITLE
+from msm_py.store.catalog_columns import OF_VALUE, RUN, SHARE
 from msm_py.store.declarations import Column, Table, by_name
 
 P: Final = "probability"
@@ -20,6 +20,12 @@ HORIZON: Final = Column(
     "horizon_days", "integer", "Days over which the forward return runs.", unit="days"
 )
 REGIME: Final = Column("regime", "varchar", "The state.")
+STATE_ORDER: Final = Column(
+    "state_order",
+    "integer",
+    "Place of regime from ALTS to MAJORS: 1 to 5, BALANCED being 3; of three states 2 to 4.",
+    since="0.3.0",
+)
 SWEEP_ID: Final = Column("sweep_id", "varchar", "The sweep: its name and a hash of what it tries.")
 RECORD_HASH: Final = Column(
     "record_hash", "varchar", "Hash of the record in the runs folder, to notice that it changed."
@@ -95,7 +101,7 @@ RUN_PARAMS: Final = Table(
     "run_params",
     "One row per run and leaf of the resolved experiment.",
     (
-        RUN_ID,
+        *RUN,
         Column("param", "varchar", "Dotted path of the key."),
         Column("value", "varchar", "Its value as text."),
         Column("value_number", "double", "Its value, if it is a number."),
@@ -106,9 +112,10 @@ REGIME_STATISTICS: Final = Table(
     "One row per run, horizon and state: the forward returns Y of the decision days spent in it. "
     "Positive Y: alts beat BTC, bad for the trade.",
     (
-        RUN_ID,
+        *RUN,
         HORIZON,
         REGIME,
+        STATE_ORDER,
         Column(
             "n",
             "integer",
@@ -141,7 +148,7 @@ EDGES: Final = Table(
     "One row per run, horizon and edge: the states' edges, edge_best, edge_worst and the spread, "
     "with their inference. A good state for the trade has a negative edge.",
     (
-        RUN_ID,
+        *RUN,
         HORIZON,
         EDGE,
         Column(
@@ -152,6 +159,7 @@ EDGES: Final = Table(
             "one.",
             since="0.3.0",
         ),
+        STATE_ORDER,
         Column(
             "against_regime",
             "varchar",
@@ -223,8 +231,9 @@ REGIME_METRICS: Final = Table(
     "One row per run and state, visited or not: what the strategy earned on the test days on which "
     "it held a position decided in that state.",
     (
-        RUN_ID,
+        *RUN,
         REGIME,
+        STATE_ORDER,
         Column(
             "position_scale",
             "double",
@@ -258,7 +267,7 @@ STABILITY: Final = Table(
     "stability",
     "One row per run: how often its state changes.",
     (
-        RUN_ID,
+        *RUN,
         Column("n_days", "integer", "Decision days."),
         Column("n_spells", "integer", "Uninterrupted stays in a state."),
         CATALOG["total_switches"],
@@ -270,8 +279,9 @@ REGIME_DISTRIBUTION: Final = Table(
     "regime_distribution",
     "One row per run and state, visited or not: how much of the decision days was spent in it.",
     (
-        RUN_ID,
+        *RUN,
         REGIME,
+        STATE_ORDER,
         Column("n_days", "integer", "Decision days in the state."),
         Column("n_spells", "integer", "Separate stays in the state."),
         Column("pct", "double", "Share of all decision days.", unit="percent"),
@@ -282,7 +292,7 @@ REGIME_TRANSITIONS: Final = Table(
     "One row per run and pair of states (or one and the same) that followed each other from one "
     "day to the next.",
     (
-        RUN_ID,
+        *RUN,
         Column("from_regime", "varchar", "State of the day before."),
         Column("to_regime", "varchar", "State of the day."),
         Column("n_days", "integer", "Days on which one followed the other."),
@@ -294,7 +304,7 @@ CHOSEN_PARAMETERS: Final = Table(
     "One row per run with a walk-forward search, test window and parameter: what was chosen on the "
     "window's lookback.",
     (
-        RUN_ID,
+        *RUN,
         Column("window_number", "integer", "Number of the test window within the run, from 1."),
         Column("first_date", "date", "First decision day of the test window."),
         Column("last_date", "date", "Last decision day of the test window."),
@@ -331,7 +341,7 @@ RUN_WARNINGS: Final = Table(
     "run_warnings",
     "One row per run and warning.",
     (
-        RUN_ID,
+        *RUN,
         Column("warning", "varchar", "What a reader of the numbers must know, a sentence."),
         Column(
             "is_doubt",
@@ -345,13 +355,22 @@ DAILY: Final = Table(
     "daily",
     "One row per run and decision day: the state decided at the close of the day, and what was "
     "held into it and earned.",
-    (RUN_ID, *run_file_columns.TIMESERIES, *run_file_columns.RETURNS[1:]),
+    (
+        *RUN,
+        *run_file_columns.TIMESERIES,
+        STATE_ORDER,
+        *run_file_columns.RETURNS[1:],
+        replace(
+            STATE_ORDER.called("held_state_order"),
+            description="The same of held_regime: returns by state are a plain group by.",
+        ),
+    ),
 )
 RUN_PANELS: Final = Table(
     "run_panels",
     "One row per run: which baskets and features are its own.",
     (
-        RUN_ID,
+        *RUN,
         BASKET_PANEL,
         FEATURE_PANEL,
         Column(
@@ -385,14 +404,14 @@ LOOK_EDGES: Final = Table(
     "look_edges",
     "One row per run that looked at its hold-out, sample, horizon and edge: what `edges` holds, of "
     "the days before the hold-out and of those of it alone, beside all of them.",
-    (RUN_ID, SAMPLE, *EDGES.columns[1:]),
+    (*RUN, SAMPLE, *EDGES.columns[len(RUN) :]),
 )
 LOOK_METRICS: Final = Table(
     "look_metrics",
     "One row per run that looked at its hold-out and sample with test days: net figures of the "
     "strategy on the test days before the hold-out and on those of it alone, beside all of them.",
     (
-        RUN_ID,
+        *RUN,
         SAMPLE,
         CATALOG["n_test_days"],
         CATALOG["n_invested_days"],
@@ -475,6 +494,7 @@ SWEEP_TRIALS: Final = Table(
         Column("experiment_id", "varchar", "The variant."),
         Column("run_id", "varchar", "Its run; missing for a variant that was rejected."),
         Column("title", "varchar", "What the variant sets."),
+        CATALOG["is_latest"],
         Column("status", "varchar", "complete, existing, failed or rejected."),
         Column("error", "varchar", "Why it failed."),
         Column("started_at", "timestamp", "When its batch was started, UTC."),
@@ -486,7 +506,7 @@ SWEEP_STATISTICS: Final = Table(
     "One row per sweep and complete run.",
     (
         SWEEP_ID,
-        RUN_ID,
+        *RUN,
         Column("net_sharpe", "double", "Annualised net Sharpe ratio on its own test days."),
         Column(
             "common_sharpe",
@@ -523,7 +543,7 @@ SWEEP_EDGES: Final = Table(
     "One row per sweep and tested edge of a state or spread.",
     (
         SWEEP_ID,
-        RUN_ID,
+        *RUN,
         HORIZON,
         EDGE,
         TRADE_EDGE,
@@ -547,7 +567,7 @@ ROBUSTNESS: Final = Table(
     "One row per run with a robustness panel, check and setting: a neighbour that differs in one "
     "respect, or a placebo.",
     (
-        RUN_ID,
+        *RUN,
         Column("check_name", "varchar", "What differs."),
         Column("setting", "varchar", "How."),
         Column("status", "varchar", "complete, itself, skipped or failed."),
@@ -571,8 +591,7 @@ ROBUSTNESS_SUMMARY: Final = Table(
     "robustness_summary",
     "One row per run with a robustness panel: what its neighbours and placebos come to.",
     (
-        RUN_ID,
-        TITLE,
+        *RUN,
         Column(
             "verdict",
             "varchar",
@@ -616,7 +635,7 @@ NULL_MARKETS: Final = Table(
     "One row per run with null markets, null market that did not fail, and figure: what the run's "
     "experiment shows on a lake in which its states tell nothing.",
     (
-        RUN_ID,
+        *RUN,
         Column("number", "integer", "Number of the null market, from 1.", since="0.3.0"),
         STATISTIC,
         NULL_HORIZON,
@@ -633,7 +652,7 @@ NULL_MARKET_SUMMARY: Final = Table(
     "null_market_summary",
     "One row per run with null markets and figure: how the run ranks among them.",
     (
-        RUN_ID,
+        *RUN,
         STATISTIC,
         NULL_HORIZON,
         Column("value", "double", "What the run shows.", since="0.3.0"),
@@ -660,6 +679,8 @@ LOOKS: Final = Table(
         Column("family", "varchar", "The experiment_id without what a sweep adds to it."),
         Column("experiment_id", "varchar", "The experiment that looked."),
         Column("run_id", "varchar", "The run that looked."),
+        CATALOG["title"],
+        CATALOG["is_latest"],
         Column("holdout_start", "date", "First hidden day."),
         Column("reason", "varchar", "Why, in the words of whoever looked."),
         RECORD_HASH,
@@ -670,7 +691,7 @@ FAMILY_EDGES: Final = Table(
     "One row per run, horizon and tested edge of spread and edge_best: its p-value as one of all "
     "that were tried on these days. Derived from all runs whenever the warehouse is published.",
     (
-        RUN_ID,
+        *RUN,
         HORIZON,
         EDGE,
         Column(
@@ -729,38 +750,43 @@ DERIVED_TABLES: Final[Mapping[str, Table]] = by_name(
 )
 
 ALL_TABLES: Final[Mapping[str, Table]] = {**RUN_TABLES, **DERIVED_TABLES}
+OF_RUNS: Final = tuple(name for name, table in ALL_TABLES.items() if "run_id" in table.names)
+"""Tables whose rows belong to a run, and so have what names one."""
 
-V_LEADERBOARD: Final = Table(
-    "v_leaderboard",
-    "One row per run, best first, without placebos: by the deflated Sharpe ratio within its "
-    "family, which allows for all that was tried on the same days. A run of several sweeps is "
-    "shown with the one that asks most of it. The spread is the one whose horizon is nearest to "
-    f"{standard_spread.HORIZON_DAYS} days.",
-    (
-        Column("place", "bigint", "Place in the list, from 1."),
-        *map(
-            CATALOG.__getitem__,
-            ("run_id", "title", "lake_name", "n_family", "deflated_sharpe", "p_family"),
-        ),
-        *(SWEEP_ID, DEFLATED_SHARPE.called("sweep_deflated_sharpe"), IS_TIED, IS_SUPERIOR),
-        *map(
-            CATALOG.__getitem__,
-            (
-                *("net_sharpe", "net_sharpe_ci_low", "net_sharpe_ci_high"),
-                *("net_probabilistic_sharpe", "net_cagr", "net_max_drawdown", "net_calmar"),
-                *("ungated_net_sharpe", "p_ungated", "btc_sharpe", "p_btc", "switches_per_year"),
-            ),
-        ),
-        *map(_of_spread, (HORIZON, TRADE_EDGE, P_EDGE, P_VALUE, P_SHIFT, EVIDENCE)),
-        *map(
-            CATALOG.__getitem__,
-            (
-                *("n_test_days", "n_warnings", "first_date", "last_date"),
-                *("holdout_start", "is_look", "created_at"),
-            ),
+_LEADERBOARD: Final = (
+    Column("place", "bigint", "Place in the list, from 1."),
+    *RUN,
+    *map(CATALOG.__getitem__, ("lake_name", "n_family", "deflated_sharpe", "p_family")),
+    *(SWEEP_ID, DEFLATED_SHARPE.called("sweep_deflated_sharpe"), IS_TIED, IS_SUPERIOR),
+    *map(
+        CATALOG.__getitem__,
+        (
+            *("net_sharpe", "net_sharpe_ci_low", "net_sharpe_ci_high"),
+            *("net_probabilistic_sharpe", "net_cagr", "net_max_drawdown", "net_calmar"),
+            *("ungated_net_sharpe", "p_ungated", "btc_sharpe", "p_btc", "switches_per_year"),
         ),
     ),
-    query=f"""
+    *map(_of_spread, (HORIZON, TRADE_EDGE, P_EDGE, P_VALUE, P_SHIFT, EVIDENCE)),
+    *map(
+        CATALOG.__getitem__,
+        (
+            *("n_test_days", "n_warnings", "first_date", "last_date"),
+            *("holdout_start", "is_look", "created_at"),
+        ),
+    ),
+)
+_LATEST_STATE: Final = (
+    *RUN,
+    *map(
+        DAILY.__getitem__,
+        ("date", "regime", "state_order", "regime_age_days", "score", "feature_coverage"),
+    ),
+)
+
+
+def _leaderboard_sql(runs: str) -> str:
+    """Return the query of a leaderboard among the rows of the catalog that are in question."""
+    return f"""
         select
             row_number() over (
                 order by
@@ -769,8 +795,8 @@ V_LEADERBOARD: Final = Table(
                     catalog.net_sharpe desc nulls last,
                     catalog.run_id
             ) as place,
-            catalog.run_id, catalog.title, catalog.lake_name,
-            catalog.n_family, catalog.deflated_sharpe, catalog.p_family,
+            catalog.run_id, catalog.experiment_id, catalog.title, catalog.is_latest,
+            catalog.lake_name, catalog.n_family, catalog.deflated_sharpe, catalog.p_family,
             of_sweep.sweep_id, of_sweep.deflated_sharpe as sweep_deflated_sharpe,
             of_sweep.is_tied_with_leader, of_sweep.is_superior,
             catalog.net_sharpe, catalog.net_sharpe_ci_low, catalog.net_sharpe_ci_high,
@@ -793,27 +819,61 @@ V_LEADERBOARD: Final = Table(
                 partition by run_id order by deflated_sharpe nulls last, sweep_id
             ) = 1
         ) as of_sweep on catalog.run_id = of_sweep.run_id
-        where catalog.is_placebo is not true
-    """,
-)
-V_LATEST_STATE: Final = Table(
-    "v_latest_state",
-    "One row per run, without placebos: its last decision day.",
-    (
-        *map(CATALOG.__getitem__, ("run_id", "title")),
-        *map(
-            DAILY.__getitem__,
-            ("date", "regime", "regime_age_days", "score", "feature_coverage"),
-        ),
-    ),
-    query="""
+        where catalog.is_placebo is not true{runs}
+    """
+
+
+def _latest_state_sql(runs: str) -> str:
+    """Return the query of the last decision day of the runs of the catalog that are in question."""
+    return f"""
         select
-            daily.run_id, catalog.title, daily.date, daily.regime, daily.regime_age_days,
-            daily.score, daily.feature_coverage
+            catalog.run_id, catalog.experiment_id, catalog.title, catalog.is_latest,
+            daily.date, daily.regime, daily.state_order, daily.regime_age_days, daily.score,
+            daily.feature_coverage
         from daily
         inner join catalog
             on daily.run_id = catalog.run_id and daily.date = catalog.last_date
-        where catalog.is_placebo is not true
-    """,
+        where catalog.is_placebo is not true{runs}
+    """
+
+
+_BEST_FIRST: Final = (
+    "best first, without placebos: by the deflated Sharpe ratio within its family, which allows "
+    "for all that was tried on the same days. A run of several sweeps is shown with the one that "
+    "asks most of it. The spread is the one whose horizon is nearest to "
+    f"{standard_spread.HORIZON_DAYS} days."
 )
-VIEWS: Final[Mapping[str, Table]] = by_name(V_LEADERBOARD, V_LATEST_STATE)
+V_LEADERBOARD: Final = Table(
+    "v_leaderboard",
+    f"One row per experiment, window asked for and lake's name, its newest run: {_BEST_FIRST}",
+    _LEADERBOARD,
+    query=_leaderboard_sql(" and catalog.is_latest"),
+)
+V_LEADERBOARD_ALL: Final = Table(
+    "v_leaderboard_all",
+    f"One row per run, older ones too, {_BEST_FIRST}",
+    _LEADERBOARD,
+    query=_leaderboard_sql(""),
+)
+V_LATEST_STATE: Final = Table(
+    "v_latest_state",
+    "One row per experiment, without placebos: the last decision day of its newest run, of those "
+    "that reach furthest.",
+    _LATEST_STATE,
+    query=_latest_state_sql(
+        """
+        qualify row_number() over (
+            partition by catalog.experiment_id
+            order by catalog.last_date desc, catalog.created_at desc, catalog.run_id
+        ) = 1"""
+    ),
+)
+V_LATEST_STATE_ALL: Final = Table(
+    "v_latest_state_all",
+    "One row per run, without placebos: its last decision day.",
+    _LATEST_STATE,
+    query=_latest_state_sql(""),
+)
+VIEWS: Final[Mapping[str, Table]] = by_name(
+    V_LEADERBOARD, V_LEADERBOARD_ALL, V_LATEST_STATE, V_LATEST_STATE_ALL
+)

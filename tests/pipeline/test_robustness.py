@@ -22,7 +22,7 @@ from msm_py.lake.sample import write_sample_lake
 from msm_py.report import run_report
 from msm_py.runner import batches, robustness_panel
 from msm_py.settings import Places
-from msm_py.store import trial, warehouse, warehouse_tables
+from msm_py.store import catalog_columns, trial, warehouse, warehouse_tables
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +88,13 @@ def test_a_planted_edge_stands_above_its_placebos(robust: Done) -> None:
 
 def test_record_and_warehouse_agree(robust: Done) -> None:
     record = record_of(robust)
-    names = [name for name in warehouse_tables.ALL_TABLES["robustness"].names if name != "run_id"]
+    names = warehouse_tables.ALL_TABLES["robustness"].names[len(catalog_columns.RUN) :]
     columns = ", ".join(names)
     rows = query(robust, f"select {columns} from robustness")
     assert sorted(map(repr, rows)) == sorted(
         repr(tuple(x[name] for name in names)) for x in record["rows"]
     )
-    names = warehouse_tables.ALL_TABLES["robustness_summary"].names[2:-1]
+    names = warehouse_tables.ALL_TABLES["robustness_summary"].names[len(catalog_columns.RUN) : -1]
     (summary,) = query(robust, f"select {', '.join(names)} from robustness_summary")
     assert summary == tuple(record["summary"][name] for name in names)
     assert query(robust, "select distinct run_id from robustness") == [(record["run_id"],)]
@@ -247,7 +247,8 @@ def test_a_placebo_is_the_run_rotated_and_is_no_result(
     ]
     assert query(done, "select title from v_leaderboard") == [("planted",)]
     assert query(done, "select title from v_latest_state") == [("planted",)]
-    assert "PLACEBO" in msm("list", place=tmp_path).out
+    assert "PLACEBO" not in msm("list", place=tmp_path).out
+    assert "PLACEBO" in msm("list", "--all", place=tmp_path).out
     rotated = {"placebo_rotation_days": days}
     refused = run(tmp_path, lake, "--robust", experiment_id="placebo", state_mapping=rotated)
     assert refused.code == 1

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from support.lakes import tiny_spec
 
+from msm_py._typing import Row
 from msm_py.store import (
     layout,
     run_folder,
@@ -64,9 +65,15 @@ def panel_files(scratch: Path, *, weight: float = 1.0) -> dict[str, tuple[PanelF
 
 
 def run_files(
-    run_id: str, panels: dict[str, tuple[PanelFiles, str]], sharpe: float = 1.0
+    run_id: str,
+    panels: dict[str, tuple[PanelFiles, str]],
+    sharpe: float = 1.0,
+    *,
+    day: int = 1,
+    entry: Row | None = None,
+    spec: Row | None = None,
 ) -> dict[str, Any]:
-    """Return what stands in the other files of a small run."""
+    """Return what stands in the other files of a small run, made on a day of May 2024."""
     timeseries = {
         "date": DAYS,
         **doubles(("score", "feature_coverage")),
@@ -75,7 +82,8 @@ def run_files(
     }
     returns = {
         "date": DAYS,
-        **doubles(layout.RETURNS_COLUMNS[1:-1]),
+        **doubles(tuple(x for x in layout.RETURNS_COLUMNS[1:-1] if x != "held_regime")),
+        "held_regime": [None, None, "BALANCED", "BALANCED"],
         "is_test_day": [True] * len(DAYS),
     }
     stability = {"n_days": 4, "n_spells": 1, "total_switches": 0, "switches_per_year": 0.0}
@@ -83,8 +91,8 @@ def run_files(
     return {
         layout.MANIFEST: {
             "run_id": run_id,
-            "spec": tiny_spec(),
-            "finished_at": "2024-05-01T12:00:00.000+00:00",
+            "spec": {**tiny_spec(), "experiment_id": run_id.rpartition("-")[0], **(spec or {})},
+            "finished_at": f"2024-05-{day:02}T12:00:00.000+00:00",
             "git_commit": None,
             "git_dirty": None,
             "duration_seconds": 1.5,
@@ -114,17 +122,24 @@ def run_files(
             "last_date": DAYS[-1],
             "basket_panel": panels[layout.BASKET][0].content_id("p"),
             "feature_panel": panels[layout.FEATURES][0].content_id("p"),
+            **(entry or {}),
         },
     }
 
 
 def write_made_up_run(
-    runs: Path, run_id: str, *, sharpe: float = 1.0, weight: float = 1.0, replace: bool = False
+    runs: Path,
+    run_id: str,
+    *,
+    sharpe: float = 1.0,
+    weight: float = 1.0,
+    replace: bool = False,
+    **says: Any,
 ) -> bool:
     panels = panel_files(runs.parent / "scratch" / run_id, weight=weight)
     runs.mkdir(parents=True, exist_ok=True)
     with scratch.folder(runs) as own:
-        files = run_files(run_id, panels, sharpe)
+        files = run_files(run_id, panels, sharpe, **says)
         return run_folder.write_run(run_id, own, files, panels, replace=replace)
 
 

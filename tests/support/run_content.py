@@ -231,9 +231,15 @@ def write(folder: Path, content: dict[str, Any], states: list[str] | None = None
 # ------------------------------------------------------------------------------- the list of runs
 
 
-def make_warehouse(path: Path, runs: list[dict[str, Any]], edges: list[dict[str, Any]]) -> Path:
+def make_warehouse(
+    path: Path,
+    runs: list[dict[str, Any]],
+    edges: list[dict[str, Any]],
+    **others: list[dict[str, Any]],
+) -> Path:
+    found = {"catalog": runs, "edges": edges, "family_edges": [], "sweeps": [], "sweep_trials": []}
     with duckdb.connect(path) as con:
-        for table, rows in (("catalog", runs), ("edges", edges), ("family_edges", [])):
+        for table, rows in {**found, **others}.items():
             declared = warehouse_tables.ALL_TABLES[table]
             con.execute(declared_text.create_table(declared))
             for row in rows:
@@ -249,6 +255,7 @@ def make_warehouse(path: Path, runs: list[dict[str, Any]], edges: list[dict[str,
 def catalog_row(run_id: str, created_at: str, **changes: Any) -> dict[str, Any]:
     return {
         "run_id": run_id,
+        "experiment_id": run_id.rpartition("-")[0],
         "title": f"The run {run_id}",
         "created_at": created_at,
         "first_date": "2024-01-01",

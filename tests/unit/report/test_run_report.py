@@ -27,7 +27,6 @@ from msm_py.errors import MsmError
 from msm_py.report.comparison import comparison
 from msm_py.report.figures import MISSING, excludes_zero, figure, p_text
 from msm_py.report.run_report import run_report
-from msm_py.report.runs_table import runs_table
 from msm_py.report.verdict import verdict
 from msm_py.store import layout
 from msm_py.store.families import Family
@@ -466,59 +465,6 @@ def test_figures() -> None:
     assert figure(0.123, 1, "%", sign=True) == "+12.3%"
     assert p_text(0.00049) == "<.001"
     assert p_text(1.0) == "1.000"
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_list_is_newest_first_with_the_spread_of_the_middle_horizon(
-    tmp_path: Path, width: int
-) -> None:
-    file = make_warehouse(
-        tmp_path / "msm.duckdb",
-        [
-            catalog_row(
-                "msm_v1_rather_long_experiment-0000000000",
-                "2026-01-01 00:00:00",
-                n_family=1_234,
-                deflated_sharpe=0.41,
-            ),
-            catalog_row("newer-1111111111", "2026-01-02 00:00:00", net_sharpe=None),
-        ],
-        [
-            {"run_id": "newer-1111111111", **edge("spread", 0.02, horizon_days=20)},
-            {"run_id": "newer-1111111111", **edge("spread", -0.0321, p_edge=0.012)},
-        ],
-    )
-    text = shown(runs_table(file), width)
-    assert text.index("newer-1111111111") < text.index("msm_v1_rather_long_experiment-0000000000")
-    row = next(line for line in text.splitlines() if line.startswith("newer-"))
-    for expected in (MISSING, "-2.8%", "+3.21%", "0.012*", "4"):
-        assert expected in row
-    for expected in ("-12.2%", "2024-01-01", "2024-12-31", "normal", "(5)", "2 runs in", "0.41"):
-        assert expected in text
-    limited = shown(runs_table(file, limit=1), width)
-    assert "the newest 1 of 2 runs" in words(limited)
-    assert "rather_long" not in limited
-
-
-def test_list_without_runs_says_how_to_make_one(tmp_path: Path) -> None:
-    assert "No runs yet" in shown(runs_table(make_warehouse(tmp_path / "msm.duckdb", [], [])))
-
-
-@pytest.mark.parametrize(
-    ("make", "what"),
-    [
-        (lambda path: None, "there is no warehouse yet"),
-        (lambda path: path.mkdir(), "the warehouse is a folder"),
-        (lambda path: path.write_text("no database" * 999), "the warehouse cannot be read"),
-    ],
-)
-def test_list_without_a_warehouse_is_an_error_with_a_remedy(
-    tmp_path: Path, make: Any, what: str
-) -> None:
-    make(tmp_path / "msm.duckdb")
-    with pytest.raises(MsmError, match=what) as error:
-        runs_table(tmp_path / "msm.duckdb")
-    assert error.value.remedy
 
 
 # --------------------------------------------------------------------------------- the comparison

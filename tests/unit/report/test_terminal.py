@@ -24,7 +24,7 @@ from msm_py.report.comparison import comparison
 from msm_py.report.lake_report import report_table
 from msm_py.report.progress import RunDisplay
 from msm_py.report.run_report import run_report
-from msm_py.report.runs_table import runs_table
+from msm_py.report.runs_table import Choice, choose, runs_table
 from msm_py.report.terminal import REPLACEMENT, Table, Text, encodable, visible
 from msm_py.runner import robustness_panel
 from msm_py.runner.experiment_work import Computing, NodeFinished
@@ -141,7 +141,8 @@ def test_reports_are_literal(tmp_path: Path) -> None:
     assert "[/other]" in compared
     assert f"2024-01-01 BALANCED {MARKUP}" in compared
     rows = [catalog_row("one-0123456789", "2026-01-01 00:00:00", title=HOSTILE)]
-    assert SHOWN_IN["utf-8"] in shown(runs_table(make_warehouse(tmp_path / "m.duckdb", rows, [])))
+    file = make_warehouse(tmp_path / "m.duckdb", rows, [])
+    assert SHOWN_IN["utf-8"] in shown(runs_table(choose(file, Choice()), Choice(), file))
 
 
 def test_the_check_of_a_lake_is_literal() -> None:
@@ -165,7 +166,7 @@ def sweep_record() -> dict[str, Any]:
 
 
 def test_sweeps_are_literal(tmp_path: Path) -> None:
-    assert shown(sweep_report.leaderboard(sweep_record())).count(SHOWN_IN["utf-8"]) == 3
+    assert shown(sweep_report.leaderboard(sweep_record(), tmp_path)).count(SHOWN_IN["utf-8"]) == 2
     listed = shown(sweep_report.listing([sweep_record()], tmp_path))
     assert listed.count(SHOWN_IN["utf-8"]) == 2
     failed = Trial(None, HOSTILE, HOSTILE, "failed", error=HOSTILE)

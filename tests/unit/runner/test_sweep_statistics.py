@@ -153,7 +153,7 @@ def test_the_p_of_verdicts_is_adjusted_and_two_states_count_once(tmp_path: Path)
 def shown(record: dict[str, Any]) -> str:
     out = io.StringIO()
     record = {"sweep_id": "s", "n_trials": 2, "trials": [], **record}
-    Console(file=out, width=200).print(sweep_report.leaderboard(record))
+    Console(file=out, width=200).print(sweep_report.leaderboard(record, Path("nowhere")))
     return " ".join(out.getvalue().split())
 
 

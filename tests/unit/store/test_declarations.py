@@ -136,7 +136,11 @@ def test_a_column_whose_name_has_a_unit_declares_it(name: str) -> None:
 
 
 def test_columns_of_run_folders_are_those_of_the_warehouse() -> None:
-    assert DAILY.names == ["run_id", *layout.TIMESERIES_COLUMNS, *layout.RETURNS_COLUMNS[1:]]
+    assert set(DAILY.names) - {"state_order", "held_state_order"} == {
+        *(column.name for column in catalog_columns.RUN),
+        *layout.TIMESERIES_COLUMNS,
+        *layout.RETURNS_COLUMNS,
+    }
     assert ALL_TABLES["baskets"].names == ["basket_panel", *layout.BASKET_COLUMNS]
     assert ALL_TABLES["features"].names == ["feature_panel", *layout.FEATURES_COLUMNS]
 
@@ -170,7 +174,10 @@ def test_what_a_run_writes_of_itself_are_the_columns_of_the_catalog() -> None:
     provenance = origin.Provenance("lake", "code", "name", [], [], datetime.now(UTC))
     entry = run_content.catalog_entry(run, metrics, provenance)
     # which the warehouse takes from the manifest, or from all runs
-    of_manifest = {"created_at", "git_commit", "git_dirty", "duration_seconds", "question"}
+    of_manifest = {
+        *("created_at", "git_commit", "git_dirty", "duration_seconds"),
+        *("question", "is_latest", "window_start", "window_end"),
+    }
     of_family = {column.name for column in catalog_columns.FAMILY}
     assert entry.keys() | of_manifest | of_family == set(CATALOG.names)
     assert not entry.keys() & (of_manifest | of_family)
@@ -329,7 +336,8 @@ def test_recipe_of_a_metric(tmp_path: Path) -> None:
     )
     models = place / "models"
     assert wrote == {
-        *("models/catalog/catalog.yml", "models/evaluation/strategy_metrics.yml", "docs/bi.md")
+        *("models/catalog/catalog.yml", "models/catalog/_warehouse.yml"),
+        *("models/evaluation/strategy_metrics.yml", "docs/bi.md"),
     }
     of_catalog = columns_of(models / "catalog" / "catalog.yml")
     for name, after in (("net", "after"), ("gross", "before")):

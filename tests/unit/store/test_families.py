@@ -168,9 +168,7 @@ def test_every_run_has_the_family_that_plain_loops_find(n_runs: int, seed: int) 
     rows = made_up_rows(n_runs, seed)
     con = filled(rows)
     con.register("found", families.derive(con))
-    con.execute(
-        "insert into family_edges select run_id, horizon_days, edge, p_edge, p_family from found"
-    )
+    con.execute("insert into family_edges by name from found")
     for run in rows["catalog"]:
         found = families.read(con, run["run_id"])
         if run["is_placebo"]:

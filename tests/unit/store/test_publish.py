@@ -46,10 +46,10 @@ def test_publish_adds_what_is_new_and_drops_what_is_gone(place: Path) -> None:
     counts = publish(place)
     assert_sound(place, [("a-0000000001", 1.0), ("b-0000000002", 2.0), ("c-0000000003", 3.0)])
     assert (counts["daily"], counts["baskets"], counts["features"]) == (12, 8, 8)
-    assert [row[1:3] for row in published(file, "select * from v_leaderboard order by 1")] == [
-        ("c-0000000003", "Made up"),
-        ("b-0000000002", "Made up"),
-        ("a-0000000001", "Made up"),
+    assert [row[:4] for row in published(file, "select * from v_leaderboard order by 1")] == [
+        (1, "c-0000000003", "c", "Made up"),
+        (2, "b-0000000002", "b", "Made up"),
+        (3, "a-0000000001", "a", "Made up"),
     ]
 
     shutil.rmtree(place / "runs" / "c-0000000003")

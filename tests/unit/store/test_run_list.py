@@ -56,12 +56,15 @@ def test_a_pipe_for_a_manifest_is_not_waited_for(three_runs: Path) -> None:
 
 
 def test_find_run(three_runs: Path) -> None:
-    assert run_list.find_run(three_runs, BASE_1) == three_runs / BASE_1
-    assert run_list.find_run(three_runs, "week") == three_runs / WEEKLY
+    for name, run_id in ((BASE_1, BASE_1), ("week", WEEKLY), (BASE_2[-10:-4], BASE_2)):
+        assert run_list.find_run(three_runs, name) == run_list.Found(three_runs / run_id)
 
 
 def test_an_experiment_stands_for_its_newest_run(three_runs: Path) -> None:
-    assert run_list.find_run(three_runs, "base") == three_runs / BASE_1
+    found = run_list.find_run(three_runs, "base")
+    assert found.folder == three_runs / BASE_1
+    assert found.note is not None
+    assert found.note.startswith(f"{BASE_1} is the newest of 2 runs of base; `msm list")
 
 
 @pytest.mark.parametrize(

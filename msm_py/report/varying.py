@@ -1,0 +1,72 @@
+"""What differs between experiments of one list, a column for each key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from msm_py._typing import Row
+from msm_py.report.figures import MISSING
+from msm_py.report.line_list import LineColumn
+from msm_py.store import layout, run_list
+from msm_py.store.families import NAMES
+from msm_py.store.flat_params import flat_params
+
+MOST: Final = 12  # keys that differ; beyond, experiments are told apart by their titles
+
+
+def varying(specs: Sequence[Row | None], titles: Sequence[str]) -> list[LineColumn]:
+    """Return columns that tell experiments apart: the keys that differ, else their titles.
+
+    Parameters
+    ----------
+    specs
+        Resolved experiments; None where one cannot be read.
+    titles
+        Their titles.
+    """
+    title = LineColumn("title", titles, "left", least=10)
+    flat = [{row["param"]: row["value"] for row in flat_params(spec)} for spec in specs if spec]
+    if len(flat) < max(len(specs), 2):
+        return [title]
+    keys = [
+        key
+        for key in dict.fromkeys(key for params in flat for key in params)
+        if key not in (*NAMES, "run_id") and len({params.get(key) for params in flat}) > 1
+    ]
+    if not 0 < len(keys) <= MOST:
+        return [title]
+    return [
+        LineColumn(name, [params.get(key) or MISSING for params in flat])
+        for key, name in short_names(keys).items()
+    ]
+
+
+def short_names(keys: Sequence[str]) -> Mapping[str, str]:
+    """Return for dotted keys as much of their end as tells them apart.
+
+    Examples
+    --------
+    >>> list(short_names(["a.x.weight", "a.y.weight", "a.low"]).values())
+    ['x_weight', 'y_weight', 'low']
+    """
+    names = {}
+    for key in keys:
+        parts = key.split(".")
+        for n in range(1, len(parts) + 1):
+            name = ".".join(parts[-n:])
+            if sum(other == name or other.endswith(f".{name}") for other in keys) == 1:
+                break
+        names[key] = name.replace(".", "_")
+    return names
+
+
+def spec_of(folder: Path) -> Row | None:
+    """Return the resolved experiment of a run folder; None when it cannot be read."""
+    try:
+        spec: Row = json.loads((folder / layout.MANIFEST).read_bytes())["spec"]
+    except run_list.BROKEN:
+        return None
+    return spec
