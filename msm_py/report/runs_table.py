@@ -262,20 +262,21 @@ def _columns(rows: Sequence[Row], told_apart: Sequence[LineColumn]) -> list[Line
         Text(MISSING) if edge["trade_edge"] is None else trade_edge_text(edge, 2, "%")
         for edge in edges
     ]
+    experiment = LineColumn(
+        "experiment",
+        [Text(str(row["experiment_id"]), style="cyan") for row in rows],
+        "left",
+        least=12,
+        is_needed=is_title,
+    )
     return [
-        LineColumn(
-            "experiment",
-            [Text(str(row["experiment_id"]), style="cyan") for row in rows],
-            "left",
-            least=12,
-            is_needed=True,
-        ),
+        *([experiment] if is_title else []),
         LineColumn("id", short_ids([row["run_id"] for row in rows]), "left", is_needed=True),
         LineColumn("Sharpe", each("net_sharpe", 2), is_needed=True),
         LineColumn("deflated", each("deflated_sharpe", 2), is_needed=True),
         LineColumn("spread", spread, is_needed=True),
         LineColumn("p_edge", [starred_p(edge) for edge in edges], is_needed=True),
-        *(() if is_title else told_apart),
+        *([] if is_title else [*told_apart, experiment]),
         LineColumn("", [_mark(row) for row in rows], "left"),
         LineColumn("evidence", [edge["evidence"] or MISSING for edge in edges], "left"),
         LineColumn("warnings", each("n_warnings", 0)),
@@ -283,7 +284,7 @@ def _columns(rows: Sequence[Row], told_apart: Sequence[LineColumn]) -> list[Line
         LineColumn("made", [_day(row["created_at"]) for row in rows], "left"),
         LineColumn("CAGR", each("net_cagr", 1, "%")),
         LineColumn("max_DD", each("net_max_drawdown", 1, "%")),
-        *(told_apart if is_title else ()),
+        *(told_apart if is_title else []),
         LineColumn("one_of", each("n_family", 0)),
         LineColumn("from", [_day(row["first_date"]) for row in rows], "left"),
         LineColumn("to", [_day(row["last_date"]) for row in rows], "left"),

@@ -13,12 +13,13 @@ from msm_py.report.line_list import LineColumn
 from msm_py.store import layout, run_list
 from msm_py.store.families import NAMES
 from msm_py.store.flat_params import flat_params
+from msm_py.store.looks import family_of
 
 MOST: Final = 12  # keys that differ; beyond, experiments are told apart by their titles
 
 
 def varying(specs: Sequence[Row | None], titles: Sequence[str]) -> list[LineColumn]:
-    """Return columns that tell experiments apart: the keys that differ, else their titles.
+    """Return columns that tell experiments apart: of variants the keys that differ, else titles.
 
     Parameters
     ----------
@@ -28,9 +29,11 @@ def varying(specs: Sequence[Row | None], titles: Sequence[str]) -> list[LineColu
         Their titles.
     """
     title = LineColumn("title", titles, "left", least=10)
-    flat = [{row["param"]: row["value"] for row in flat_params(spec)} for spec in specs if spec]
-    if len(flat) < max(len(specs), 2):
+    found = [spec for spec in specs if spec is not None]
+    families = {family_of(spec["experiment_id"]) for spec in found}
+    if len(found) < max(len(specs), 2) or len(families) > 1:
         return [title]
+    flat = [{row["param"]: row["value"] for row in flat_params(spec)} for spec in found]
     keys = [
         key
         for key in dict.fromkeys(key for params in flat for key in params)

@@ -16,7 +16,7 @@ from msm_py.experiment.ids import resolve
 from msm_py.experiment.load import from_resolved
 from msm_py.experiment.neighbours import Neighbour, neighbours, placebo_offsets
 from msm_py.experiment.schema import Experiment
-from msm_py.store.warehouse import flat_params
+from msm_py.store.flat_params import flat_params
 
 FIRST, N_DAYS = date(2024, 1, 1), 500
 

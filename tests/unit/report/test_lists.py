@@ -188,7 +188,7 @@ def test_ids_are_as_long_as_it_takes() -> None:
 def test_experiments_are_told_apart_by_the_keys_that_differ() -> None:
     specs: list[dict[str, Any] | None] = [
         {"experiment_id": name, "low": low, "same": 1, "features": [{"id": "m", "weight": weight}]}
-        for name, low, weight in (("a", 1, 0.5), ("b", None, 0.25))
+        for name, low, weight in (("s_0123456789", 1, 0.5), ("s_abcdef0123", None, 0.25))
     ]
     columns = varying(specs, ["A", "B"])
     assert [(column.head, column.cells) for column in columns] == [
@@ -196,5 +196,7 @@ def test_experiments_are_told_apart_by_the_keys_that_differ() -> None:
         ("weight", ["0.5", "0.25"]),
     ]
     assert [column.head for column in varying([specs[0], None], ["A", "B"])] == ["title"]
-    many = [{f"k{i}": place for i in range(13)} for place in range(2)]
-    assert [column.head for column in varying(many, ["A", "B"])] == ["title"]
+    many = [{"experiment_id": "a", **{f"k{i}": x for i in range(13)}} for x in range(2)]
+    others = [{"experiment_id": name, "k": name} for name in "ab"]
+    for told in (many, others):
+        assert [column.head for column in varying(told, ["A", "B"])] == ["title"]

@@ -5,10 +5,8 @@ from __future__ import annotations
 from support.lakes import tiny_spec
 
 from msm_py.runner import robustness_panel
-from msm_py.store import (
-    warehouse,
-    warehouse_tables,
-)
+from msm_py.store import warehouse_tables
+from msm_py.store.flat_params import flat_params
 
 
 def test_flat_params() -> None:
@@ -22,7 +20,7 @@ def test_flat_params() -> None:
         "target": {"horizons_days": [1, 5]},
         "walk_forward": True,
     }
-    found = list(warehouse.flat_params(spec))
+    found = list(flat_params(spec))
     rows = {row["param"]: (row["value"], row["value_number"]) for row in found}
     assert rows == {
         "experiment_id": ("x", None),
@@ -37,7 +35,7 @@ def test_flat_params() -> None:
 
 
 def test_flat_params_of_a_whole_experiment_are_reported_apart() -> None:
-    params = [row["param"] for row in warehouse.flat_params(tiny_spec())]
+    params = [row["param"] for row in flat_params(tiny_spec())]
     assert len(params) == len(set(params)) > 60
 
 
