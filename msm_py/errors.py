@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class MsmError(Exception):
     """A mistake in what the user gave, reported in one clear paragraph.
@@ -51,6 +53,43 @@ class MsmError(Exception):
         if self.remedy is not None:
             lines.append(f"  remedy:   {self.remedy}")
         return "\n".join(lines)
+
+
+class SeveralErrors(MsmError):
+    """More than one mistake in what the user gave; the first most likely caused others.
+
+    Parameters
+    ----------
+    errors
+        The mistakes. What, where, received and remedy are those of the first.
+    """
+
+    def __init__(self, errors: Sequence[MsmError]) -> None:
+        self.errors = tuple(errors)
+        first = self.errors[0]
+        super().__init__(
+            first.what, where=first.where, received=first.received, remedy=first.remedy
+        )
+
+    def __str__(self) -> str:
+        """Return all messages, numbered."""
+        told = "\n".join(f"{place}. {error}" for place, error in enumerate(self.errors, start=1))
+        return f"{len(self.errors)} things are wrong\n{told}"
+
+
+def together(errors: Sequence[MsmError]) -> MsmError:
+    """Return one error that tells of all of them.
+
+    Examples
+    --------
+    >>> print(together([MsmError("a is wrong"), MsmError("b is missing", where="f")]))
+    2 things are wrong
+    1. a is wrong
+    2. b is missing
+      where:    f
+    """
+    every = [one for error in errors for one in getattr(error, "errors", (error,))]
+    return every[0] if len(every) == 1 else SeveralErrors(every)
 
 
 class Interrupted(Exception):

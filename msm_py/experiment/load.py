@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from msm_py.errors import MsmError
+from msm_py.errors import MsmError, together
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.experiment.messages import translate
 from msm_py.experiment.registry import feature_registry
@@ -73,9 +73,17 @@ def load_experiments(
     Raises
     ------
     MsmError
-        As `load_experiment`; or two files give one experiment_id to different specs.
+        All that is wrong with the files; or two give one experiment_id to different specs.
     """
-    return _distinct((str(path), load_experiment(path, start=start, end=end)) for path in paths)
+    loaded, errors = [], []
+    for path in paths:
+        try:
+            loaded.append((str(path), load_experiment(path, start=start, end=end)))
+        except MsmError as error:
+            errors.append(error)
+    if errors:
+        raise together(errors)
+    return _distinct(loaded)
 
 
 def from_resolved(spec: object, *, where: str = "experiment") -> Experiment:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import get_args
+from typing import Final, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from msm_py.errors import MsmError
+from msm_py.errors import MsmError, together
+from msm_py.experiment.foreign_keys import FOREIGN, OF_FEATURES
 from msm_py.experiment.sweep_schema import SweepFile
 from msm_py.text import Location, did_you_mean, dotted, join_dotted, shown
 
-RETIRED = {
-    "train_window_days": "it is called backtest.lookback_window_days: nothing is trained on it",
-    "slippage_adv_multiplier": "use backtest.capital_usd and backtest.impact_coefficient: "
-    "market impact follows the square-root law",
-}
-"""Keys of earlier systems, and what took their place."""
 SHAPES = {"model_type": "a map", "model_attributes_type": "a map", "dict_type": "a map"}
 SHAPES |= {"tuple_type": "a list", "string_type": "text", "bool_type": "true or false"}
 
@@ -27,10 +22,10 @@ SHAPES |= {"tuple_type": "a list", "string_type": "text", "bool_type": "true or 
 def translate(
     error: ValidationError, raw: object, prefix: str, names: Mapping[str, str] | None = None
 ) -> MsmError:
-    """Tell the finding that most likely caused the others.
+    """Tell everything that is wrong with an experiment, what most likely caused the rest first.
 
-    Retired keys come first, then unknown ones (a misspelled key also makes one that is missing),
-    then the rest in the order of the schema.
+    Keys of an earlier system come first, then unknown ones, then the rest in the order of the
+    schema. A key that is missing because it is misspelled is told once.
 
     Parameters
     ----------
@@ -48,17 +43,41 @@ def translate(
     MsmError
         To be raised by the caller.
     """
-    for path, value in _walk(raw):
-        if path and path[-1] in RETIRED:
-            return MsmError(
-                f"{path[-1]} is no key of MSM",
-                where=prefix + dotted(path),
-                received=shown(value),
-                remedy=RETIRED[str(path[-1])],
-            )
+    found = {
+        path: MsmError(
+            f"{path[-1]} is no key of MSM",
+            where=prefix + dotted(path),
+            received=shown(value),
+            remedy=FOREIGN[str(path[-1])],
+        )
+        for path, value in _walk(raw)
+        if path and path[-1] in RETIRED
+    }
     details = error.errors(include_url=False)
-    unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
-    detail = (unknown or details)[0]
+    details.sort(key=lambda detail: detail["type"] != "extra_forbidden")  # stable
+    meant = {
+        (*detail["loc"][:-1], _close_key(detail["loc"]))
+        for detail in details
+        if detail["type"] == "extra_forbidden"
+    }
+    for detail in details:
+        location = detail["loc"]
+        is_told = any(location[: len(path)] == path for path in found)
+        follows = any(
+            len(other["loc"]) > len(location) and other["loc"][: len(location)] == location
+            for other in details
+        )
+        is_misspelled = detail["type"] == "missing" and location in meant
+        if not (is_told or follows or is_misspelled):
+            found[location] = _message(detail, prefix, names or {})
+    return together(list(found.values()))
+
+
+RETIRED: Final = ("train_window_days", "slippage_adv_multiplier")
+"""Keys of the earlier system that are told wherever they stand, even in a map of free keys."""
+
+
+def _message(detail: ErrorDetails, prefix: str, names: Mapping[str, str]) -> MsmError:
     location, about_key = detail["loc"], detail["loc"][-1:] == ("[key]",)
     if about_key:  # the key itself is wrong, so name the map
         location = location[:-2]
@@ -68,7 +87,7 @@ def translate(
         key = context["key"] if not key else join_dotted(key, context["key"])
     name = key.rsplit(".", 1)[-1] or "the experiment"
     what, remedy = _what_and_remedy(detail, location, f"a key of {name}" if about_key else name)
-    where = (names or {}).get(key) or (prefix + key if key else prefix.rstrip(": ."))
+    where = names.get(key) or (prefix + key if key else prefix.rstrip(": ."))
     missing = detail["type"] == "missing"
     received = None if missing else shown(context.get("received", detail["input"]))
     return MsmError(what, where=where, received=received, remedy=remedy)
@@ -129,6 +148,8 @@ def _wrong_shape(name: str, shape: str, value: object, about: str) -> tuple[str,
         type(value), "a number" if isinstance(value, int | float) else type(value).__name__
     )
     remedy = f"write {shape}: {about or 'see experiments/README.md'}"
+    if shape == "a map" and isinstance(value, str) and name.startswith("features["):
+        remedy = f"write {{id: {value}, weight: 0.3}}: a feature has an id and a weight"
     return f"{name} must be {shape}, not {found}", remedy
 
 
@@ -183,23 +204,40 @@ def places(section: type[BaseModel] = SweepFile, prefix: str = "") -> Iterator[s
             yield from places(inner, f"{path}[]" if listed else path)
 
 
+def _close_key(location: Location) -> str | None:
+    """Return the key of the section at hand that is spelled most like an unknown one."""
+    *parents, last = location
+    section = _section_at(tuple(parents))
+    return None if section is None else did_you_mean(str(last), section.model_fields)
+
+
 def _place_of(location: Location) -> str:
-    """Say where an unknown key belongs, or which key was meant."""
+    """Say which key was meant: one of the section at hand, or one that is known to be foreign.
+
+    What is spelled alike in another section is no hint: `universe.basket_size` is no block size.
+    """
     *parents, last = location
     parent, name = dotted(tuple(parents)), str(last)
     if location == ("state_mapping", "backtest"):
         return "move it one level out: backtest stands beside state_mapping, not inside it"
-    section = _section_at(tuple(parents))
-    here = list(section.model_fields) if section is not None else []
-    close = did_you_mean(name, here)
-    known = list(places())
-    elsewhere = [place for place in known if place.rsplit(".", 1)[-1] == name]
-    if elsewhere:
+    if parents[:1] == ["features"] and name in OF_FEATURES:
+        return OF_FEATURES[name]
+    elsewhere = [
+        place
+        for place in places()
+        if place.rsplit(".", 1)[-1] == name and not place.startswith(OPTIONAL_BLOCKS)
+    ]
+    if len(elsewhere) == 1:
         return f"it belongs at {elsewhere[0]}"
+    close = _close_key(location)
     if close:
         return f"did you mean {join_dotted(parent, close)}?"
-    close = did_you_mean(name, [place.rsplit(".", 1)[-1] for place in known])
-    for place in known:
-        if close is not None and place.rsplit(".", 1)[-1] == close:
-            return f"did you mean {place}?"
+    if name.lower() in FOREIGN:
+        return FOREIGN[name.lower()]
+    section = _section_at(tuple(parents))
+    here = list(section.model_fields) if section is not None else []
     return f"remove it; the keys here are {', '.join(here)}"
+
+
+OPTIONAL_BLOCKS: Final = ("sweep", "backtest.grid_search", "state_mapping.high_vol_gate")
+"""Blocks of their own kind: a key that is found in one of them only was hardly meant for it."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msm_py.errors import MsmError
+from msm_py.experiment.foreign_keys import FOREIGN
 from msm_py.experiment.messages import RETIRED, places
 from msm_py.experiment.registry import feature_registry
 from msm_py.experiment.sweep_schema import Sweep
@@ -100,13 +101,32 @@ def _fault(
 def _meant(path: str, known: Sequence[str]) -> str:
     head, *parts = path.split(".")
     if parts and parts[-1] in RETIRED:
-        return RETIRED[parts[-1]]
+        return FOREIGN[parts[-1]]
     if head == "features" and parts and f"features.{parts[0]}.weight" not in known:
         if parts[0] in feature_registry():
             return f"add {parts[0]} to the features of the file; weight: 0 leaves it out"
-    longer = [one for one in known if one.endswith(f".{path}")]
-    close = longer[0] if longer else did_you_mean(path, known)
+    close = _close(path, known)
+    if close is None and head != "features" and parts and parts[-1] in FOREIGN:
+        return FOREIGN[parts[-1]]
     return (f"did you mean {close}? " if close else "") + (
         "a path is a key such as backtest.costs.taker_fee_bps, a listed feature's such as "
         "features.momentum.weight, or one in a map that the file writes out; lists are given whole"
     )
+
+
+def _close(path: str, known: Sequence[str]) -> str | None:
+    """Return the path that was meant: its end, one with a part misspelled, or what it lies in."""
+    for one in known:
+        if one.endswith(f".{path}"):
+            return one
+    parts = path.split(".")
+    for one in known:
+        others = one.split(".")
+        differ = [pair for pair in zip(parts, others, strict=False) if pair[0] != pair[1]]
+        if len(others) == len(parts) and len(differ) == 1 and did_you_mean(differ[0][0], others):
+            return one
+    for one in known:
+        if path.startswith(f"{one}.") and not any(x.startswith(f"{one}.") for x in known):
+            return one
+    section = path.rpartition(".")[0]
+    return did_you_mean(path, [one for one in known if one.rpartition(".")[0] == section])

@@ -72,7 +72,33 @@ BAD = [
         5,
         "unknown key n_boots",
         "5",
-        "did you mean evaluation.bootstrap.n_boot?",
+        "it is called evaluation.bootstrap.n_boot",
+    ),
+    *(
+        Bad(f"foreign key {key}", key, 5, f"unknown key {key.rpartition('.')[2]}", "5", remedy)
+        for key, remedy in {
+            "target.horizon_days": "did you mean target.horizons_days?",
+            "universe.horizon_days": "it is called target.horizons_days, a list",
+            "universe.basket_size": "it is called target.short_leg.n",
+            "window.from": "it is called window.start, YYYY-MM-DD",
+            "universe.vol_target": "there is no volatility target",
+            "backtest.start_date": "it is called window.start",
+            "target.fees": "it is called backtest.costs.taker_fee_bps, in basis points",
+            "backtest.initial_capital": "it is called backtest.capital_usd",
+            "commission": "it is called backtest.costs.taker_fee_bps",
+            "universe.top_n": "it is called target.short_leg.n",
+            "backtest.stop_loss": "there are no stops",
+            "target.frequency_of_moons": "remove it; the keys here are long_leg, short_leg",
+        }.items()
+    ),
+    Bad(
+        "a feature by name",
+        "features",
+        [{"name": "momentum", "weight": 1}],
+        "unknown key name",
+        "momentum",
+        "a feature is named by id: {id: momentum, weight: -0.3}",
+        where="features[0].name",
     ),
     Bad(
         "key like no other",
@@ -299,7 +325,7 @@ BAD = [
         ["momentum"],
         "must be a map, not text",
         "momentum",
-        "write a map",
+        "write {id: momentum, weight: 0.3}: a feature has an id and a weight",
         where="features[0]",
     ),
     Bad(
