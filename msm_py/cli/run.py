@@ -32,7 +32,7 @@ from msm_py.cli.options import (
     tell_in_red,
 )
 from msm_py.errors import MsmError
-from msm_py.report.terminal import Text
+from msm_py.report.terminal import Text, write_exactly
 from msm_py.store.written_places import check_outside_lake
 
 
@@ -55,6 +55,7 @@ def run(
         typer.Option(
             "--null-markets",
             min=1,
+            max=10_000,
             metavar="N",
             help="Also rank it among so many markets in which its states tell nothing, such as 50.",
         ),
@@ -140,13 +141,22 @@ def vars_(
     out_file: Annotated[
         Path | None, typer.Option("--out", help="Write a JSON file for the var experiments_file.")
     ] = None,
+    resolved: Annotated[
+        bool,
+        typer.Option("--resolved", help="Show experiments with every key, as YAML; needs no lake."),
+    ] = False,
 ) -> None:
     """Render experiments to the variables of a `dbt build` by hand.
+
+    Variables hold run ids, which depend on the lake: --lake or MSM_LAKE says which.
 
     Example: dbt build --vars "$(msm vars experiments/msm/msm_v1_baseline.yaml)"
     """
     from msm_py.runner import experiment_work
 
+    if resolved:
+        write_exactly(experiment_work.resolved_yaml(experiments, start, end))
+        return
     text, n_experiments = experiment_work.variables(experiments, lake, start, end)
     if out_file is None:
         typer.echo(text.encode(), nl=False)  # dbt reads UTF-8, whatever the terminal does

@@ -385,7 +385,14 @@ def warnings_of(run: RunRow, strategy: Strategy, coverage: Row, net: Row | None)
             "the last one known."
         )
     if not coverage["n_invested_days"]:
-        found.append("The strategy never held a position: no state it was in has a scale above 0.")
+        found.append(
+            "The strategy never held a position: "
+            + (
+                "no state it was in has a scale above 0."
+                if run.gross_long or run.gross_short
+                else "backtest.gross is 0 for both legs."
+            )
+        )
     if coverage["n_over_capacity"]:
         found.append(
             f"{coverage['n_over_capacity']} trades are above {run.max_participation:.0%} of the "

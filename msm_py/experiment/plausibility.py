@@ -21,6 +21,8 @@ LARGEST_GATE: Final = 1.0
 """Return of BTC above which the high-volatility gate never acts: a percentage is likely meant."""
 LARGEST_LIMIT: Final = 20.0
 SMALLEST_LIMIT: Final = 0.2
+SMALLEST_PARTICIPATION: Final = 0.001
+"""Share of a day's volume below which trades have no impact to speak of."""
 FAR_CUT: Final = 2.0
 """A strong cut so many times further from 0 than any score is not meant on the scale of scores."""
 
@@ -38,7 +40,12 @@ def doubtful_settings(experiment: Experiment) -> list[str]:
     state_mapping.high_vol_gate.max_abs_return is 15, a move of BTC by 1,500%, so the gate never \
 acts: a decimal fraction is asked for. If 15% is meant, write 0.15.
     """
-    return [*_multiples(experiment), *_costs(experiment), *_returns(experiment)]
+    return [
+        *_multiples(experiment),
+        *_costs(experiment),
+        *_participation(experiment),
+        *_returns(experiment),
+    ]
 
 
 def _multiples(experiment: Experiment) -> Iterator[str]:
@@ -78,6 +85,22 @@ def _costs(experiment: Experiment) -> Iterator[str]:
                 f"trade. A basis point is 0.01%: if {value / 100:g} basis points are meant, write "
                 f"{value / 100:g}."
             )
+
+
+def _participation(experiment: Experiment) -> Iterator[str]:
+    value = experiment.backtest.max_participation
+    if value > 1:
+        yield (
+            f"backtest.max_participation is {value:g}, a trade of {value:g} times what the whole "
+            f"market trades in a day: a decimal fraction is asked for. If {value:g}% is meant, "
+            f"write {value / 100:g}."
+        )
+    elif value < SMALLEST_PARTICIPATION:
+        yield (
+            f"backtest.max_participation is {value:g}: impact stops growing at that share of a "
+            "day's volume, where there is hardly any, and trades above it are told of. A tenth of "
+            "the volume is 0.1."
+        )
 
 
 def _returns(experiment: Experiment) -> Iterator[str]:

@@ -62,6 +62,7 @@ DEFAULT_STRONG_CUT = 1.5
 FEATURES_WITH_PARAMS = ("funding_skew", "funding_heating")
 WEIGHT_TOLERANCE = 1e-9
 MOST_VARIANTS = 100_000
+LONGEST_MEDIAN_DAYS: Final = 365
 RUINOUS_WEIGHT: Final = 2.0
 """Gross weight of a leg, times net asset value, at which a move of 50% in a day takes all."""
 
@@ -255,7 +256,9 @@ class ShortLeg(Section):
     min_volume_usd: Usd = Field(
         default=1_000.0, description="Least 24 h volume of an alt, in USD (universe and basket)."
     )
-    rank_median_days: Days = Field(
+    rank_median_days: Annotated[
+        int, Field(ge=1, le=LONGEST_MEDIAN_DAYS), BeforeValidator(read_integer)
+    ] = Field(
         default=1,
         description="Alts are admitted and ranked by the median of their market cap over so many "
         "days, all present; 1: by that of the day.",

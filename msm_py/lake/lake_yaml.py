@@ -12,8 +12,9 @@ from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
+from pydantic_core import ErrorDetails
 
-from msm_py.errors import MsmError
+from msm_py.errors import MsmError, together
 from msm_py.text import did_you_mean, dotted, shown
 from msm_py.values import Date
 from msm_py.yaml_file import read_yaml
@@ -182,11 +183,14 @@ def _check_no_other_name(lake: Path) -> None:
 
 
 def _yaml_error(file: Path, error: ValidationError) -> MsmError:
-    """Return the first complaint of pydantic in the words of this project."""
+    """Return every complaint of pydantic in the words of this project, unknown keys first."""
     details = error.errors(include_url=False)
-    unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
-    first = (unknown or details)[0]
-    loc, kind, context = first["loc"], first["type"], first.get("ctx", {})
+    details.sort(key=lambda detail: detail["type"] != "extra_forbidden")  # stable
+    return together([_complaint(file, detail) for detail in details])
+
+
+def _complaint(file: Path, detail: ErrorDetails) -> MsmError:
+    loc, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
     where = f"{file}, {dotted(loc)}"
     if kind == "extra_forbidden":
         part = _PARTS.get(tuple(p for p in loc[:-1] if isinstance(p, str)), _LakeYaml)
@@ -205,9 +209,9 @@ def _yaml_error(file: Path, error: ValidationError) -> MsmError:
     if kind == "msm_rule":
         what, remedy = context["what"].replace("{name}", str(loc[-1])), context["remedy"]
     else:
-        message = first["msg"]
+        message = detail["msg"]
         what, remedy = f"{LAKE_YAML} has a wrong value", message[:1].lower() + message[1:]
-    value = first["input"]  # quotes tell text from a number
+    value = detail["input"]  # quotes tell text from a number
     received = shown(repr(value) if isinstance(value, str) else value)
     return MsmError(what, where=where, received=received, remedy=remedy)
 

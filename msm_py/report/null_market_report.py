@@ -75,8 +75,12 @@ def _sentences(record: Row) -> Iterator[str]:
             f"smallest p is {p_text(best['p_value'])}. Figures of a run go together: they are not "
             f"{len(ranked)} findings."
         )
-        if min(row["n_markets"] for row in ranked) < null_markets.FEWEST:
-            yield f"Below {null_markets.FEWEST} null markets no p can reach 5%."
+        fewest = min(row["n_markets"] for row in ranked)
+        if fewest < null_markets.FEWEST:
+            yield (
+                f"With {fewest} of them a p is {p_text(1 / (1 + fewest))} at least: below "
+                f"{null_markets.FEWEST} null markets none can reach 5%."
+            )
     if failed:
         reason = str(failed[0]["note"]).splitlines()[0]
         yield f"Not counted, because failed: {len(failed)}. The first: {reason}"

@@ -139,6 +139,20 @@ def _doubts(run: Run) -> Iterator[RenderableType]:
         yield Text()
 
 
+def _bad_prices(suspect: Row) -> str:
+    """Return how much of Y and of the gross result comes from returns that may be bad prices."""
+    parts = [
+        f"{figure(suspect[f'y_share_of_{kind}'], 0, '%')} of Y and "
+        f"{figure(suspect.get(f'gross_share_of_{kind}'), 0, '%')} of gross P&L come from {words}"
+        for kind, words in (
+            ("spikes", "days beyond +200% and -70%"),
+            ("risers", "members that came in after a day above 100%"),
+        )
+        if suspect.get(f"y_share_of_{kind}") is not None
+    ]
+    return "; ".join(parts) or "not known"
+
+
 def _doubts_of(run: Run) -> Sequence[str]:
     """Return what stands above the result; nothing in a run of an older version."""
     doubts: Sequence[str] = run.metrics.get("doubts", ())
@@ -500,6 +514,7 @@ def _coverage(run: Run) -> Iterator[RenderableType]:
             f"{count_of(coverage['min_basket_size'], 'asset')}, "
             f"{count_of(coverage['n_forced_exits'], 'forced exit')}",
         ),
+        ("bad prices", _bad_prices(run.metrics.get("suspect_gains", {}))),
         ("impact", impact),
     )
     warnings = [x for x in run.metrics["warnings"] if x not in _doubts_of(run)]

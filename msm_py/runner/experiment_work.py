@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from msm_py.errors import MsmError
 from msm_py.experiment import load, neighbours
-from msm_py.experiment.ids import ResolvedRun
+from msm_py.experiment.ids import ResolvedRun, resolve
+from msm_py.experiment.variants import collect
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation, sweep_statistics
 from msm_py.runner.sweep_plan import ResolvedSweep
@@ -147,6 +150,21 @@ def refuse_null_markets(specs: Sequence[ResolvedRun]) -> None:
     """
     for spec in specs:
         neighbours.check_no_placebo(spec.experiment, "null markets")
+
+
+def resolved_yaml(files: Sequence[Path], start: str | None, end: str | None) -> str:
+    """Return experiments and variants with every key, a YAML document each.
+
+    Raises
+    ------
+    MsmError
+        All that is wrong with them.
+    """
+    found = collect(files, start=start, end=end)
+    documents = [
+        yaml.safe_dump(resolve(x), sort_keys=False, allow_unicode=True) for x in found.variants
+    ]
+    return "---\n".join(documents).rstrip("\n")
 
 
 def variables(

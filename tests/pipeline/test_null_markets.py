@@ -87,7 +87,10 @@ def test_every_null_market_is_computed_and_shown(done: Done) -> None:
     assert all(row["n_markets"] + row["n_missing"] == 2 for row in record["summary"])
     run_id = record["run_id"]
     assert f"Null markets of {run_id}: 2, 2 to compute, about " in done.out
-    assert "Below 19 null markets no p can reach 5%." in " ".join(done.out.split())
+    assert (
+        "With 2 of them a p is 0.333 at least: below 19 null markets none can reach 5%."
+        in " ".join(done.out.split())
+    )
 
 
 def test_figures_of_a_run_are_those_of_its_warehouse(done: Done) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
 import os
@@ -118,6 +119,15 @@ def _parsed_before(place: Path) -> Iterator[None]:
         fresh = shared.with_suffix(f".{os.getpid()}")
         shutil.copyfile(kept, fresh)
         os.replace(fresh, shared)
+
+
+@contextmanager
+def in_project(place: Path) -> Iterator[None]:
+    """Let code below call dbt as a command does, everything written below ``place``."""
+    place.mkdir(parents=True, exist_ok=True)
+    with _as_a_command(["msm"], environment(place)), _parsed_before(place):
+        yield
+        gc.collect()  # dbt leaves the file of its log open
 
 
 class _Captured(io.TextIOWrapper):

@@ -27,6 +27,8 @@ def doubts(dotted: str, value: object, **more: Any) -> list[str]:
         ("state_mapping.high_vol_gate", {"max_abs_return": 15}, "If 15% is meant, write 0.15."),
         ("universe.max_abs_return_1d", 200, "If 200% is meant, write 2."),
         ("universe.max_abs_return_1d", 0.1, "ordinary days"),
+        ("backtest.max_participation", 10, "If 10% is meant, write 0.1."),
+        ("backtest.max_participation", 0.0005, "A tenth of the volume is 0.1."),
     ],
 )
 def test_a_mistaken_unit_is_doubted(key: str, value: object, says: str) -> None:
@@ -44,6 +46,8 @@ def test_a_mistaken_unit_is_doubted(key: str, value: object, says: str) -> None:
         ("backtest.costs.taker_fee_bps", 100),
         ("state_mapping.high_vol_gate", {"max_abs_return": 0.5}),
         ("universe.max_abs_return_1d", 2),
+        ("backtest.max_participation", 1),
+        ("backtest.max_participation", 0.001),
     ],
 )
 def test_what_may_well_be_meant_is_not_doubted(key: str, value: object) -> None:

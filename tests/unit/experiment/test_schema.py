@@ -92,6 +92,14 @@ BAD = [
         }.items()
     ),
     Bad(
+        "a median of years",
+        "target.short_leg.rank_median_days",
+        366,
+        "rank_median_days must be at most 365",
+        "366",
+        "rank_median_days: Alts are admitted and ranked by the median",
+    ),
+    Bad(
         "a feature by name",
         "features",
         [{"name": "momentum", "weight": 1}],

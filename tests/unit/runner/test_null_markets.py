@@ -102,11 +102,11 @@ def test_the_report_says_what_was_found() -> None:
     assert "spread, 5 days +0.40% +1.00% +1.00% 1.000" in text
     assert "Among 30 markets in which the run's states tell nothing, 1 of 2 figures" in text
     assert "Not counted, because failed: 1. The first: no basket" in text
-    assert "no p can reach 5%" not in text
+    assert "none can reach 5%" not in text
 
 
 def test_the_report_says_when_markets_are_too_few_or_nothing_can_be_ranked() -> None:
     text = shown(rows(sharpe=1.5), [market(1, sharpe=0.0)])
-    assert "Below 19 null markets no p can reach 5%." in text
+    assert "With 1 of them a p is 0.500 at least: below 19 null markets none can reach 5%." in text
     assert "There is nothing to rank." in shown(rows(sharpe=None), [market(1, sharpe=0.0)])
     assert "There is nothing to rank." in shown(rows(sharpe=1.5), [FAILED])
