@@ -10,6 +10,7 @@ import typer
 
 from msm_py.cli.options import out
 from msm_py.lake.opening import open_lake
+from msm_py.report.terminal import write_exactly
 from msm_py.settings import lake_dir
 from msm_py.store.written_places import check_outside_lake
 
@@ -41,15 +42,23 @@ def lake_sample(
 @lake_app.command(name="check")
 def lake_check(
     directory: Annotated[Path, typer.Argument(help="The lake: a folder of Parquet.")],
+    every: Annotated[bool, typer.Option("--all", help="Show what is well, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Every outcome as JSON.")] = False,
 ) -> None:
-    """Look a lake over: rows, dates, gaps, duplicates, impossible values, units; a verdict each.
+    """Look a lake over: rows, dates, gaps, duplicates, values, units, and what runs would have.
 
-    Exit code 1 when an item fails. Example: msm lake check lake
+    Shows what is wrong, with what to do. Exit code 1 when an item fails.
+
+    Example: msm lake check lake
     """
     from msm_py.lake.check import check_lake
-    from msm_py.report.lake_report import report_table
+    from msm_py.report.formats import json_text
+    from msm_py.report.lake_report import as_rows, lake_report
 
     report = check_lake(open_lake(directory))
-    out.print(report_table(report))
+    if as_json:
+        write_exactly(json_text(as_rows(report)))
+    else:
+        out.print(lake_report(report, every=every))
     if report.exit_code:
         raise typer.Exit(report.exit_code)

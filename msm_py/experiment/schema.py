@@ -48,6 +48,7 @@ from msm_py.experiment.values import (
     read_block_size,
     sorted_unique,
 )
+from msm_py.lake.contract import LEAST_MARKETCAP_USD, LEAST_VOLUME_USD
 from msm_py.regimes import REGIMES_OF
 from msm_py.stats.blocks import Kind
 from msm_py.stats.bootstrap import BootstrapSettings, Method, can_draw
@@ -113,7 +114,7 @@ class Universe(Section):
         description="Asset ids that are never alts, besides stable, wrapped and exchange tokens.",
     )
     min_mcap_usd: Usd = Field(
-        default=50_000_000.0, description="Least market cap of an alt, in USD."
+        default=LEAST_MARKETCAP_USD, description="Least market cap of an alt, in USD."
     )
     max_abs_return_1d: Positive | None = Field(
         default=None,
@@ -254,7 +255,8 @@ class ShortLeg(Section):
         default="equal", description="Weight of the members at a rebalance."
     )
     min_volume_usd: Usd = Field(
-        default=1_000.0, description="Least 24 h volume of an alt, in USD (universe and basket)."
+        default=LEAST_VOLUME_USD,
+        description="Least 24 h volume of an alt, in USD (universe and basket).",
     )
     rank_median_days: Annotated[
         int, Field(ge=1, le=LONGEST_MEDIAN_DAYS), BeforeValidator(read_integer)

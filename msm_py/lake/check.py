@@ -22,7 +22,7 @@ from typing import Any, Final
 import duckdb
 
 from msm_py.errors import Interrupted, MsmError
-from msm_py.lake import check_pitfalls
+from msm_py.lake import check_pitfalls, check_reach
 from msm_py.lake.check_items import ABSENT, FACTS, SHOWN, Item, Verdict, in_days, listed, sql_text
 from msm_py.lake.contract import TABLES
 from msm_py.lake.lake_yaml import FundingUnit
@@ -868,6 +868,9 @@ _STEPS: Final[tuple[Callable[[_Check, str], list[Item]], ...]] = (
     _price_jumps,
     _ends,
     check_pitfalls.pegs,
+    check_reach.reach,
+    check_reach.majors,
+    check_reach.scale,
     _marketcap,
     _volume,
     _units,

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from msm_py.lake.check_items import FACTS, SHOWN, Item, Tables, in_days, listed, sql_text
-from msm_py.lake.contract import TABLES
+from msm_py.lake.contract import LEAST_MARKETCAP_USD, TABLES
 from msm_py.lake.loading import SCHEMA
 from msm_py.settings import project_dir
 
@@ -27,7 +27,6 @@ _MOST_HOLES: Final = 0.1  # share of an alt's closes that come after a hole, at 
 _FEWEST_CLOSES: Final = 10  # below, nothing is said of how regular they are
 _FAR: Final = 365  # days between a row and the rest
 _FAR_SHARE: Final = 0.1  # of the days of a table; more are a part of it, however far
-_LARGE_USD: Final = 5e7  # the least market cap of an alt, unless an experiment says otherwise
 _PEGGED: Final = 0.003  # median absolute log change of a day, against what it is pegged to
 _PEG_DAYS: Final = 60
 _REMEDY_IDS: Final = 20
@@ -219,12 +218,12 @@ def pegs(check: Tables, name: str) -> list[Item]:
     """Large assets that follow USD, BTC or ETH day by day, and that nobody excludes."""
     if name != "fact_price":
         return []
-    excluded = _project_list() | _flagged(check) | set(MAJORS)
+    excluded = excluded_assets(check) | set(MAJORS)
     rows = check.rows(
         f"""
         with large as (
             select asset_id from fact_marketcap where reason is null
-            group by asset_id having max(value) >= {_LARGE_USD}
+            group by asset_id having max(value) >= {LEAST_MARKETCAP_USD}
         ),
         moves as (
             select asset_id, date, ln(value / before) as move
@@ -274,6 +273,11 @@ def _nearest(medians: list[Any]) -> tuple[str, float] | None:
         if n >= _PEG_DAYS and move < _PEGGED
     ]
     return (min(found)[1], min(found)[0]) if found else None
+
+
+def excluded_assets(check: Tables) -> set[str]:
+    """Return the ids that no basket ever holds: the project's list and those that are flagged."""
+    return _project_list() | _flagged(check)
 
 
 def _project_list() -> set[str]:

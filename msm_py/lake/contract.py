@@ -14,6 +14,9 @@ from typing import Final, Literal
 FIRST_DAY: Final = "1970-01-01"
 LAST_DAY: Final = "2199-12-31"
 """No market has days before the one or after the other: such a date is a vendor's error."""
+LEAST_MARKETCAP_USD: Final = 50_000_000.0
+LEAST_VOLUME_USD: Final = 1_000.0
+"""What an asset must have on a day to be an alt, unless an experiment says otherwise."""
 Kind = Literal["text", "number", "date", "flag"]
 Least = Literal["positive", "not negative"]
 

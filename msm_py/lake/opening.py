@@ -196,6 +196,8 @@ def _find_tables(lake: Path) -> dict[str, tuple[Path, ...]]:
     found = {}
     for name, spec in TABLES.items():
         files = table_files(lake.resolve(), name)
+        if not files:
+            _check_no_other_form(lake, name, entries)
         if files:
             found[name] = files
         elif spec.required:
@@ -207,6 +209,30 @@ def _find_tables(lake: Path) -> dict[str, tuple[Path, ...]]:
                 f"columns {listed(spec.columns)}",
             )
     return found
+
+
+OTHER_FORMS = (
+    *("csv", "csv.gz", "csv.zip", "tsv", "txt", "json", "jsonl", "json.gz", "ndjson"),
+    *("feather", "arrow", "parquet.gz", "parquet.zip", "pq", "parq", "xlsx", "pkl", "pickle", "h5"),
+)
+
+
+def _check_no_other_form(lake: Path, name: str, entries: Sequence[str]) -> None:
+    """Raise when a table is there, but not as Parquet: a run would do without it."""
+    for form in OTHER_FORMS:
+        if f"{name}.{form}" not in entries:
+            continue
+        read = f"from '{name}.{form}'" if form.startswith(("csv", "json")) else "..."
+        raise MsmError(
+            f"the table {name} is not Parquet",
+            where=str(lake / f"{name}.{form}"),
+            received=f"a file .{form}",
+            remedy=f"write it as {name}.parquet, such as with DuckDB: copy ({read}) to "
+            f"'{name}.parquet'; pandas has read_csv and to_parquet"
+            if TABLES[name].required
+            else f"write it as {name}.parquet; if runs are to do without it, rename it: without "
+            f"it there is {TABLES[name].without}",
+        )
 
 
 def _describe(con: duckdb.DuckDBPyConnection, name: str, files: tuple[Path, ...]) -> TableFiles:

@@ -139,6 +139,7 @@ NOT_NUMERIC: Final = (
     "lake/check.py",
     "lake/check_items.py",
     "lake/check_pitfalls.py",
+    "lake/check_reach.py",
     "lake/contract_text.py",
     "lake/sample.py",
 )

@@ -160,7 +160,7 @@ def test_ctrl_c_within_a_check_is_an_interruption(
 
 def test_failures_are_shown_whole_and_warnings_counted() -> None:
     text = shown(Findings("/a lake", "v", (FAILING, WARNING, WARNING)))
-    assert "The check of the lake fails (1 item)" in text
+    assert "The check of the lake fails (3 items)" in text
     assert "!! fact_price, asset ids: btc [/red] beside BTC\n-> give it one id" in text
     assert "The check of the lake warns (2 items): msm lake check '/a lake'" in text
     assert "!! The check of the lake fails (fact_price asset ids): msm lake check '/a lake'" in text
@@ -207,7 +207,7 @@ def first_lines(text: str) -> str:
 def test_a_run_goes_on_and_says_it_first(done: Done, bad_lake: Path) -> None:
     assert done.code == 0, done.err
     told = first_lines(done.out)
-    assert "The check of the lake fails (1 item)" in told
+    assert "The check of the lake fails (3 items)" in told
     assert "!! fact_price, asset ids: one asset under more than one id: A01 (" in told
     assert "beside a01 (fact_marketcap)" in " ".join(told.split())
     assert "-> ids are case-sensitive" in told
@@ -220,7 +220,7 @@ def test_a_run_goes_on_and_says_it_first(done: Done, bad_lake: Path) -> None:
 
 def test_show_says_it_too(done: Done) -> None:
     again = msm("show", "tiny", place=done.runs.parent)
-    assert "The check of the lake fails (1 item)" in first_lines(again.out)
+    assert "The check of the lake fails (3 items)" in first_lines(again.out)
 
 
 def test_a_sweep_says_it_in_a_line(done: Done, bad_lake: Path, tmp_path: Path) -> None:
@@ -230,7 +230,10 @@ def test_a_sweep_says_it_in_a_line(done: Done, bad_lake: Path, tmp_path: Path) -
     file.write_text(yaml.safe_dump(spec))
     swept = msm("sweep", str(file), "--lake", str(bad_lake), place=tmp_path)
     assert swept.code == 0, swept.err
-    line = f"!! The check of the lake fails (fact_price asset ids): msm lake check {bad_lake}"
+    line = (
+        "!! The check of the lake fails (fact_price asset ids, fact_price what runs have, "
+        f"fact_marketcap majors): msm lake check {bad_lake}"
+    )
     assert line in swept.out
     (record,) = (tmp_path / "runs" / ".sweeps").glob("*.json")
     assert line in msm("sweep", "show", record.stem, place=tmp_path).out

@@ -20,7 +20,7 @@ from msm_py.lake.check_items import Item
 from msm_py.lake.contract import TABLES
 from msm_py.lake.opening import open_lake
 from msm_py.lake.sample import write_sample_lake
-from msm_py.report.lake_report import report_table
+from msm_py.report.lake_report import lake_report
 
 N_DAYS = 120
 START = date(2024, 1, 1)
@@ -32,6 +32,7 @@ VALUES = {
     "fact_open_interest": 1e7,
 }
 PITFALLS = ("stray dates", "asset ids", "daily closes", "pegs")
+FEW_ALTS = ("fact_price", "what runs have")  # four are no basket of twenty
 Rows = dict[tuple[str, int], list[float]]
 
 
@@ -101,7 +102,7 @@ def maker(tmp_path: Path) -> Maker:
 def test_clean_lake_has_nothing_but_ok(maker: Maker) -> None:
     items = maker.check()
     depth = ("fact_open_interest", "depth")  # 120 days are no long history
-    assert verdicts(items, "warn") == [depth]
+    assert verdicts(items, "warn") == [FEW_ALTS, depth]
     assert verdicts(items, "fail") == []
     assert items["fact_price", "rows"].detail == "720 rows, 6 assets, 2024-01-01 to 2024-04-29"
     assert items["fact_price", "assets by year"].detail == "2024: 6 (6 a day)"
@@ -114,6 +115,7 @@ def test_absent_optional_tables_are_reported(maker: Maker) -> None:
         (maker.folder / f"{name}.parquet").unlink()
     items = by_check(check_lake(open_lake(maker.folder)))
     assert verdicts(items, "warn") == [
+        FEW_ALTS,
         ("fact_funding", "rows"),
         ("fact_open_interest", "rows"),
         ("dim_asset", "rows"),
@@ -409,8 +411,9 @@ def test_a_btc_row_far_in_the_future(maker: Maker) -> None:
     assert "1 of BTC (2099-12-31)" in item.detail
     assert "(2024-01-01 to 2024-04-29)" in item.detail
     assert f"would have {far + 1:,} days" in (item.remedy or "")
-    others = [key for key in verdicts(items, "fail") + verdicts(items, "warn") if key[1] != "depth"]
-    assert others == [("fact_price", "stray dates")], "other items are about the rest"
+    others = {*verdicts(items, "fail"), *verdicts(items, "warn")} - {FEW_ALTS}
+    others = {key for key in others if key[1] != "depth"}
+    assert others == {("fact_price", "stray dates")}, "other items are about the rest"
 
 
 @pytest.mark.parametrize("table", list(VALUES))
@@ -517,7 +520,7 @@ def test_exit_code_and_table(tmp_path: Path) -> None:
     report = check_lake(open_lake(lake))
     assert (report.verdict, report.exit_code) == ("fail", 1)
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(report_table(report))
+    console.print(lake_report(report))
     shown = console.export_text()
     assert "fact_funding" in shown
     assert "- exchange: AlphaX" in shown
@@ -593,3 +596,79 @@ def test_real_lake_without_its_lake_yaml(real_lake: Path, tmp_path: Path) -> Non
     assert item.remedy is not None
     assert "{until: 2026-01-12, unit: decimal}" in item.remedy
     assert "{from: 2026-01-13, unit: percent}" in item.remedy
+
+
+# --- What runs have ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("factor", "words"), [(1e-3, "thousands"), (1e-6, "millions")])
+def test_market_caps_in_another_scale_are_named_with_what_runs_have(
+    maker: Maker, factor: float, words: str
+) -> None:
+    caps = maker.rows["fact_marketcap"]
+    maker.rows["fact_marketcap"] = {key: [value[0] * factor] for key, value in caps.items()}
+    items = maker.check()
+    scale, reach = items["fact_marketcap", "scale"], items[FEW_ALTS]
+    assert scale.verdict == reach.verdict == "fail"
+    assert f"market caps are in {words} of USD" in scale.detail
+    assert f"multiply them by {1 / factor:,.0f}" in str(scale.remedy)
+    assert "0 of 4 alts ever reach min_mcap_usd (50,000,000)" in reach.detail
+    assert "baskets are empty and runs stay flat" in str(reach.remedy)
+
+
+def test_bitcoin_is_told_to_be_btc(maker: Maker) -> None:
+    caps = maker.rows["fact_marketcap"]
+    maker.rows["fact_marketcap"] = {
+        ("bitcoin" if asset == "BTC" else asset, day): x for (asset, day), x in caps.items()
+    }
+    item = maker.check()["fact_marketcap", "majors"]
+    assert item.verdict == "fail"
+    assert item.detail == "no row of BTC: btc_dominance has no value"
+    assert "rename bitcoin to BTC" in str(item.remedy)
+
+
+def test_a_table_that_lacks_a_major_warns(maker: Maker) -> None:
+    rates = maker.rows["fact_funding"]
+    maker.rows["fact_funding"] = {key: x for key, x in rates.items() if key[0] != "ETH"}
+    item = maker.check()["fact_funding", "majors"]
+    assert (item.verdict, item.remedy) == ("warn", "add ETH to the table")
+
+
+def test_what_runs_have_is_counted_by_year(maker: Maker) -> None:
+    maker.flagged = ["A4"]
+    for day in range(N_DAYS):
+        maker.rows["fact_marketcap"]["A3", day] = [4e7]
+        if day > 10:
+            maker.rows["fact_volume"]["A2", day] = [10.0]
+    item = maker.check()[FEW_ALTS]
+    assert item.detail == (
+        "2 of 3 alts ever reach min_mcap_usd (50,000,000); eligible on the median day of a year, "
+        "with volume: 2024: 1"
+    )
+    assert "baskets of 20 are never full" in str(item.remedy)
+
+
+@pytest.mark.parametrize("form", ["csv", "csv.gz", "json", "feather"])
+@pytest.mark.parametrize("table", ["fact_price", "fact_funding"])
+def test_a_table_in_another_form_is_refused(maker: Maker, table: str, form: str) -> None:
+    maker.check()
+    (maker.folder / f"{table}.parquet").rename(maker.folder / f"{table}.{form}")
+    with pytest.raises(MsmError, match=f"the table {table} is not Parquet") as caught:
+        open_lake(maker.folder)
+    assert caught.value.where == str(maker.folder / f"{table}.{form}")
+    assert f"write it as {table}.parquet" in str(caught.value.remedy)
+
+
+def test_a_summary_comes_first_and_last_and_what_is_well_on_request(maker: Maker) -> None:
+    maker.check()
+    report = check_lake(open_lake(maker.folder))
+    for every in (False, True):
+        console = Console(width=80, record=True, file=io.StringIO())
+        console.print(lake_report(report, every=every))
+        lines = console.export_text().splitlines()
+        summary = f"Lake {maker.folder.name} can be used; read what the check warns of"
+        assert " ".join(lines[:2]).startswith(summary)
+        assert summary in " ".join(lines[-3:])
+        assert ("stray dates: none" in "\n".join(lines)) == every
+        assert all(len(line) <= 80 for line in lines)
+        assert "fact_price" in lines[2]

@@ -21,7 +21,7 @@ from msm_py.lake.check import LakeReport
 from msm_py.lake.check_items import Item
 from msm_py.report import robustness_report, sweep_report
 from msm_py.report.comparison import comparison
-from msm_py.report.lake_report import report_table
+from msm_py.report.lake_report import lake_report
 from msm_py.report.progress import RunDisplay
 from msm_py.report.run_report import run_report
 from msm_py.report.runs_table import Choice, choose, runs_table
@@ -147,7 +147,7 @@ def test_reports_are_literal(tmp_path: Path) -> None:
 
 def test_the_check_of_a_lake_is_literal() -> None:
     items = (Item("dim_asset", HOSTILE, "fail", HOSTILE, HOSTILE),)
-    table = shown(report_table(LakeReport(HOSTILE, items)))
+    table = shown(lake_report(LakeReport(HOSTILE, items)))
     assert table.count(SHOWN_IN["utf-8"]) == 4
 
 
