@@ -7,6 +7,7 @@ BASELINE := experiments/msm/msm_v1_baseline.yaml
 DOCS := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs experiments .github bench/calibration_text.md
 # A lock file is complete: nothing is resolved, and each file must have a hash that it names.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
+LOCKED = $$(grep -c "^[a-z0-9].*==" $(1))
 INSTALL_LOCK := $(INSTALL) --require-hashes --only-binary :all: --requirement
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-build --generate-hashes \
 	--no-strip-extras --no-annotate --custom-compile-command "make lock" $(UPGRADE)
@@ -14,7 +15,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-
 .PHONY: run test test-all lint-sql lint-others test-ray ray bench calibrate sample-null lint format coverage setup lock schema docs site clean help
 
 run: setup $(SAMPLE)/lake.yaml  ## Set up, write the sample lake, run the baseline, show the result
-	$(BIN)/msm run $(BASELINE) --lake $(SAMPLE)
+	@echo "Running $(BASELINE) on $(SAMPLE)/"
+	@$(BIN)/msm run $(BASELINE) --lake $(SAMPLE)
 
 test: setup lint  ## Set up and pass all tests (those on a real lake need ../shared/lake)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
@@ -65,8 +67,9 @@ site: $(VENV)-docs/installed  ## The docs as a web site, with the reference of m
 	$(VENV)-docs/bin/python docs/build_site.py
 
 $(VENV)-docs/installed: requirements-docs.lock
-	$(PYTHON) -m venv $(VENV)-docs
-	$(VENV)-docs/bin/python $(INSTALL_LOCK) requirements-docs.lock
+	@echo "Setting up $(VENV)-docs with the $(call LOCKED,requirements-docs.lock) packages of requirements-docs.lock"
+	@$(PYTHON) -m venv $(VENV)-docs
+	@$(VENV)-docs/bin/python $(INSTALL_LOCK) requirements-docs.lock
 	@touch $@
 
 coverage: setup  ## How much of msm_py the tests reach
@@ -77,19 +80,23 @@ setup: $(VENV)/installed
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "MSM needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(INSTALL_LOCK) requirements.lock
-	$(BIN)/python $(INSTALL) --editable .
+	@echo "Setting up $(VENV) with $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "Installing the $(call LOCKED,requirements.lock) packages of requirements.lock: about a minute"
+	@$(BIN)/python $(INSTALL_LOCK) requirements.lock
+	@$(BIN)/python $(INSTALL) --editable .
 	@touch $@
 
 ray: $(VENV)/ray-installed  ## Install Ray too, for `msm sweep --executor ray`
 
 $(VENV)/ray-installed: requirements-ray.lock $(VENV)/installed
-	$(BIN)/python $(INSTALL_LOCK) requirements-ray.lock
+	@echo "Installing Ray and what it needs, from requirements-ray.lock"
+	@$(BIN)/python $(INSTALL_LOCK) requirements-ray.lock
 	@touch $@
 
 $(SAMPLE)/lake.yaml: | setup
-	$(BIN)/msm lake sample $(SAMPLE)
+	@echo "Writing the sample lake to $(SAMPLE)/"
+	@$(BIN)/msm lake sample $(SAMPLE)
 
 lock: setup  ## Write the lock files; UPGRADE=--upgrade takes the newest versions in the ranges
 	$(COMPILE) --extra dev --output-file requirements.lock pyproject.toml

@@ -1,11 +1,12 @@
--- One row per universe, feature and day: the share of BTC in the market cap of BTC and the alts of
--- the day (a decimal fraction; missing without alts), and its change in 1 and in 5 days.
+-- One row per universe, feature and day: the share of BTC in the size of BTC and the alts of the
+-- day (a decimal fraction; missing without alts), and its change in 1 and in 5 days. Size is the
+-- market cap, or the traded volume where the universe ranks by it.
 with
 universe_days as (
     select
         universe_id,
         date,
-        btc_marketcap_usd / (btc_marketcap_usd + alt_marketcap_usd) as btc_dominance
+        btc_size_usd / (btc_size_usd + alt_size_usd) as btc_dominance
     from {{ ref('universe_days') }}
 ),
 

@@ -1,6 +1,6 @@
 -- One row per universe, feature and day: standard deviation of the alt index return over 7 days
 -- minus that of BTC (daily decimal fractions). The alt index return at t averages return_1d(t) over
--- alts(t-1), weighted by market cap at t-1: members and weights are known before the return.
+-- alts(t-1), weighted by size (market cap) at t-1: members and weights are known before the return.
 with
 universe_days as (
     select
@@ -16,7 +16,7 @@ alts as (
         max_abs_return_1d,
         date + 1 as date,
         asset_id,
-        marketcap_usd as marketcap_usd_before
+        size_usd as size_usd_before
     from {{ ref('alts') }}
 ),
 
@@ -34,7 +34,7 @@ alt_index as (
     select
         alts.universe_id,
         alts.date,
-        {{ weighted_mean('asset_days.return_1d', 'alts.marketcap_usd_before') }}
+        {{ weighted_mean('asset_days.return_1d', 'alts.size_usd_before') }}
             as alt_index_return_1d
     from alts
     inner join asset_days

@@ -12,6 +12,7 @@ final as (
         universe_id,
         majors,
         exclude_assets,
+        rank_by,
         min_mcap_usd,
         min_volume_usd,
         rank_median_days,

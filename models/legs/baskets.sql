@@ -1,6 +1,6 @@
 -- One row per basket definition, day and member: the top n of alts(t) by market cap at t (or by its
--- median over the last days, if the universe says so), ties by asset_id. Weights are positive and
--- sum to 1 per day. Only days on which a run may decide.
+-- median over the last days, or by traded volume, as the universe says), ties by asset_id. Weights
+-- are positive and sum to 1 per day. Only days on which a run may decide.
 with
 runs as (
     select * from {{ ref('runs') }}
@@ -17,7 +17,7 @@ alts as (
         date,
         asset_id,
         marketcap_usd,
-        ranked_marketcap_usd
+        ranked_size_usd
     from {{ ref('alts') }}
 ),
 
@@ -41,7 +41,7 @@ ranked as (
         asset_id,
         marketcap_usd,
         row_number() over (
-            partition by universe_id, date order by ranked_marketcap_usd desc, asset_id asc
+            partition by universe_id, date order by ranked_size_usd desc, asset_id asc
         ) as rank
     from alts
 ),

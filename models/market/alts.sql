@@ -1,6 +1,7 @@
 -- One row per universe, day and asset that is one of alts(t): not a major, not excluded, with a
 -- carried close, volume at or above the universe's minimum on that very day, and the same of the
 -- market cap, or of its median over the last days if the universe says so (all of them present).
+-- Where a universe ranks by volume, traded volume is the size of an asset in place of market cap.
 with
 asset_days as (
     select * from {{ ref('asset_days') }}
@@ -23,14 +24,20 @@ medians as (
     where rank_median_days > 1
 ),
 
+traded_volumes as (
+    select * from {{ ref('traded_volumes') }}
+),
+
 with_medians as (
     select
         asset_days.*,
+        'marketcap' as rank_by,
         medians.rank_median_days,
+        asset_days.marketcap_usd as size_usd,
         case
             when count(asset_days.marketcap_usd) over last_days = medians.rank_median_days
                 then list_median(list(asset_days.marketcap_usd) over last_days)
-        end as ranked_marketcap_usd
+        end as ranked_size_usd
     from asset_days
     inner join medians
         on asset_days.max_abs_return_1d is not distinct from medians.max_abs_return_1d
@@ -45,11 +52,26 @@ with_medians as (
 ranked as (
     select
         *,
+        'marketcap' as rank_by,
         1 as rank_median_days,
-        marketcap_usd as ranked_marketcap_usd
+        marketcap_usd as size_usd,
+        marketcap_usd as ranked_size_usd
     from asset_days
     union all
     select * from with_medians
+    union all
+    select
+        asset_days.*,
+        'volume_30d' as rank_by,
+        1 as rank_median_days,
+        traded_volumes.volume_30d_usd as size_usd,
+        traded_volumes.volume_30d_usd as ranked_size_usd
+    from asset_days
+    inner join traded_volumes
+        on
+            asset_days.asset_id = traded_volumes.asset_id
+            and asset_days.date = traded_volumes.date
+            and asset_days.max_abs_return_1d is not distinct from traded_volumes.max_abs_return_1d
 ),
 
 final as (
@@ -61,7 +83,8 @@ final as (
         asset_days.is_observed,
         asset_days.close,
         asset_days.marketcap_usd,
-        asset_days.ranked_marketcap_usd,
+        asset_days.size_usd,
+        asset_days.ranked_size_usd,
         asset_days.volume_usd,
         asset_days.volume_30d_high_usd,
         asset_days.open_interest_usd,
@@ -72,9 +95,11 @@ final as (
     from ranked as asset_days
     inner join universes
         on
-            asset_days.rank_median_days = universes.rank_median_days
+            asset_days.rank_by = universes.rank_by
+            and asset_days.rank_median_days = universes.rank_median_days
             and asset_days.max_abs_return_1d is not distinct from universes.max_abs_return_1d
-            and asset_days.ranked_marketcap_usd >= universes.min_mcap_usd
+            and asset_days.ranked_size_usd
+            >= case universes.rank_by when 'marketcap' then universes.min_mcap_usd else 0 end
             and asset_days.volume_usd >= universes.min_volume_usd
     anti join ineligible_assets on asset_days.asset_id = ineligible_assets.asset_id
     where

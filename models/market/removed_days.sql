@@ -28,7 +28,10 @@ final as (
         or (
             ineligible_assets.asset_id is null
             and not list_contains(universes.exclude_assets, asset_days.asset_id)
-            and asset_days.marketcap_usd >= universes.min_mcap_usd
+            and (
+                universes.rank_by = 'volume_30d'
+                or asset_days.marketcap_usd >= universes.min_mcap_usd
+            )
             and asset_days.volume_usd >= universes.min_volume_usd
         )
 )

@@ -7,7 +7,6 @@ btc as (
         date,
         close as btc_close,
         return_1d as btc_return_1d,
-        marketcap_usd as btc_marketcap_usd,
         open_interest_usd as btc_open_interest_usd
     from {{ ref('asset_days') }}
     where asset_id = 'BTC'
@@ -20,12 +19,21 @@ universes as (
     from {{ ref('universes') }}
 ),
 
+btc_sizes as (
+    select
+        universe_id,
+        date,
+        size_usd as btc_size_usd
+    from {{ ref('majors') }}
+    where asset_id = 'BTC'
+),
+
 alts as (
     select
         universe_id,
         date,
         count(*) as n_alts,
-        {{ exact_sum('marketcap_usd') }} as alt_marketcap_usd,
+        {{ exact_sum('size_usd') }} as alt_size_usd,
         {{ exact_sum('volume_usd') }} as alt_volume_usd
     from {{ ref('alts') }}
     group by universe_id, date
@@ -36,11 +44,14 @@ final as (
         universes.universe_id,
         btc.* exclude (max_abs_return_1d),  -- noqa: RF02
         coalesce(alts.n_alts, 0) as n_alts,
-        alts.alt_marketcap_usd,
+        btc_sizes.btc_size_usd,
+        alts.alt_size_usd,
         alts.alt_volume_usd
     from btc
     inner join universes
         on btc.max_abs_return_1d is not distinct from universes.max_abs_return_1d
+    left join btc_sizes
+        on universes.universe_id = btc_sizes.universe_id and btc.date = btc_sizes.date
     left join alts on universes.universe_id = alts.universe_id and btc.date = alts.date
 )
 

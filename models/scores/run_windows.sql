@@ -50,6 +50,18 @@ lake_tables as (
     select * from {{ ref('lake_tables') }}
 ),
 
+-- runs that rank by market cap, on a lake without market caps
+without_marketcaps as (
+    select runs.run_id
+    from runs
+    inner join lake_tables
+        on
+            runs.hidden_from is not distinct from lake_tables.hidden_from
+            and lake_tables.table_name = 'fact_marketcap'
+            and lake_tables.n_rows = 0
+    where runs.rank_by = 'marketcap'
+),
+
 absent_majors as (
     select
         run_majors.run_id,
@@ -197,6 +209,15 @@ final as (
                     '  received: ' || absent_majors.asset_ids,
                     '  remedy:   add the asset to fact_price, or take it out of universe.majors'
                 )
+            when without_marketcaps.run_id is not null
+                then concat_ws(
+                    chr(10),
+                    'The lake has no market caps, by which this experiment chooses its alts',
+                    '  where:    universe.rank_by of ' || runs.experiment_id,
+                    '  received: marketcap, and no row of fact_marketcap',
+                    '  remedy:   add fact_marketcap, or set universe.rank_by: volume_30d (the'
+                    || ' median volume of 30 days stands for the size of an asset)'
+                )
             when absent_tables.table_names is not null and not runs.allow_missing_features
                 then concat_ws(
                     chr(10),
@@ -269,6 +290,7 @@ final as (
     from runs
     inner join btc on runs.run_id = btc.run_id
     left join absent_majors on runs.run_id = absent_majors.run_id
+    left join without_marketcaps on runs.run_id = without_marketcaps.run_id
     left join absent_tables on runs.run_id = absent_tables.run_id
     left join decision_days on runs.run_id = decision_days.run_id
     left join price_jumps on runs.run_id = price_jumps.run_id

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from msm_py.cli.measured import speed_table
 from msm_py.dbt_models import rows_text
 from msm_py.dbt_models.run_row import RunFeature, RunRegime, RunRow, Universe
 from msm_py.dbt_models.runs import LakeRow
@@ -115,6 +116,7 @@ def _features() -> str:
 
 
 FILES: Final[Mapping[str, Callable[[str], str]]] = {
+    "README.md": lambda text: part(text, "speed", f"\n{speed_table(project_dir())}\n"),
     "experiments/experiment.schema.json": lambda _: json_schema_text(),
     "models/catalog/catalog.yml": lambda text: part(
         text, "catalog", declared_text.dbt_columns(CATALOG, "    ")

@@ -459,6 +459,7 @@ def catalog_entry(
         "min_volume_usd": target.short_leg.min_volume_usd,
         "rank_median_days": target.short_leg.rank_median_days,
         "max_abs_return_1d": experiment.universe.max_abs_return_1d,
+        "rank_by": experiment.universe.rank_by,
         "rebalance": weekday or ("daily" if every == 1 else f"every {every} days"),
         "execution_lag_days": backtest.execution_lag_days,
         "taker_fee_bps": backtest.costs.taker_fee_bps,

@@ -92,7 +92,10 @@ class Universe:
     ]
     majors: Annotated[tuple[str, ...], "Assets of the majors side."]
     exclude_assets: Annotated[tuple[str, ...], "Assets that the experiment excludes from alts."]
-    min_mcap_usd: Annotated[float, "Least market cap of an alt on the day, USD."]
+    rank_by: Annotated[str, "What the size of an asset is: marketcap or volume_30d."]
+    min_mcap_usd: Annotated[
+        float, "Least market cap of an alt on the day, USD; not asked for with volume_30d."
+    ]
     min_volume_usd: Annotated[float, "Least 24-hour volume of an alt on the day, USD."]
     rank_median_days: Annotated[
         int,
@@ -316,6 +319,7 @@ def run_row(run: ResolvedRun, recorded_looks: Collection[str] = ()) -> RunRow:
         min_volume_usd=target.short_leg.min_volume_usd,
         rank_median_days=target.short_leg.rank_median_days,
         max_abs_return_1d=universe.max_abs_return_1d,
+        rank_by=universe.rank_by,
         features=tuple(
             RunFeature(
                 feature_set_id=feature_set_id,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msm_py.experiment.schema import RUINOUS_WEIGHT, Experiment
+from msm_py.lake.contract import LEAST_MARKETCAP_USD
 
 LARGE_MULTIPLE: Final = 5.0
 """Gross weight or position scale above which a percentage is likely meant."""
@@ -41,11 +42,25 @@ def doubtful_settings(experiment: Experiment) -> list[str]:
 acts: a decimal fraction is asked for. If 15% is meant, write 0.15.
     """
     return [
+        *_sizes(experiment),
         *_multiples(experiment),
         *_costs(experiment),
         *_participation(experiment),
         *_returns(experiment),
     ]
+
+
+def _sizes(experiment: Experiment) -> Iterator[str]:
+    universe = experiment.universe
+    if universe.rank_by == "volume_30d":
+        unused = ""
+        if universe.min_mcap_usd != LEAST_MARKETCAP_USD:
+            unused = f" universe.min_mcap_usd ({universe.min_mcap_usd:,.0f}) is not asked for."
+        yield (
+            "Assets are sized by the median of their last 30 volumes in place of market caps "
+            "(universe.rank_by: volume_30d): baskets, btc_dominance and the alt index are other "
+            f"ones than by market cap.{unused}"
+        )
 
 
 def _multiples(experiment: Experiment) -> Iterator[str]:

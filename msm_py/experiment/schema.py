@@ -113,6 +113,11 @@ class Universe(Section):
         default=(),
         description="Asset ids that are never alts, besides stable, wrapped and exchange tokens.",
     )
+    rank_by: Literal["marketcap", "volume_30d"] = Field(
+        default="marketcap",
+        description="What the size of an asset is, by which alts are ranked and totals weighted: "
+        "its market cap, or the median volume of its last 30 days, for lakes without market caps.",
+    )
     min_mcap_usd: Usd = Field(
         default=LEAST_MARKETCAP_USD, description="Least market cap of an alt, in USD."
     )
@@ -636,6 +641,7 @@ class Experiment(Section):
     @model_validator(mode="after")
     def _across_sections(self) -> Self:
         self._check_long_leg()
+        self._check_sizes()
         self._check_holdout()
         self._check_window()
         self._check_grid_search()
@@ -655,6 +661,30 @@ class Experiment(Section):
                     received=asset,
                     remedy="add it to universe.majors, or hold only majors "
                     f"({', '.join(self.universe.majors)})",
+                )
+
+    def _check_sizes(self) -> None:
+        """See that nothing asks for market caps where assets are ranked by volume."""
+        if self.universe.rank_by == "marketcap":
+            return
+        leg = self.target.short_leg
+        asking: dict[str, tuple[object, object, str]] = {
+            "target.short_leg.weighting": (leg.weighting, "mcap", "equal"),
+            "target.short_leg.rank_median_days": (leg.rank_median_days != 1, True, "1"),
+        }
+        asking |= {
+            f"features.{x.id}.params.weighting": (x.params.weighting, "mcap", "oi or equal")
+            for x in self.features
+            if x.params is not None
+        }
+        for key, (given, wanted, instead) in asking.items():
+            if given == wanted:
+                raise rule(
+                    f"{key.rpartition('.')[2]} asks for market caps, and assets are ranked by "
+                    "volume",
+                    key=key,
+                    received="rank_by volume_30d",
+                    remedy=f"write {instead}, or universe.rank_by: marketcap",
                 )
 
     def _check_holdout(self) -> None:

@@ -47,6 +47,7 @@ _VOLUME_ASSETS: Final = 30
 _OI_CARRY_DAYS: Final = 7
 _LONG_HISTORY_DAYS: Final = 730
 _NEEDED_BY: Final = {
+    "fact_marketcap": "market caps: only experiments with universe.rank_by: volume_30d go",
     "fact_funding": "funding_skew, funding_heating and the funding of the strategy",
     "fact_open_interest": "oi_risk and the weights of funding_skew",
     "dim_asset": "the flags that exclude stable, wrapped and exchange tokens",

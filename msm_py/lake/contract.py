@@ -171,7 +171,8 @@ TABLES: Final[Mapping[str, TableSpec]] = MappingProxyType(
             least="positive",
         ),
         "fact_marketcap": TableSpec(
-            required=True,
+            required=False,
+            without="runs need `universe.rank_by: volume_30d`",
             description="One row per asset and day, duplicates not yet folded: market caps.",
             declared=(
                 *(ASSET_ID, DATE),

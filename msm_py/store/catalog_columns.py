@@ -70,6 +70,12 @@ KNOBS: Final = (
     Column("long_leg", "varchar", "The long leg's assets and weights, as text."),
     Column("short_n", "integer", "Members of the short basket, at most."),
     Column("short_weighting", "varchar", "equal or mcap."),
+    Column(
+        "rank_by",
+        "varchar",
+        "What the size of an asset is: marketcap, or volume_30d (for lakes without market caps).",
+        since="0.3.0",
+    ),
     Column("min_mcap_usd", "double", "Least market cap of an alt on the day.", unit="USD"),
     Column("min_volume_usd", "double", "Least 24-hour volume of an alt on the day.", unit="USD"),
     Column(

@@ -113,6 +113,19 @@ def test_tiny_lake(tiny_run: tuple[Path, Done, list[dict[str, Any]]], name: str)
     assert_equal_to_oracle(lake, spec, done.folder(name))
 
 
+def test_a_lake_without_market_caps(tmp_path: Path) -> None:
+    """Ranked by volume it goes as the methodology says; by market cap it stops, with the remedy."""
+    tiny_lake(tmp_path / "lake", seed=5, without=("fact_marketcap",))
+    by_volume = spec_of("by_volume", ODD_SPECS["by_volume"])
+    by_volume["allow_missing_features"] = True
+    done = run_experiments([by_volume, spec_of("by_cap", {})], tmp_path / "lake", tmp_path)
+    assert done.code == 1
+    assert "The lake has no market caps, by which this experiment chooses its alts" in done.err
+    assert "set universe.rank_by: volume_30d" in done.err
+    assert_equal_to_oracle(tmp_path / "lake", by_volume, done.folder("by_volume"))
+    assert "Assets are sized by the median of their last 30 volumes" in " ".join(done.out.split())
+
+
 REAL = ("msm_v1_baseline", "msm_v1_weekly_monday", "msm_v1_three_states", "msm_v1_mcap_basket")
 
 

@@ -63,6 +63,11 @@ ODD_SPECS: dict[str, dict[str, Any]] = {
             "rebalance_frequency_days": 2,
         },
     },
+    "by_volume": {
+        "universe": {"rank_by": "volume_30d"},
+        "target": {"short_leg": {"n": 4}},
+        "backtest": {"rebalance_frequency_days": 2},
+    },
     "ruined": {
         "allow_extreme": True,
         "target": {"short_leg": {"n": 2}},

@@ -123,6 +123,9 @@ D39 to D43, later:
      rebalance: on its own day). Sums of y are over all days with one (with a search: test days),
      those of r_gross over test days. A spike of BTC counts in y where BTC is the benchmark; the
      lakes of the tests have none.
+ D44 universe.rank_by volume_30d: the size of an asset is the median of its last 30 carried volumes,
+     all present and on its grid. Size takes the place of the cap in eligibility (no least cap is
+     asked for), rank, dominance and the alt index; the basket's marketcap_usd stays the cap.
 """
 
 from __future__ import annotations
@@ -164,7 +167,10 @@ def run(
 
     A run without a decision day returns {"first_decision_day": None} only.
     """
-    panel = build_panel(Path(lake), set(excluded), spec["universe"]["max_abs_return_1d"])
+    universe = spec["universe"]
+    panel = build_panel(
+        Path(lake), set(excluded), universe["max_abs_return_1d"], universe["rank_by"]
+    )
     alts = alts_by_day(panel, spec)
     mapping, backtest = spec["state_mapping"], spec["backtest"]
 

@@ -110,8 +110,8 @@ class Features:
         out = np.full(len(self.days), np.nan)
         for t in self.days:
             if self.alts[t].any():
-                btc = self.panel.mcap[t, self.btc]
-                out[t] = btc / (btc + self.panel.mcap[t, self.alts[t]].sum())
+                btc = self.panel.size[t, self.btc]
+                out[t] = btc / (btc + self.panel.size[t, self.alts[t]].sum())
         return out
 
     def btc_dominance_change_1d(self) -> Float:
@@ -189,7 +189,7 @@ class Features:
         for t in self.days[1:]:
             members = self.alts[t - 1] & ~np.isnan(self.panel.return_1d[t])
             if members.any():
-                weight = self.panel.mcap[t - 1, members]
+                weight = self.panel.size[t - 1, members]
                 index[t] = (weight * self.panel.return_1d[t, members]).sum() / weight.sum()
         btc = self.panel.return_1d[:, self.btc]
         return trailing(index, 7, std) - trailing(btc, 7, std)

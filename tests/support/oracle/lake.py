@@ -120,6 +120,7 @@ class Panel:
     assets: list[str]
     close: Float
     mcap: Float
+    size: Float  # D44
     volume: Float
     open_interest: Float
     funding_rate: Float
@@ -134,7 +135,12 @@ class Panel:
         return self.assets.index(asset) if asset in self.assets else None
 
 
-def build_panel(lake: Path, excluded: set[str], max_abs_return: float | None = None) -> Panel:
+def build_panel(
+    lake: Path,
+    excluded: set[str],
+    max_abs_return: float | None = None,
+    rank_by: str = "marketcap",
+) -> Panel:
     config: dict[str, Any] = {}
     if (lake / "lake.yaml").exists():
         config = yaml.safe_load((lake / "lake.yaml").read_text()) or {}
@@ -180,12 +186,20 @@ def build_panel(lake: Path, excluded: set[str], max_abs_return: float | None = N
     for flag in [flag for flag in FLAGS if flag in dim]:
         flagged |= set(dim.loc[dim[flag].fillna(False).astype(bool), "asset_id"])
 
+    mcap = on_the_grid(clean(lake, "fact_marketcap"), "marketcap", max_stale)
+    volume = on_the_grid(clean(lake, "fact_volume"), "volume", max_stale)
+    size = mcap
+    if rank_by == "volume_30d":
+        size = np.full(volume.shape, np.nan)
+        for t in range(29, len(dates)):
+            size[t] = np.median(volume[t - 29 : t + 1], axis=0)  # NaN if any is
     return Panel(
         dates=dates,
         assets=assets,
         close=close,
-        mcap=on_the_grid(clean(lake, "fact_marketcap"), "marketcap", max_stale),
-        volume=on_the_grid(clean(lake, "fact_volume"), "volume", max_stale),
+        mcap=mcap,
+        size=size,
+        volume=volume,
         open_interest=on_the_grid(oi, "open_interest_usd", OI_STALE_DAYS),
         funding_rate=np.where(np.isnan(close), np.nan, on_the_grid(funding, "funding_rate", 0)),
         funding_rate_1d=np.where(
@@ -201,9 +215,9 @@ def build_panel(lake: Path, excluded: set[str], max_abs_return: float | None = N
 
 def ranked_mcap(panel: Panel, days: int) -> Float:
     """What alts are admitted and ranked by: the median of so many days, all present (D40)."""
-    out = np.full(panel.mcap.shape, np.nan)
+    out = np.full(panel.size.shape, np.nan)
     for t in range(days - 1, len(panel.dates)):
-        out[t] = np.median(panel.mcap[t - days + 1 : t + 1], axis=0)  # NaN if any is
+        out[t] = np.median(panel.size[t - days + 1 : t + 1], axis=0)  # NaN if any is
     return out
 
 
@@ -217,7 +231,7 @@ def alts_by_day(panel: Panel, spec: Mapping[str, Any]) -> Float:
         & ~np.isnan(panel.close)
         & (
             ranked_mcap(panel, spec["target"]["short_leg"]["rank_median_days"])
-            >= universe["min_mcap_usd"]
+            >= (universe["min_mcap_usd"] if universe["rank_by"] == "marketcap" else 0)
         )
         & (panel.volume >= spec["target"]["short_leg"]["min_volume_usd"])
     )
@@ -232,7 +246,7 @@ def count_removed(panel: Panel, spec: Mapping[str, Any], days: Any) -> int:
     )
     counts = majors | (
         ~excluded
-        & (panel.mcap >= universe["min_mcap_usd"])
+        & ((panel.mcap >= universe["min_mcap_usd"]) | (universe["rank_by"] != "marketcap"))
         & (panel.volume >= spec["target"]["short_leg"]["min_volume_usd"])
     )
     return int((panel.is_removed & counts)[days].sum())

@@ -61,6 +61,7 @@ def test_defaults_are_those_of_the_methodology() -> None:
         "universe": {
             "majors": ["BTC", "ETH"],
             "exclude_assets": [],
+            "rank_by": "marketcap",
             "min_mcap_usd": 5e7,
             "max_abs_return_1d": None,
         },

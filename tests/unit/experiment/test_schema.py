@@ -862,6 +862,23 @@ def test_bad_value_has_one_clear_message(bad: Bad) -> None:
     assert bad.remedy in (error.remedy or "")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "instead"),
+    [
+        ("target.short_leg.weighting", "mcap", "equal"),
+        ("target.short_leg.rank_median_days", 3, "1"),
+        ("features", [{**SKEW, "params": {"weighting": "mcap"}}], "oi or equal"),
+    ],
+)
+def test_what_ranks_by_volume_asks_for_no_market_caps(
+    key: str, value: object, instead: str
+) -> None:
+    error = refused(spec(key, value) | {"universe": {"rank_by": "volume_30d"}})
+    assert "asks for market caps, and assets are ranked by volume" in error.what
+    assert error.received == "rank_by volume_30d"
+    assert error.remedy == f"write {instead}, or universe.rank_by: marketcap"
+
+
 def test_a_state_of_five_regimes_is_none_of_three() -> None:
     document = spec("state_mapping.n_regimes", 3)
     document["backtest"] = {"position_scale": {"WEAK_RISK_ON_MAJORS": 1}}

@@ -36,7 +36,7 @@ from msm_py.store.declarations import Column, Table
 from msm_py.store.warehouse_tables import ALL_TABLES, CATALOG, DAILY, EDGES, VIEWS
 
 EVERYTHING = {**ALL_TABLES, **VIEWS}
-COPIED = (*schema.FILES, "seeds/feature_registry.csv", "pyproject.toml")
+COPIED = (*schema.FILES, "docs/performance.md", "seeds/feature_registry.csv", "pyproject.toml")
 
 
 # --- What is written -----------------------------------------------------------------------------
