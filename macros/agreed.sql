@@ -9,7 +9,8 @@ case
         || chr(10)
         || '  received: {{ column }} ' || min({{ column }}) || ' and ' || max({{ column }})
         || chr(10)
-        || '  remedy:   keep one row per key; `msm lake check` lists all of them'
+        || '  remedy:   keep one row per key, or date the alias that brings them together; '
+        || '`msm lake check` counts them'
     )
     else min({{ column }})
 end

@@ -62,6 +62,20 @@ fallbacks as (
     group by funding_weightings.run_id
 ),
 
+marketcaps as (
+    select
+        strategies.strategy_id as run_id,
+        sum(universe_days.n_derived_marketcaps) / nullif(sum(universe_days.n_alts), 0)
+            as derived_marketcap_share
+    from strategies
+    inner join runs on strategies.strategy_id = runs.run_id
+    inner join {{ ref('universe_days') }} as universe_days
+        on
+            runs.universe_id = universe_days.universe_id
+            and universe_days.date between strategies.first_date and strategies.last_date
+    group by strategies.strategy_id
+),
+
 positions as (
     select
         strategy_id as run_id,
@@ -146,6 +160,7 @@ final as (
         coalesce(fallbacks.n_fallback_days, 0) as n_fallback_days,
         fallbacks.alts_oi_coverage,
         fallbacks.majors_oi_coverage,
+        marketcaps.derived_marketcap_share,
         positions.funding_coverage,
         case when strategies.capital_usd is not null then positions.impact_coverage end
             as impact_coverage,
@@ -166,6 +181,7 @@ final as (
     from feature_days
     inner join strategies on feature_days.run_id = strategies.strategy_id
     inner join positions on feature_days.run_id = positions.run_id
+    left join marketcaps on feature_days.run_id = marketcaps.run_id
     left join fallbacks on feature_days.run_id = fallbacks.run_id
     left join basket_days on feature_days.run_id = basket_days.run_id
     left join exits on feature_days.run_id = exits.run_id

@@ -1,6 +1,6 @@
 -- One row per universe, feature and day, for each weighting and minimum coverage that a run asks
--- for: funding of alts minus funding of majors (a decimal fraction per interval), and its heating,
--- the mean of the last 10 days minus the mean of the last 20.
+-- for: funding of alts minus funding of majors (a decimal fraction of eight hours), and its
+-- heating, the mean of the last 10 days minus the mean of the last 20.
 with
 variants as (
     select distinct

@@ -1,4 +1,4 @@
--- One row per universe, day and group (alts, majors): the group's funding rate per interval (a
+-- One row per universe, day and group (alts, majors): the group's funding rate of eight hours (a
 -- decimal fraction) under each weighting, and how much of the group had open interest that day.
 -- Funding is never carried; open interest is, for 7 days at most.
 with
@@ -7,21 +7,21 @@ members as (
         universe_id,
         date,
         'alts' as asset_group,
-        funding_rate,
+        funding_rate_8h,
         open_interest_usd,
         marketcap_usd
     from {{ ref('alts') }}
-    where funding_rate is not null
+    where funding_rate_8h is not null
     union all
     select
         universe_id,
         date,
         'majors' as asset_group,
-        funding_rate,
+        funding_rate_8h,
         open_interest_usd,
         marketcap_usd
     from {{ ref('majors') }}
-    where funding_rate is not null
+    where funding_rate_8h is not null
 ),
 
 means as (
@@ -32,11 +32,11 @@ means as (
         count(*) as n_with_funding,
         count(case when open_interest_usd > 0 then 1 end) as n_with_open_interest,
         count(marketcap_usd) as n_with_marketcap,
-        {{ weighted_mean('funding_rate', 'open_interest_usd') }} as by_open_interest,
-        {{ weighted_mean('funding_rate', 'marketcap_usd') }} as by_marketcap,
-        {{ weighted_mean('funding_rate') }} as funding_equal,
-        median(funding_rate) as funding_median,
-        max(abs(funding_rate)) as largest_rate
+        {{ weighted_mean('funding_rate_8h', 'open_interest_usd') }} as by_open_interest,
+        {{ weighted_mean('funding_rate_8h', 'marketcap_usd') }} as by_marketcap,
+        {{ weighted_mean('funding_rate_8h') }} as funding_equal,
+        median(funding_rate_8h) as funding_median,
+        max(abs(funding_rate_8h)) as largest_rate
     from members
     group by universe_id, date, asset_group
 ),

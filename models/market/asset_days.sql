@@ -22,9 +22,9 @@ prices as (
 ),
 
 marketcaps as (
-    select stg_marketcaps.*
-    from {{ ref('stg_marketcaps') }} as stg_marketcaps
-    semi join candidates on stg_marketcaps.asset_id = candidates.asset_id
+    select asset_marketcaps.*
+    from {{ ref('asset_marketcaps') }} as asset_marketcaps
+    semi join candidates on asset_marketcaps.asset_id = candidates.asset_id
 ),
 
 volumes as (
@@ -46,7 +46,7 @@ funding as (
     select
         asset_id,
         date,
-        funding_rate,
+        funding_rate_8h,
         funding_rate_1d
     from {{ ref('asset_funding') }}
 ),
@@ -95,9 +95,10 @@ observed as (
         grid.first_date,
         prices.close,
         marketcaps.marketcap_usd,
+        marketcaps.is_derived as is_marketcap_derived,
         volumes.volume_usd,
         open_interest.open_interest_usd,
-        funding.funding_rate,
+        funding.funding_rate_8h,
         funding.funding_rate_1d
     from grid
     left join prices on grid.asset_id = prices.asset_id and grid.date = prices.date
@@ -118,10 +119,12 @@ carried as (
         {{ carried_forward('observed.close', 'settings.max_stale_days', by_day) }} as close,
         {{ carried_forward('observed.marketcap_usd', 'settings.max_stale_days', by_day) }}
             as marketcap_usd,
+        {{ carried_forward('observed.is_marketcap_derived', 'settings.max_stale_days', by_day) }}
+            as is_marketcap_derived,
         {{ carried_forward('observed.volume_usd', 'settings.max_stale_days', by_day) }}
             as volume_usd,
         {{ carried_forward('observed.open_interest_usd', 7, by_day) }} as open_interest_usd,
-        observed.funding_rate,
+        observed.funding_rate_8h,
         observed.funding_rate_1d
     from observed
     cross join settings
@@ -152,7 +155,8 @@ with_returns as (
     select
         * exclude (growth_1d) replace (
             case when not is_removed then close end as close,
-            case when close is not null and not is_removed then funding_rate end as funding_rate,
+            case when close is not null and not is_removed then funding_rate_8h end
+                as funding_rate_8h,
             case when close is not null and not is_removed then funding_rate_1d end
                 as funding_rate_1d
         ),

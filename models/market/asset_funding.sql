@@ -1,6 +1,6 @@
 -- One row per asset and day with a funding print: the mean over the asset's instruments, weighted
 -- by their own open interest on that day where all of them have it, else unweighted. Decimal
--- fractions per interval (what features use) and per day (what positions pay).
+-- fractions per eight hours (what features use) and per day (what positions pay).
 with
 funding as (
     select * from {{ ref('stg_funding') }}
@@ -14,7 +14,7 @@ instruments as (
     select
         funding.asset_id,
         funding.date,
-        funding.funding_rate_interval,
+        funding.funding_rate_8h,
         funding.funding_rate_1d,
         open_interest.open_interest_usd
     from funding
@@ -31,9 +31,9 @@ means as (
         asset_id,
         date,
         count(*) = count(open_interest_usd) and max(open_interest_usd) > 0 as is_weighted,
-        {{ weighted_mean('funding_rate_interval', 'open_interest_usd') }} as weighted_interval,
+        {{ weighted_mean('funding_rate_8h', 'open_interest_usd') }} as weighted_8h,
         {{ weighted_mean('funding_rate_1d', 'open_interest_usd') }} as weighted_1d,
-        {{ weighted_mean('funding_rate_interval') }} as plain_interval,
+        {{ weighted_mean('funding_rate_8h') }} as plain_8h,
         {{ weighted_mean('funding_rate_1d') }} as plain_1d
     from instruments
     group by asset_id, date
@@ -43,7 +43,7 @@ final as (
     select
         asset_id,
         date,
-        case when is_weighted then weighted_interval else plain_interval end as funding_rate,
+        case when is_weighted then weighted_8h else plain_8h end as funding_rate_8h,
         case when is_weighted then weighted_1d else plain_1d end as funding_rate_1d
     from means
 )

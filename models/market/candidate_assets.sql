@@ -16,7 +16,7 @@ largest as (
     select
         asset_id,
         max(marketcap_usd) as marketcap_usd
-    from {{ ref('stg_marketcaps') }}
+    from {{ ref('asset_marketcaps') }}
     group by asset_id
 ),
 

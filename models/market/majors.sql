@@ -32,7 +32,7 @@ final as (
         asset_days.volume_usd,
         asset_days.volume_30d_high_usd,
         asset_days.open_interest_usd,
-        asset_days.funding_rate,
+        asset_days.funding_rate_8h,
         asset_days.return_1d,
         asset_days.mean_return_3d,
         asset_days.mean_return_7d

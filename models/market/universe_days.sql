@@ -33,6 +33,7 @@ alts as (
         universe_id,
         date,
         count(*) as n_alts,
+        count(*) filter (where is_marketcap_derived) as n_derived_marketcaps,
         {{ exact_sum('size_usd') }} as alt_size_usd,
         {{ exact_sum('volume_usd') }} as alt_volume_usd
     from {{ ref('alts') }}
@@ -44,6 +45,7 @@ final as (
         universes.universe_id,
         btc.* exclude (max_abs_return_1d),  -- noqa: RF02
         coalesce(alts.n_alts, 0) as n_alts,
+        coalesce(alts.n_derived_marketcaps, 0) as n_derived_marketcaps,
         btc_sizes.btc_size_usd,
         alts.alt_size_usd,
         alts.alt_volume_usd

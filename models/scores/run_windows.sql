@@ -57,9 +57,10 @@ without_marketcaps as (
     inner join lake_tables
         on
             runs.hidden_from is not distinct from lake_tables.hidden_from
-            and lake_tables.table_name = 'fact_marketcap'
-            and lake_tables.n_rows = 0
+            and lake_tables.table_name in ('fact_marketcap', 'fact_supply')
     where runs.rank_by = 'marketcap'
+    group by runs.run_id
+    having sum(lake_tables.n_rows) = 0
 ),
 
 absent_majors as (
@@ -214,8 +215,8 @@ final as (
                     chr(10),
                     'The lake has no market caps, by which this experiment chooses its alts',
                     '  where:    universe.rank_by of ' || runs.experiment_id,
-                    '  received: marketcap, and no row of fact_marketcap',
-                    '  remedy:   add fact_marketcap, or set universe.rank_by: volume_30d (the'
+                    '  received: marketcap, and no row of fact_marketcap or fact_supply',
+                    '  remedy:   add one of them, or set universe.rank_by: volume_30d (the'
                     || ' median volume of 30 days stands for the size of an asset)'
                 )
             when absent_tables.table_names is not null and not runs.allow_missing_features

@@ -7,6 +7,7 @@
     'fact_price': 'stg_prices',
     'fact_marketcap': 'stg_marketcaps',
     'fact_volume': 'stg_volumes',
+    'fact_supply': 'stg_supplies',
     'fact_funding': 'stg_funding',
     'fact_open_interest': 'stg_open_interest',
 } %}

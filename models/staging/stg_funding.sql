@@ -1,5 +1,7 @@
--- One row per asset, instrument, exchange and day: the funding rate as a decimal fraction, of one
--- interval and of one day. The lake's lake.yaml says unit and interval by date and exchange.
+-- One row per asset, instrument, exchange and day: the funding rate as a decimal fraction, of a day
+-- and of eight hours. The sum of the day's prints wins; else the rate of one interval is converted
+-- by the row's own interval_hours, and by lake.yaml's where it has none. The unit is lake.yaml's,
+-- by date and exchange.
 with
 source as (
     select
@@ -7,7 +9,9 @@ source as (
         instrument_id,
         exchange,
         date,
-        funding_rate
+        funding_rate,
+        funding_rate_1d_sum,
+        interval_hours
     from {{ source('lake', 'fact_funding') }}
     where unusable is null
 ),
@@ -33,14 +37,16 @@ exchanges_with_rules as (
     where exchange is not null
 ),
 
+{% set key = ['asset_id', 'instrument_id', 'exchange', 'date'] %}
 deduplicated as (
     select
         asset_id,
         instrument_id,
         exchange,
         date,
-        {{ agreed('funding_rate', 'fact_funding',
-            ['asset_id', 'instrument_id', 'exchange', 'date']) }} as funding_rate
+        {{ agreed('funding_rate', 'fact_funding', key) }} as funding_rate,
+        {{ agreed('funding_rate_1d_sum', 'fact_funding', key) }} as funding_rate_1d_sum,
+        {{ agreed('interval_hours', 'fact_funding', key) }} as interval_hours
     from source
     group by asset_id, instrument_id, exchange, date
 ),
@@ -54,19 +60,32 @@ with_rule_exchange as (
     left join exchanges_with_rules on deduplicated.exchange = exchanges_with_rules.exchange
 ),
 
-final as (
+in_decimals as (
     select
         rates.asset_id,
         rates.instrument_id,
         rates.exchange,
         rates.date,
-        rates.funding_rate / rules.units_per_one as funding_rate_interval,
-        rates.funding_rate / rules.units_per_one * 24 / rules.interval_hours as funding_rate_1d
+        rates.funding_rate / rules.units_per_one as funding_rate,
+        rates.funding_rate_1d_sum / rules.units_per_one as funding_rate_1d_sum,
+        coalesce(rates.interval_hours, rules.interval_hours) as interval_hours
     from with_rule_exchange as rates
     inner join rules
         on
             rates.rule_exchange is not distinct from rules.exchange
             and rates.date between rules.from_date and rules.until_date
+),
+
+-- eight hours are not a third of the rounded day: a rate of eight hours stays what it is
+final as (
+    select
+        asset_id,
+        instrument_id,
+        exchange,
+        date,
+        coalesce(funding_rate_1d_sum / 3, funding_rate * 8 / interval_hours) as funding_rate_8h,
+        coalesce(funding_rate_1d_sum, funding_rate * 24 / interval_hours) as funding_rate_1d
+    from in_decimals
 )
 
 select * from final

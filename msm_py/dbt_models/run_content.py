@@ -362,6 +362,11 @@ def warnings_of(run: RunRow, strategy: Strategy, coverage: Row, net: Row | None)
             f"On {coverage['n_fallback_days']} days funding of a group had no open interest to be "
             "weighted with and is the plain mean: the average changes its meaning inside z-windows."
         )
+    if coverage["derived_marketcap_share"]:
+        found.append(
+            f"For {coverage['derived_marketcap_share']:.1%} of the days of alts the market cap is "
+            "close times supply (fact_supply), because fact_marketcap has none."
+        )
     if coverage["n_uncovered_days"]:
         found.append(
             f"{coverage['n_uncovered_days']} days had no feature coverage: the state was carried "

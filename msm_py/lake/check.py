@@ -11,28 +11,22 @@ Nothing is written, neither to the lake nor elsewhere. Days are calendar days (U
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import duckdb
 
 from msm_py.errors import Interrupted, MsmError
-from msm_py.lake import check_pitfalls, check_reach
-from msm_py.lake.check_items import ABSENT, FACTS, SHOWN, Item, Verdict, in_days, listed, sql_text
+from msm_py.lake import check_funding, check_ids, check_pitfalls, check_reach, check_supply
+from msm_py.lake.check_items import ABSENT, FACTS, SHOWN, Item, Verdict, in_days, listed
 from msm_py.lake.contract import TABLES
-from msm_py.lake.lake_yaml import FundingUnit
 from msm_py.lake.loading import SCHEMA, load
 from msm_py.lake.opening import Lake
 
-UNIT_SWITCH_RATIO: Final = 20.0
-_MIN_ROWS_A_MONTH: Final = 10  # below, a month's median says nothing about units
-_WILD_RATE: Final = 0.03  # decimal, per interval: where venues cap their rates
-_HIGH_MEDIAN: Final = 0.001  # decimal, per interval: ten times the usual rate
 _JUMP_UP: Final = 2.0
 _JUMP_DOWN: Final = -0.7
 _HUGE_MOVE: Final = 1e3
@@ -47,7 +41,8 @@ _VOLUME_ASSETS: Final = 30
 _OI_CARRY_DAYS: Final = 7
 _LONG_HISTORY_DAYS: Final = 730
 _NEEDED_BY: Final = {
-    "fact_marketcap": "market caps: only experiments with universe.rank_by: volume_30d go",
+    "fact_marketcap": "market caps: only close times supply, and universe.rank_by: volume_30d",
+    "fact_supply": "market caps where fact_marketcap has none",
     "fact_funding": "funding_skew, funding_heating and the funding of the strategy",
     "fact_open_interest": "oi_risk and the weights of funding_skew",
     "dim_asset": "the flags that exclude stable, wrapped and exchange tokens",
@@ -126,7 +121,7 @@ def _items(lake: Lake) -> list[Item]:
         check = _Check(con, lake)
         for name in TABLES:
             if name not in lake.tables:
-                items.append(_absent(name))
+                items += _absent(name)
                 continue
             for step in _STEPS:
                 items += step(check, name)
@@ -152,8 +147,7 @@ class _Check:
         self.stale = lake.settings.max_stale_days
         load(con, lake)
         for name in FACTS:
-            if name in lake.tables:
-                self._load(name)
+            self._load(name)
         check_pitfalls.set_strays_aside(self)
         con.execute(
             """
@@ -167,6 +161,7 @@ class _Check:
             window w as (partition by asset_id order by date)
             """
         )
+        check_supply.make_caps(self)
         self.first_btc: date
         self.last_btc: date
         self.first_btc, self.last_btc = self.span("fact_price", "asset_id = 'BTC'")
@@ -186,12 +181,17 @@ class _Check:
         )
         return first, last
 
+    def numbers(self, name: str) -> list[str]:
+        """Return all columns of a table that are numbers."""
+        return [x for x, kind in TABLES[name].all_columns.items() if kind == "number"]
+
     def _load(self, name: str) -> None:
         spec = TABLES[name]
         by = [
             column if column in spec.all_columns else f"null as {column}"
             for column in ("instrument_id", "exchange")
         ]
+        by += self.numbers(name) if len(self.numbers(name)) > 1 else []
         self.con.execute(
             f"""
             create temp table {name} as
@@ -202,15 +202,11 @@ class _Check:
         self.con.execute(f"drop table {SCHEMA}.{name}_rows cascade")
 
 
-def _absent(name: str) -> Item:
-    """Return the item of an optional table that is not there."""
-    return Item(
-        name,
-        "rows",
-        "warn",
-        ABSENT,
-        f"a run has to do without {_NEEDED_BY[name]}",
-    )
+def _absent(name: str) -> list[Item]:
+    """Return the item of a table that is not there; supplies are missed by few."""
+    if name == "fact_supply":
+        return [Item(name, "rows", "ok", ABSENT)]
+    return [Item(name, "rows", "warn", ABSENT, f"a run has to do without {_NEEDED_BY[name]}")]
 
 
 def _content(check: _Check, name: str) -> list[Item]:
@@ -247,26 +243,28 @@ def _content(check: _Check, name: str) -> list[Item]:
 def _duplicates(check: _Check, name: str) -> list[Item]:
     """Keys that occur more than once; whether the values agree decides."""
     spec, files = TABLES[name], check.lake.tables[name]
+    aliases = check.lake.settings.aliases
     if spec.value:
         key = (
             "asset_id, instrument_id, exchange, date"
             if "exchange" in spec.key
             else ("asset_id, date")
         )
-        value, source = "value", f"(select * from {name} where reason is null)"
+        several = check.numbers(name) if len(check.numbers(name)) > 1 else ["value"]
+        disagree = " or ".join(f"coalesce(min({x}) <> max({x}), false)" for x in several)
+        source = f"(select * from {name} where reason is null)"
     else:
         columns = [c for c in (*spec.columns, *spec.optional) if c in files.columns]
         key, source = "asset_id", f"{SCHEMA}.{name}"
-        value = "(" + ", ".join(columns) + ")"
+        disagree = f"count(distinct ({', '.join(columns)})) > 1"
     agreeing, conflicting, example = check.one(
         f"""
         select
-            coalesce(sum(n - 1) filter (where n_values = 1), 0)::bigint,
-            count(*) filter (where n_values > 1),
-            any_value(label) filter (where n_values > 1)
+            coalesce(sum(n - 1) filter (where not disagree), 0)::bigint,
+            count(*) filter (where disagree),
+            any_value(label) filter (where disagree)
         from (
-            select concat_ws(', ', {key}) as label, count(*) as n,
-                count(distinct {value}) as n_values
+            select concat_ws(', ', {key}) as label, count(*) as n, {disagree} as disagree
             from {source} group by {key} having count(*) > 1
         )
         """
@@ -278,7 +276,8 @@ def _duplicates(check: _Check, name: str) -> list[Item]:
                 "duplicates",
                 "fail",
                 f"{conflicting:,} keys with values that disagree, such as {example}",
-                f"keep one row for each ({key})",
+                f"keep one row for each ({key})"
+                + (", or date the alias that brings them together" if aliases else ""),
             )
         ]
     if agreeing:
@@ -330,7 +329,11 @@ def _gaps(check: _Check, name: str) -> list[Item]:
         where next_date > date + 1 order by 3 desc, 1
         """
     )
-    carried = {"fact_funding": 0, "fact_open_interest": _OI_CARRY_DAYS}.get(name, check.stale)
+    carried = {
+        "fact_funding": 0,
+        "fact_open_interest": _OI_CARRY_DAYS,
+        "fact_supply": check_supply.SUPPLY_CARRY_DAYS,
+    }.get(name, check.stale)
     holes = check.rows(
         f"""
         select asset_id, count(*), max(days), max_by(start, days)
@@ -343,7 +346,9 @@ def _gaps(check: _Check, name: str) -> list[Item]:
         """
     )
     items = []
-    if empty:
+    if name == "fact_supply":  # supplies are known now and then
+        pass
+    elif empty:
         lost = sum(row[2] for row in empty)
         items.append(
             Item(
@@ -454,7 +459,7 @@ def _ends(check: _Check, name: str) -> list[Item]:
 
 def _breadth(check: _Check, name: str) -> list[Item]:
     """Days on which the number of assets with a value changes abruptly."""
-    if name not in FACTS:
+    if name not in FACTS or name == "fact_supply":
         return []
     rows = check.rows(
         f"""
@@ -577,184 +582,6 @@ def _volume(check: _Check, name: str) -> list[Item]:
     ]
 
 
-def _units(check: _Check, name: str) -> list[Item]:
-    """Funding rates after lake.yaml: unit switches, levels and wild prints."""
-    if name != "fact_funding":
-        return []
-    units = check.lake.settings.funding_units
-    named = {unit.exchange for unit in units if unit.exchange is not None}
-    check.con.execute(
-        "create temp table units (exchange varchar, first date, until date, units_per_one double)"
-    )
-    check.con.executemany(
-        "insert into units values (?, ?, ?, ?)",
-        [
-            (u.exchange, u.from_date or date.min, u.until_date or date.max, u.units_per_one)
-            for u in units
-        ],
-    )
-    names = "(" + ", ".join(sql_text(n) for n in sorted(named)) + ")" if named else "('')"
-    check.con.execute(
-        f"""
-        create temp table rates as
-        select f.asset_id, f.date, f.exchange, f.value, f.value / u.units_per_one as rate
-        from fact_funding as f inner join units as u
-            on u.exchange is not distinct from
-                case when f.exchange in {names} then f.exchange end
-            and f.date between u.first and u.until
-        where f.reason is null
-        """
-    )
-    items = [_switches(check, units)]
-    wild = check.rows(
-        f"""
-        select asset_id, date, rate from rates where abs(rate) > {_WILD_RATE} * (1 + 1e-9)
-        order by abs(rate) desc, asset_id, date
-        """
-    )
-    limit = f"beyond {_WILD_RATE:.0%} an interval"
-    if wild:
-        shown = listed(f"{asset} {day} {rate:+.1%}" for asset, day, rate in wild)
-        items.append(
-            Item(
-                name,
-                "wild rates",
-                "warn",
-                f"{len(wild):,} {limit}, where venues cap them: {shown}",
-                "drop them, or mend the date of a unit switch beside them in lake.yaml",
-            )
-        )
-    else:
-        items.append(Item(name, "wild rates", "ok", f"none {limit}"))
-    present = {row[0] for row in check.rows("select distinct exchange from fact_funding")}
-    if named - present:
-        known = ", ".join(sorted(p for p in present if p)) or "no exchange at all"
-        items.append(
-            Item(
-                name,
-                "sources of lake.yaml",
-                "warn",
-                f"no row has the exchange {', '.join(sorted(named - present))}",
-                f"the rows have {known}; names are case-sensitive",
-            )
-        )
-    return items
-
-
-def _switches(check: _Check, units: Sequence[FundingUnit]) -> Item:
-    """Compare median absolute rates of adjacent months, over all rows and for each exchange."""
-    rows = check.rows(
-        f"""
-        with months as (
-            select exchange, date_trunc('month', date)::date as month,
-                median(abs(rate)) as level, count(*) as n
-            from (
-                select null as exchange, date, rate from rates
-                union all
-                select exchange, date, rate from rates where exchange is not null
-            )
-            group by all
-        )
-        select exchange, month, level, lag(month) over w, lag(level) over w
-        from months where n >= {_MIN_ROWS_A_MONTH} and level > 0
-        window w as (partition by exchange order by month) order by exchange nulls first, month
-        """
-    )
-    declared = ", ".join(
-        f"{u.exchange + ' ' if u.exchange else ''}{u.unit}"
-        + (f" from {u.from_date}" if u.from_date else "")
-        + (f" until {u.until_date}" if u.until_date else "")
-        for u in units
-    )
-    pairs = [row for row in rows if row[3] is not None and (row[1] - row[3]).days <= 31]
-    jumps = [row for row in pairs if _ratio(row[2], row[4]) > UNIT_SWITCH_RATIO]
-    if jumps:
-        return _undeclared(check, jumps, declared)
-    levels = [row[2] for row in rows if row[0] is None]
-    high = [level for level in levels if level > _HIGH_MEDIAN]
-    if len(high) > len(levels) / 2:
-        return Item(
-            "fact_funding",
-            "unit",
-            "fail",
-            f"declared {declared}; then half of all months have a median rate of {min(high):.2%} "
-            "and more an interval, ten times the usual",
-            "the rates are likely percent or bps all along: say so in lake.yaml, such as\n"
-            "funding:\n  units:\n    - {unit: percent}",
-        )
-    largest = max((_ratio(row[2], row[4]) for row in pairs), default=1.0)
-    return Item(
-        "fact_funding",
-        "unit",
-        "ok",
-        f"declared {declared}; then median rates of adjacent months differ by {largest:.1f}x at "
-        f"most (limit {UNIT_SWITCH_RATIO:g}x)",
-    )
-
-
-def _undeclared(check: _Check, jumps: Sequence[tuple[Any, ...]], declared: str) -> Item:
-    """Return the failure for unit switches that lake.yaml does not tell of, with its new lines."""
-    jumping = {jump[0] for jump in jumps}
-    exchanges = {row[0] for row in check.rows("select distinct exchange from rates")}
-    everywhere = jumping == {None} or jumping >= {*exchanges, None}
-    switches: dict[str | None, list[tuple[date, str, str]]] = {}
-    found = []
-    for exchange, month, level, before_month, before in jumps:
-        if (exchange is None) is not everywhere:
-            continue
-        only = "" if exchange is None else f" and exchange = {sql_text(exchange)}"
-        within = f"date >= date '{before_month}' and date < date '{month}' + interval 1 month{only}"
-        days = check.rows(
-            f"""
-            select date, median(abs(rate)) from rates
-            where {within} and rate <> 0 group by date order by date
-            """
-        )
-        # The day whose median differs most from the day before is the first one of the new unit.
-        first = max(itertools.pairwise(days), key=lambda pair: _ratio(pair[1][1], pair[0][1]))[1][0]
-        raw_before, raw_after = check.one(
-            f"""
-            select median(abs(value)) filter (date < date '{first}'),
-                median(abs(value)) filter (date >= date '{first}')
-            from rates where {within}
-            """
-        )
-        switch = (first, _likely_unit(raw_before), _likely_unit(raw_after))
-        switches.setdefault(exchange, []).append(switch)
-        found.append(
-            f"{exchange + ': ' if exchange else ''}{_ratio(level, before):,.0f}x between "
-            f"{before_month:%Y-%m} and {month:%Y-%m}, on {first}"
-        )
-    return Item(
-        "fact_funding",
-        "unit",
-        "fail",
-        f"declared {declared}; then median rates jump more than {UNIT_SWITCH_RATIO:g}x: "
-        + "; ".join(found),
-        "a unit switch that nobody declared; if so, lake.yaml needs\n" + _unit_lines(switches),
-    )
-
-
-def _unit_lines(switches: dict[str | None, list[tuple[date, str, str]]]) -> str:
-    """Return the lines of lake.yaml that declare switches (first day, unit before, unit since)."""
-    lines = ["funding:", "  units:" if None in switches else "  sources:"]
-    for exchange, dated in switches.items():
-        indent = "    "
-        if exchange is not None:
-            lines += [f"    - exchange: {exchange}", "      units:"]
-            indent = "        "
-        day_before = [f"until: {first - timedelta(days=1)}, " for first, _, _ in dated]
-        lines.append(f"{indent}- {{{day_before[0]}unit: {dated[0][1]}}}")
-        for (first, _, unit), until in zip(dated, [*day_before[1:], ""], strict=True):
-            lines.append(f"{indent}- {{from: {first}, {until}unit: {unit}}}")
-    return "\n".join(lines)
-
-
-def _likely_unit(level: float) -> str:
-    """Return the unit in which a usual rate (one basis point) is nearest to a level."""
-    return "decimal" if level < 1e-3 else "percent" if level < 1e-1 else "bps"
-
-
 def _open_interest(check: _Check, name: str) -> list[Item]:
     """How far open interest reaches, and by how many instruments."""
     if name != "fact_open_interest":
@@ -804,7 +631,8 @@ def _overlap(check: _Check) -> list[Item]:
     """Assets and days that a table has and fact_price has not, or the other way round."""
     items = []
     for name in TABLES:
-        if name == "fact_price" or name not in check.lake.tables:
+        # supplies of some assets and days are enough
+        if name in ("fact_price", "fact_supply") or name not in check.lake.tables:
             continue
         assets = (
             f"(select distinct asset_id from {name} where reason is null)"
@@ -828,7 +656,8 @@ def _overlap(check: _Check) -> list[Item]:
             if ends and ends < check.last_btc:
                 parts.append(f"it ends {(check.last_btc - ends).days:,} days before BTC, on {ends}")
         remedy = {
-            "fact_marketcap": "an asset without a market cap is never an alt",
+            "fact_marketcap": "an asset without a market cap is never an alt"
+            + (", unless it has a supply" if "fact_supply" in check.lake.tables else ""),
             "fact_volume": "an asset without a volume is never an alt",
             "dim_asset": "an asset without a row has no flag: it counts as an alt",
         }.get(name)
@@ -852,15 +681,12 @@ def _only(check: _Check, these: str, those: str) -> list[str]:
     ]
 
 
-def _ratio(one: float, other: float) -> float:
-    """Return by how many times two positive numbers differ, whichever is larger."""
-    return max(one / other, other / one)
-
-
 _STEPS: Final[tuple[Callable[[_Check, str], list[Item]], ...]] = (
     _content,
     check_pitfalls.stray_dates,
     check_pitfalls.asset_ids,
+    check_ids.declared,
+    check_ids.undeclared,
     _duplicates,
     _impossible,
     _gaps,
@@ -873,8 +699,9 @@ _STEPS: Final[tuple[Callable[[_Check, str], list[Item]], ...]] = (
     check_reach.majors,
     check_reach.scale,
     _marketcap,
+    check_supply.supplies,
     _volume,
-    _units,
+    check_funding.rates,
     _open_interest,
     _flags,
 )

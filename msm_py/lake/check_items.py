@@ -50,9 +50,11 @@ class Item:
 class Tables(Protocol):
     """The tables of a lake in a scratch database, as a check sees them.
 
-    Each fact table is ``<name>``: asset_id, date, value, instrument_id, exchange, and reason, which
-    says why a value is impossible (null when it is not). ``closes`` has one row per asset and day
-    with a usable close: asset_id, date, value, the value before, and the days since.
+    Each fact table is ``<name>``: asset_id, date, value, instrument_id, exchange, all numbers of a
+    table with several, and reason, which says why a value is impossible (null when it is not); an
+    absent one has no rows. ``closes`` has one row per asset and day with a usable close: asset_id,
+    date, value, the value before, and the days since. ``caps`` has asset_id, date, value and
+    is_derived: market caps, and closes times supplies where there is none.
     """
 
     con: duckdb.DuckDBPyConnection

@@ -222,7 +222,7 @@ def pegs(check: Tables, name: str) -> list[Item]:
     rows = check.rows(
         f"""
         with large as (
-            select asset_id from fact_marketcap where reason is null
+            select asset_id from caps
             group by asset_id having max(value) >= {LEAST_MARKETCAP_USD}
         ),
         moves as (

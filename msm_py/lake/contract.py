@@ -72,6 +72,12 @@ class TableSpec:
     below
         The number's absolute value is below this; what is not is a unit error. Sums in fixed
         point are safe within it.
+    one_of
+        Of a table with more than one number: optional columns of which every file has at least
+        one. The first of them that a row has is its number.
+    in_units
+        How an alias's `multiple` changes the number: of a price it is the divisor, of a count of
+        coins the factor; a rate and an amount of USD stay (None).
     """
 
     required: bool
@@ -82,6 +88,8 @@ class TableSpec:
     without: str = ""
     least: Least | None = None
     below: float = 1e15
+    one_of: tuple[str, ...] = ()
+    in_units: Literal["divided", "multiplied"] | None = None
 
     @property
     def columns(self) -> dict[str, Kind]:
@@ -99,9 +107,17 @@ class TableSpec:
         return {**self.columns, **self.optional}
 
     @property
+    def numbers(self) -> tuple[str, ...]:
+        """Return the columns one of which is a row's number, the first that it has."""
+        required = tuple(name for name, kind in self.columns.items() if kind == "number")
+        return self.one_of or required
+
+    @property
     def value(self) -> str | None:
-        """Return the name of the table's number, None for a table without one."""
-        return next((name for name, kind in self.columns.items() if kind == "number"), None)
+        """Return the SQL of a row's number, None for a table without one."""
+        if len(self.numbers) > 1:
+            return f"coalesce({', '.join(self.numbers)})"
+        return next(iter(self.numbers), None)
 
 
 @dataclass(frozen=True)
@@ -119,12 +135,21 @@ class Reason:
         The rule in words.
     least
         Only of tables whose number must be that.
+    column
+        Only of tables that have this column.
     """
 
     name: str
     rule: str
     description: str
     least: Least | None = None
+    column: str | None = None
+
+    def concerns(self, spec: TableSpec) -> bool:
+        """Return whether rows of a table can be unusable for this reason."""
+        return self.least in (None, spec.least) and (
+            self.column is None or self.column in spec.all_columns
+        )
 
 
 MISSING_KEY: Final = Reason(
@@ -143,10 +168,16 @@ REASONS: Final = (
     Reason(
         "out of range",
         "abs({value}) >= {below}",
-        "absolute value of 1e15 or more: a unit error",
+        "absolute value of 1e15 or more (of a supply 1e21): a unit error",
     ),
-    Reason("not positive", "{value} <= 0", "close or market cap of 0 or less", "positive"),
+    Reason("not positive", "{value} <= 0", "close, market cap or supply of 0 or less", "positive"),
     Reason("negative", "{value} < 0", "volume or open interest below 0", "not negative"),
+    Reason(
+        "impossible interval",
+        "not (interval_hours > 0 and interval_hours <= 24)",  # NaN is above everything
+        "an interval of funding of 0 hours or less, or of more than 24",
+        column="interval_hours",
+    ),
 )
 """The first that fits is a row's reason."""
 DUPLICATE: Final = "duplicate"
@@ -169,10 +200,11 @@ TABLES: Final[Mapping[str, TableSpec]] = MappingProxyType(
             staged="stg_prices",
             key=("asset_id", "date"),
             least="positive",
+            in_units="divided",
         ),
         "fact_marketcap": TableSpec(
             required=False,
-            without="runs need `universe.rank_by: volume_30d`",
+            without="runs need `fact_supply`, or `universe.rank_by: volume_30d`",
             description="One row per asset and day, duplicates not yet folded: market caps.",
             declared=(
                 *(ASSET_ID, DATE),
@@ -193,6 +225,20 @@ TABLES: Final[Mapping[str, TableSpec]] = MappingProxyType(
             key=("asset_id", "date"),
             least="not negative",
         ),
+        "fact_supply": TableSpec(
+            required=False,
+            description="One row per asset and day, duplicates not yet folded: supplies.",
+            declared=(
+                *(ASSET_ID, DATE),
+                LakeColumn("circulating_supply", "number", "Coins in circulation.", unit="coins"),
+            ),
+            staged="stg_supplies",
+            key=("asset_id", "date"),
+            without="assets have the market caps of `fact_marketcap` only",
+            least="positive",
+            below=1e21,
+            in_units="multiplied",
+        ),
         "fact_funding": TableSpec(
             required=False,
             description="One row per asset, instrument, exchange and day, duplicates not yet "
@@ -205,11 +251,27 @@ TABLES: Final[Mapping[str, TableSpec]] = MappingProxyType(
                     "number",
                     "Rate of one interval; longs pay a positive rate.",
                     unit="as lake.yaml says",
+                    required=False,
+                ),
+                LakeColumn(
+                    "funding_rate_1d_sum",
+                    "number",
+                    "Sum of the rates of the day's prints; wins over funding_rate.",
+                    unit="as lake.yaml says",
+                    required=False,
+                ),
+                LakeColumn(
+                    "interval_hours",
+                    "number",
+                    "Interval that funding_rate is for; missing: as lake.yaml says.",
+                    unit="hours",
+                    required=False,
                 ),
                 *INSTRUMENT,
             ),
             staged="stg_funding",
             key=("asset_id", "instrument_id", "exchange", "date"),
+            one_of=("funding_rate_1d_sum", "funding_rate"),
         ),
         "fact_open_interest": TableSpec(
             required=False,

@@ -34,10 +34,10 @@ def markdown_tables() -> str:
         (
             (
                 f"`{name}`",
-                _listed(spec, required=True),
-                _listed(spec, required=False),
+                _required(spec),
+                ", ".join(_named(x) for x in _optional(spec) if x.name not in spec.one_of),
                 ", ".join(spec.key),
-                "required" if spec.required else spec.without,
+                _without(spec),
             )
             for name, spec in TABLES.items()
         ),
@@ -53,8 +53,23 @@ def markdown_reasons() -> str:
     )
 
 
-def _listed(spec: TableSpec, *, required: bool) -> str:
-    return ", ".join(map(_named, (x for x in spec.declared if x.required == required)))
+def _required(spec: TableSpec) -> str:
+    """Return the columns that files must have; of some tables one of several is enough."""
+    required = [_named(column) for column in spec.declared if column.required]
+    one_of = [_named(column) for column in spec.declared if column.name in spec.one_of]
+    if one_of:
+        required.append(f"at least one of {' and '.join(one_of)}")
+    return ", ".join(required)
+
+
+def _optional(spec: TableSpec) -> list[LakeColumn]:
+    return [column for column in spec.declared if not column.required]
+
+
+def _without(spec: TableSpec) -> str:
+    if not spec.required:
+        return spec.without
+    return "required"
 
 
 def _named(column: LakeColumn) -> str:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 from pydantic_core import ErrorDetails
 
 from msm_py.errors import MsmError, together
+from msm_py.lake.aliases import Alias, checked
 from msm_py.text import did_you_mean, dotted, shown
 from msm_py.values import Date
 from msm_py.yaml_file import read_yaml
@@ -68,11 +69,14 @@ class LakeSettings:
     funding_units
         One row per exchange and range of dates: the general rows first, then the exchanges in
         name order, each in date order.
+    aliases
+        Ids of the tables that stand for another asset, by id and in date order.
     """
 
     name: str
     max_stale_days: int
     funding_units: tuple[FundingUnit, ...]
+    aliases: tuple[Alias, ...] = ()
 
 
 class _Strict(BaseModel):
@@ -109,12 +113,23 @@ class _Funding(_Strict):
     sources: Annotated[list[_Source], Field(max_length=1_000)] = []
 
 
+class _Alias(_Strict):
+    """An id of the tables that stands for another asset."""
+
+    id: str = Field(min_length=1)
+    asset_id: str = Field(min_length=1)
+    multiple: Annotated[float, Field(ge=1e-12, le=1e12, strict=True)] = 1.0
+    from_date: Date | None = Field(default=None, alias="from")
+    until_date: Date | None = Field(default=None, alias="until")
+
+
 class _LakeYaml(_Strict):
     """The whole of lake.yaml."""
 
     name: str | None = Field(default=None, min_length=1)
     max_stale_days: Annotated[StrictInt, Field(ge=0, le=365)] = 3
     funding: _Funding = _Funding()
+    aliases: Annotated[list[_Alias], Field(max_length=10_000)] = []
 
 
 _PARTS: Mapping[tuple[str, ...], type[_Strict]] = {
@@ -123,6 +138,7 @@ _PARTS: Mapping[tuple[str, ...], type[_Strict]] = {
     ("funding", "units"): _Range,
     ("funding", "sources"): _Source,
     ("funding", "sources", "units"): _Range,
+    ("aliases",): _Alias,
 }
 
 
@@ -138,7 +154,7 @@ def read_settings(lake: Path) -> LakeSettings:
     ------
     MsmError
         As `read_yaml`; something else than a file with a map of keys, an unknown key, a wrong
-        value, or unit ranges that overlap or leave a gap.
+        value, unit ranges that overlap or leave a gap, or as `msm_py.lake.aliases.checked`.
     """
     file = lake / LAKE_YAML
     name = lake.resolve().name or "lake"
@@ -236,7 +252,8 @@ def _settings(parsed: _LakeYaml, file: Path, directory: str) -> LakeSettings:
             source.exchange,
             f"{file}, funding.sources ({source.exchange})",
         )
-    return LakeSettings(parsed.name or directory, parsed.max_stale_days, tuple(rows))
+    aliases = checked([Alias(**dict(alias)) for alias in parsed.aliases], f"{file}, aliases")
+    return LakeSettings(parsed.name or directory, parsed.max_stale_days, tuple(rows), aliases)
 
 
 def _unit_rows(

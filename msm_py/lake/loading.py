@@ -12,6 +12,7 @@ from typing import Final
 import duckdb
 
 from msm_py.errors import MsmError
+from msm_py.lake.aliases import resolved
 from msm_py.lake.contract import MISSING_KEY, REASONS, TABLES, TableSpec
 from msm_py.lake.files import read_parquet
 from msm_py.lake.opening import Lake, empty_table
@@ -34,7 +35,8 @@ def load(con: duckdb.DuckDBPyConnection, lake: Lake | None) -> None:
     -----
     Each table has all columns of the contract (`msm_py.lake.contract.TABLES`) in SQL types of
     their kinds (NULL where the files lack one), and ``unusable``: the reason why a row never
-    reaches a number, NULL for all others. A table that the lake lacks has no rows.
+    reaches a number, NULL for all others. Aliases of lake.yaml are resolved: nobody who reads these
+    tables sees another id. A table that the lake lacks has no rows.
 
     Raises
     ------
@@ -56,9 +58,11 @@ def load(con: duckdb.DuckDBPyConnection, lake: Lake | None) -> None:
             raise  # no fault of the file
         except duckdb.Error as error:
             raise _damaged(con, name, () if table is None else table.files, error) from error
+        rows = f"{SCHEMA}.{name}_rows"
+        named = rows if lake is None else resolved(rows, spec, lake.settings.aliases)
         con.execute(
             f"create or replace view {SCHEMA}.{name} as "
-            f"select *, {unusable(spec)} as unusable from {SCHEMA}.{name}_rows"
+            f"select *, {unusable(spec)} as unusable from {named}"
         )
         if table is not None:
             _check_count(con, name, table.n_rows)
@@ -77,7 +81,7 @@ def unusable(spec: TableSpec) -> str:
     cases = " ".join(
         f"when {reason.rule.format(value=spec.value, below=spec.below)} then '{reason.name}'"
         for reason in REASONS
-        if reason.least in (None, spec.least)
+        if reason.concerns(spec)
     )
     return f"case {cases} end"
 

@@ -40,7 +40,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from msm_py._typing import Bools, Floats, Ints
-from msm_py.lake.lake_yaml import LAKE_YAML, FundingUnit, LakeSettings
+from msm_py.lake.lake_yaml import LAKE_YAML, LakeSettings
 from msm_py.stats.blocks import FEWEST_BLOCKS
 
 BLOCK_DAYS: Final = 20
@@ -52,9 +52,9 @@ Keys = tuple[tuple[str | None, ...], ...]
 # table of the lake, model that cleans it, columns of the key, the number in the model and the lake
 _STAGED: Final = {
     "fact_price": ("stg_prices", 1, "close", "close"),
-    "fact_marketcap": ("stg_marketcaps", 1, "marketcap_usd", "marketcap"),
+    "fact_marketcap": ("asset_marketcaps", 1, "marketcap_usd", "marketcap"),
     "fact_volume": ("stg_volumes", 1, "volume_usd", "volume"),
-    "fact_funding": ("stg_funding", 3, "funding_rate_interval", "funding_rate"),
+    "fact_funding": ("stg_funding", 3, "funding_rate_8h", "funding_rate"),
     "fact_open_interest": ("stg_open_interest", 3, "open_interest_usd", "open_interest_usd"),
 }
 _KEY: Final = ("asset_id", "instrument_id", "exchange")
@@ -95,7 +95,7 @@ class Market:
     tables
         By name of the lake's table. All have the same days.
     settings
-        Of the lake. Rates are decimal fractions of one interval already.
+        Of the lake. Rates are decimal fractions of eight hours already.
     n_before
         Days at the beginning that a null market keeps as they were and does not write, but for the
         last of them, whose levels it starts from.
@@ -312,8 +312,6 @@ def null_market(market: Market, days: Ints) -> Market:
     # an asset whose market cap begins later than its price has that of its price until then
     own_growth = np.array([by_asset.get(asset, nothing) for asset in marketcap.assets])
     ratios = _volume_ratios(volume.values)
-    hours = _interval_hours(market)[:, None]
-    rates_1d = funding.values * 24.0 / hours
     interest_growth = _log_changes(interest.values, OPEN_INTEREST_STALE_DAYS)
     return replace(
         market,
@@ -331,7 +329,7 @@ def null_market(market: Market, days: Ints) -> Market:
             ),
             "fact_funding": _with_rates(
                 funding,
-                _mean(rates_1d, _rows(members, close, funding)) * hours / 24.0,
+                _mean(funding.values, _rows(members, close, funding)),
                 days,
                 market.n_before,
             ),
@@ -505,12 +503,12 @@ def _with_volumes(series: Series, ratios: Floats, n_before: int) -> Series:
 
 
 def _with_rates(series: Series, stand_in: Floats, days: Ints, n_before: int) -> Series:
-    """Return the rates of drawn days, those of ``stand_in`` (keys, days) where there were none."""
+    """Return the rates of drawn days, those of ``stand_in`` (days,) where there were none."""
     values = series.values
     first, last = (x[:, None] for x in _life(values))
     was_there = (days >= first) & (days <= last)
     day = np.arange(values.shape[1])
-    drawn = np.where(was_there, values[:, days], stand_in[:, days])
+    drawn = np.where(was_there, values[:, days], stand_in[days])
     is_listed = (day >= first) & (day <= last)
     return replace(
         series, values=np.where(day < n_before, values, np.where(is_listed, drawn, np.nan))
@@ -562,25 +560,10 @@ def _read(con: duckdb.DuckDBPyConnection, name: str, axis_start: int, n_days: in
     return Series(tuple(zip(*columns, strict=True)), values)
 
 
-def _interval_hours(market: Market) -> Floats:
-    """Return the hours of an interval for every key of funding."""
-    hours = _hours_by_exchange(market.settings.funding_units)
-    keys = market.tables["fact_funding"].keys
-    return np.array([hours.get(exchange, hours[None]) for _, _, exchange in keys], float)
-
-
-def _hours_by_exchange(units: Collection[FundingUnit]) -> dict[str | None, float]:
-    return {unit.exchange: unit.interval_hours for unit in units}
-
-
 def _settings(settings: LakeSettings, name: str) -> dict[str, Any]:
-    """Return the lake.yaml of a null market: the real one's, but that rates are decimal."""
-    hours = _hours_by_exchange(settings.funding_units)
+    """Return the lake.yaml of a null market: of ids and rates nothing is left to say."""
     return {
         "name": name,
         "max_stale_days": settings.max_stale_days,
-        "funding": {
-            "interval_hours": hours.pop(None),
-            "sources": [{"exchange": x, "interval_hours": y} for x, y in hours.items()],
-        },
+        "funding": {"interval_hours": 8},
     }

@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 
 from msm_py.errors import MsmError
+from msm_py.lake.aliases import resolved
 from msm_py.lake.contract import FIRST_DAY, LAST_DAY, SQL_TYPES, TABLES, Kind, TableSpec
 from msm_py.lake.files import SUFFIX, path_list, read_parquet, table_files
 from msm_py.lake.lake_yaml import LAKE_YAML, LakeSettings, read_settings
@@ -113,7 +114,7 @@ def open_lake(path: str | Path) -> Lake:
     settings = read_settings(given)
     with duckdb.connect(config={"autoinstall_known_extensions": False}) as con:
         tables = {name: _describe(con, name, files) for name, files in found.items()}
-        _check_btc(con, given, tables["fact_price"])
+        _check_btc(con, given, settings, tables["fact_price"])
     return Lake(given.resolve(), settings, tables)
 
 
@@ -337,8 +338,9 @@ def _checked_types(
     Raises
     ------
     MsmError
-        The file lacks a required column, has one of the wrong kind or one that is spelled with
-        other capitals, or two of its columns have one name but for capitals.
+        The file lacks a required column or each of several of which it needs one, has one of the
+        wrong kind or one that is spelled with other capitals, or two of its columns have one name
+        but for capitals.
     """
     spec = TABLES[name]
     columns = _distinct_columns(name, file, [column for column, _ in schema])
@@ -367,6 +369,13 @@ def _checked_types(
                 received=f"the columns {listed(found)}" + hint(column, found),
                 remedy=remedy,
             )
+    if spec.one_of and not any(column in found for column in spec.one_of):
+        raise MsmError(
+            f"the table {name} lacks a column with its number",
+            where=str(file),
+            received=f"the columns {listed(found)}" + hint(spec.one_of[-1], found),
+            remedy=f"{name} needs {' or '.join(spec.one_of)}",
+        )
     for column, kind in spec.all_columns.items():
         received = found.get(column)
         if received is None or _fits(kind, received):
@@ -432,26 +441,30 @@ def _check_midnight(con: duckdb.DuckDBPyConnection, name: str, files: Sequence[P
         )
 
 
-def _check_btc(con: duckdb.DuckDBPyConnection, lake: Path, price: TableFiles) -> None:
+def _check_btc(
+    con: duckdb.DuckDBPyConnection, lake: Path, settings: LakeSettings, price: TableFiles
+) -> None:
     """Raise when no usable price of BTC exists, whose first and last close span the grid."""
+    prices = resolved(price.sql, TABLES["fact_price"], settings.aliases)
     usable = (
         f"close > 0 and isfinite(close) and date between date '{FIRST_DAY}' and date '{LAST_DAY}'"
     )
-    query = f"select 1 from {price.sql} where asset_id = 'BTC' and {usable} limit 1"
+    query = f"select 1 from {prices} where asset_id = 'BTC' and {usable} limit 1"
     if _first_row(con, query, price.files):
         return
     # The names that look most like it first.
     some = _first_row(
         con,
         "select list(asset_id order by upper(asset_id) not like '%BTC%', asset_id)[:8] "
-        f"from (select distinct asset_id from {price.sql} where asset_id is not null)",
+        f"from (select distinct asset_id from {prices} where asset_id is not null)",
         price.files,
     )
     raise MsmError(
         "the lake has no usable price of BTC",
         where=f"{lake}, fact_price",
         received=f"assets such as {listed(some[0] or [])}" if some else None,
-        remedy="add the closes of BTC with asset_id BTC: they span the calendar of the lake",
+        remedy="add the closes of BTC with asset_id BTC, which span the calendar of the lake, or "
+        "name its id in the aliases of lake.yaml",
     )
 
 

@@ -137,9 +137,12 @@ NUMERIC_FILES: Final = (
 NOT_NUMERIC: Final = (
     "dbt_models/rows_text.py",
     "lake/check.py",
+    "lake/check_funding.py",
+    "lake/check_ids.py",
     "lake/check_items.py",
     "lake/check_pitfalls.py",
     "lake/check_reach.py",
+    "lake/check_supply.py",
     "lake/contract_text.py",
     "lake/sample.py",
 )

@@ -15,7 +15,8 @@ import yaml
 from markdown_it import MarkdownIt
 from support.pipeline import ROOT, Done, command, msm_process
 
-from msm_py.cli import app as command_line
+from msm_py.cli import app as _commands  # noqa: F401  (adds the sub-commands)
+from msm_py.cli.options import app
 from msm_py.experiment import neighbours, variants
 from msm_py.experiment.load import from_resolved, load_experiment
 from msm_py.lake.lake_yaml import read_settings
@@ -81,7 +82,7 @@ def named(snippet: Snippet) -> str:
 @pytest.mark.parametrize("snippet", commands("msm"), ids=named)
 def test_a_command_has_the_options_that_the_docs_give_it(snippet: Snippet) -> None:
     words = shlex.split(snippet.text)[1:]
-    found: Any = typer.main.get_command(command_line.app)
+    found: Any = typer.main.get_command(app)
     context = found.context_class(found, info_name="msm")
     while hasattr(found, "commands"):
         name = words.pop(0) if words and words[0] in found.commands else "run"

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 from rich.console import Console
-from support.lakes import merged, rewritten, run_of, tiny_lake, tiny_spec
+from support.lakes import merged, other_inputs, rewritten, run_of, tiny_lake, tiny_spec
 from support.pipeline import Done, contents, contents_apart_from_ids, dbt, msm, run_experiments
 from support.specs import ODD_SPECS, every_feature_spec, spec_of
 
@@ -29,7 +29,10 @@ from msm_py.store import layout, looks, sweep_records
 HOLDOUT = "2024-05-10"
 IN_ETH_GAP = "2024-04-03"
 LOOKED_FROM = "2024-04-20"
-VALUES = ["close", "marketcap", "volume", "funding_rate", "open_interest_usd"]
+VALUES = [
+    *("close", "marketcap", "volume", "circulating_supply", "open_interest_usd"),
+    *("funding_rate", "funding_rate_1d_sum", "interval_hours"),
+]
 
 
 def hidden(spec: dict[str, Any], holdout_start: str, **changes: Any) -> dict[str, Any]:
@@ -39,7 +42,9 @@ def hidden(spec: dict[str, Any], holdout_start: str, **changes: Any) -> dict[str
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_lake(tmp_path_factory.mktemp("lakes") / "lake", seed=5, btc_gap_days=3)
+    return other_inputs(
+        tiny_lake(tmp_path_factory.mktemp("lakes") / "lake", seed=5, btc_gap_days=3)
+    )
 
 
 def look_spec() -> dict[str, Any]:
@@ -100,19 +105,22 @@ def deleted(table: pd.DataFrame, day: str) -> pd.DataFrame:
     return table[table["date"] < day].copy()
 
 
+_STOOD = ("A02", "A03", "A06")
+
+
 def made_up(table: pd.DataFrame, day: str) -> pd.DataFrame:
     """Return a table with other values, fewer and impossible rows, a new asset from a day on."""
     later = (table["date"] >= day).to_numpy()
     key = pd.util.hash_pandas_object(table[["asset_id", "date"]], index=False).to_numpy()
-    (value,) = set(VALUES) & set(table.columns)
     # one factor for an asset and day, so that duplicate rows that agreed still do
     factor = np.exp(3.0 * (key / 2.0**64 - 0.5))
-    table.loc[later, value] = table.loc[later, value].to_numpy() * factor[later]
-    table.loc[later & (key % 11 == 0), value] = np.nan
+    for value in set(VALUES) & set(table.columns):
+        table.loc[later, value] = table.loc[later, value].to_numpy() * factor[later]
+        table.loc[later & (key % 11 == 0), value] = np.nan
     kept = table[~(later & (key % 7 == 0))]
-    listed = kept[(kept["date"] >= day) & (kept["asset_id"] == "A02")]
-    if listed.empty:  # delisted by then
-        listed = kept[(kept["date"] >= day) & (kept["asset_id"] == "A03")]
+    # A02 is delisted by then in some tables; supplies are known of others
+    there = kept[kept["date"] >= day]
+    listed = there[there["asset_id"] == next(x for x in _STOOD if (there["asset_id"] == x).any())]
     return pd.concat([kept, listed.assign(asset_id="NEW1")], ignore_index=True)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from support import oracle
 from support.comparison import TOLERANCE, compare
-from support.lakes import bad_prices, tiny_lake
+from support.lakes import bad_prices, other_inputs, tiny_lake
 from support.pipeline import EXCLUDED, ROOT, Done, run_experiments
 from support.specs import ODD_SPECS, every_feature_spec, spec_of
 
@@ -49,6 +49,7 @@ def assert_equal_to_oracle(lake: Path, spec: dict[str, Any], folder: Path) -> No
     for name, value in expected["stability"].iloc[0].items():
         assert metrics["stability"][name] == pytest.approx(value, rel=TOLERANCE), name
     assert metrics["coverage"]["n_removed_days"] == expected["n_removed_days"]
+    assert metrics["coverage"]["derived_marketcap_share"] == expected["derived_marketcap_share"]
     for name, value in expected["capacity"].items():
         found = metrics["coverage"][name]
         assert found == (value if value is None else pytest.approx(value, rel=TOLERANCE)), name
@@ -86,6 +87,7 @@ LAKES: dict[str, dict[str, Any]] = {
     "gaps_in_btc": {"seed": 2, "btc_gap_days": 6, "early_rows": True, "max_stale_days": 2},
     "no_open_interest": {"seed": 3, "without": ("fact_open_interest",)},
     "bad_prices": {"seed": 4},
+    "other_inputs": {"seed": 5},
 }
 
 
@@ -100,6 +102,8 @@ def tiny_run(
     tiny_lake(lake, **LAKES[request.param])
     if request.param == "bad_prices":
         bad_prices(lake)
+    if request.param == "other_inputs":
+        other_inputs(lake)
     specs = [{**spec, "allow_missing_features": True} for spec in tiny_specs]
     done = run_experiments(specs, lake, place)
     assert done.code == 0, done.err

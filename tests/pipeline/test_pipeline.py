@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from support.lakes import rewritten, tiny_lake
+from support.lakes import other_inputs, rewritten, tiny_lake
 from support.pipeline import (
     ROOT,
     Done,
@@ -32,8 +32,7 @@ CUT = pd.Timestamp("2024-04-20")
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lakes") / "lake"
-    tiny_lake(path, seed=5)
-    return path
+    return other_inputs(tiny_lake(path, seed=5))
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +146,10 @@ def test_nothing_depends_on_later_rows(
             )
 
 
-_VALUES = {"close", "marketcap", "volume", "funding_rate", "open_interest_usd"}
+_VALUES = {
+    *("close", "marketcap", "volume", "circulating_supply", "open_interest_usd"),
+    *("funding_rate", "funding_rate_1d_sum", "interval_hours"),
+}
 
 
 def test_order_of_rows_and_layout_of_files_change_nothing(

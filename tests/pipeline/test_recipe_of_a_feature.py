@@ -1,4 +1,4 @@
-"""Whoever follows the recipe of docs/architecture.md has a feature: here a dispersion across alts."""
+"""Whoever follows the recipe of a feature has one: here a dispersion across alts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.lakes import tiny_lake
 from support.pipeline import ROOT, msm_process
 from support.specs import spec_of
 
-OF_PROJECT = ("models", "macros", "seeds", "tests/dbt", "dbt_project.yml", "profiles.yml")
+OF_PROJECT = ("models", "macros", "seeds", "msm_py", "tests/dbt", "dbt_project.yml", "profiles.yml")
 
 
 @pytest.fixture

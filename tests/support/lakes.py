@@ -274,6 +274,72 @@ def bad_prices(lake: Path) -> Path:
     return lake
 
 
+def other_inputs(lake: Path) -> Path:
+    """Let a tiny lake speak in other ways: intervals, sums of days, aliases, supplies.
+
+    Funding of A02 has hours of its own and that of A03 sums of the day, alone or beside a rate;
+    some rows of A04 have impossible hours. A04 is 1000A04, in thousands, for 90 days, and A05 is
+    OLD5 for 70; 1000A05 has open interest beside it. A06 and A08 have a supply every fortnight, A06
+    few market caps and A08 none.
+    """
+    first = pd.to_datetime(pd.read_parquet(lake / "fact_price.parquet")["date"]).min()
+    renamed = {"1000A04": ("A04", 90), "OLD5": ("A05", 70)}
+
+    def rewrite(file: Path, change: Callable[[pd.DataFrame, pd.Series], pd.DataFrame]) -> None:
+        rows = pd.read_parquet(file)
+        rows = change(rows, (pd.to_datetime(rows["date"]) - first).dt.days)
+        day = (pd.to_datetime(rows["date"]) - first).dt.days
+        for id_, (asset, days) in renamed.items():
+            rows.loc[(rows["asset_id"] == asset) & (day < days), "asset_id"] = id_
+        rows.to_parquet(file, index=False)
+
+    def prices(rows: pd.DataFrame, day: pd.Series) -> pd.DataFrame:
+        usable = np.isfinite(rows["close"]) & (rows["close"] > 0)
+        coins = rows[usable & rows["asset_id"].isin(["A06", "A08"]) & (day % 14 == 0)]
+        coins = coins.drop_duplicates(["asset_id", "date"])
+        worth = np.where(coins["asset_id"] == "A06", 4e9, 5e8)
+        coins.assign(circulating_supply=worth / coins["close"])[
+            ["asset_id", "date", "circulating_supply"]
+        ].to_parquet(lake / "fact_supply.parquet", index=False)
+        in_thousands = (rows["asset_id"] == "A04") & (day < 90)
+        return rows.assign(close=rows["close"] * np.where(in_thousands, 1000.0, 1.0))
+
+    def marketcaps(rows: pd.DataFrame, day: pd.Series) -> pd.DataFrame:
+        asset = rows["asset_id"]
+        return rows[~((asset == "A08") | ((asset == "A06") & (day % 40 > 5)))]
+
+    def funding(rows: pd.DataFrame, day: pd.Series) -> pd.DataFrame:
+        asset, rate = rows["asset_id"], rows["funding_rate"]
+        is_sum = (asset == "A03") & (day % 2 == 0)
+        hours = np.where(asset == "A02", 1.0 + day % 12, np.nan)
+        return rows.assign(
+            interval_hours=np.where((asset == "A04") & (day % 9 == 0), 25.0, hours),
+            funding_rate_1d_sum=np.where(is_sum, 2.5 * rate, np.nan),
+            funding_rate=np.where(is_sum & (day % 4 == 0), np.nan, rate),
+        )
+
+    def open_interest(rows: pd.DataFrame, day: pd.Series) -> pd.DataFrame:
+        other = rows[(rows["asset_id"] == "A05") & (day > 20)].drop_duplicates(["date"])
+        other = other.assign(asset_id="1000A05", instrument_id=None, exchange=None)
+        return pd.concat([rows, other], ignore_index=True)
+
+    rewrite(lake / "fact_price.parquet", prices)
+    rewrite(lake / "fact_marketcap.parquet", marketcaps)
+    rewrite(lake / "fact_funding.parquet", funding)
+    rewrite(lake / "fact_open_interest.parquet", open_interest)
+    for file in (lake / "fact_volume").rglob("*.parquet"):
+        rewrite(file, lambda rows, _: rows)
+    last = {id_: first + pd.Timedelta(days - 1, "D") for id_, (_, days) in renamed.items()}
+    with (lake / "lake.yaml").open("a") as config:
+        config.write(
+            "aliases:\n"
+            f"  - {{id: 1000A04, asset_id: A04, multiple: 1000, until: {last['1000A04'].date()}}}\n"
+            f"  - {{id: OLD5, asset_id: A05, until: {last['OLD5'].date()}}}\n"
+            "  - {id: 1000A05, asset_id: A05, multiple: 1000}\n"
+        )
+    return lake
+
+
 BASELINE = {
     "alt_breadth": 0.18,
     "btc_dominance": 0.22,

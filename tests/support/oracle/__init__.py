@@ -37,8 +37,7 @@ Universe
  D8  Majors stay majors whatever the flags say. NULL flags are false. is_wrapped_stable excludes
      too.
 Features
- D9  f_i in funding_skew is the decimal rate per interval (funding_rate), not per day; see
-     FUNDING_IN_FEATURES.
+ D9  f_i in funding_skew is the decimal rate of eight hours, a third of the day's.
  D10 "Has open interest" (oi_coverage, fallback) means carried open interest above 0. The share is
      taken per group, min_oi_coverage is compared with the lower of the two, whatever the
      weighting; a day equal to it is kept.
@@ -123,7 +122,17 @@ D39 to D43, later:
      rebalance: on its own day). Sums of y are over all days with one (with a search: test days),
      those of r_gross over test days. A spike of BTC counts in y where BTC is the benchmark; the
      lakes of the tests have none.
- D44 universe.rank_by volume_30d: the size of an asset is the median of its last 30 carried volumes,
+ D44 Aliases: one look-up by id and day. The multiple divides closes and multiplies supplies before
+     anything is judged. A row of funding or open interest that names no instrument has the id for
+     one. Days without an alias: the id is an asset of its own. dim_asset, which has no days: an
+     alias's row counts where the asset has none; the tests' lakes have no such flags.
+ D45 A funding row's number is the sum of the day, if it has one, else its rate; a row with an
+     interval of 0 hours or less, or of more than 24, is dropped. Rows of one key complete each
+     other; each column must agree.
+ D46 Close times supply, the last one of at most 31 days ago, is a market cap on a day with a price
+     row on which no market cap of fact_marketcap is carried, if it is below 1e15. It is carried as
+     any is, and the share counts alts by day.
+ D47 universe.rank_by volume_30d: the size of an asset is the median of its last 30 carried volumes,
      all present and on its grid. Size takes the place of the cap in eligibility (no least cap is
      asked for), rank, dominance and the alt index; the basket's marketcap_usd stays the cap.
 """
@@ -145,7 +154,7 @@ from support.oracle.evaluation import (
     strategy_metrics,
 )
 from support.oracle.features import Features, z_score
-from support.oracle.lake import NAN, alts_by_day, build_panel, count_removed
+from support.oracle.lake import NAN, alts_by_day, build_panel, count_removed, derived_share
 from support.oracle.portfolio import labels_of_test_days, simulate, suspect_gains
 from support.oracle.states import STATES, classify, next_state
 
@@ -269,6 +278,7 @@ def run(
         **portfolio,
         "suspect_gains": suspect_gains(portfolio["gains"], returns, spec),
         "n_removed_days": count_removed(panel, spec, days),
+        "derived_marketcap_share": derived_share(panel, alts, days),
         "forward_targets": targets,
         "regime_statistics": regime_statistics(targets, states),
         "edges": edges(targets, states, spec["evaluation"]["bootstrap"]["block_size"]),

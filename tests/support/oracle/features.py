@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from support.oracle.lake import FUNDING_IN_FEATURES, NAN, Float, Panel
+from support.oracle.lake import NAN, Float, Panel
 
 
 def trailing(x: Float, n: int, function: Callable[[Float], Any]) -> Float:
@@ -124,7 +124,7 @@ class Features:
 
     def funding_group(self, t: int, group: Float, weighting: str) -> tuple[float, bool, float]:
         """(rate of the group, fell back, share of its funding assets with open interest)."""
-        rate = getattr(self.panel, FUNDING_IN_FEATURES)[t]
+        rate = self.panel.funding_rate_8h[t]
         have = group & ~np.isnan(rate)
         if not have.any():
             return NAN, False, NAN

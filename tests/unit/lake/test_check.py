@@ -45,6 +45,8 @@ class Maker:
         self.lake_yaml = ""
         self.flagged: list[str] = []
         self.exchange: dict[str, str] = {}
+        self.hours: dict[tuple[str, int], float] = {}
+        self.sums: dict[tuple[str, int], float] = {}
         self.rows: dict[str, Rows] = {
             table: {key: [value] for key in itertools.product(self.assets, range(N_DAYS))}
             for table, value in VALUES.items()
@@ -73,10 +75,18 @@ class Maker:
             columns = {
                 "asset_id": [row[0] for row in flat],
                 "date": [row[1] for row in flat],
-                TABLES[table].value: pa.array([row[2] for row in flat], pa.float64()),
+                TABLES[table].numbers[-1]: pa.array([row[2] for row in flat], pa.float64()),
             }
-            if table == "fact_funding" and self.exchange:
-                columns["exchange"] = [self.exchange[row[0]] for row in flat]
+            if table == "fact_funding":
+                keys = [(row[0], (row[1] - START).days) for row in flat]
+                if self.exchange:
+                    columns["exchange"] = [self.exchange[row[0]] for row in flat]
+                for column, known in (
+                    ("interval_hours", self.hours),
+                    ("funding_rate_1d_sum", self.sums),
+                ):
+                    if known:
+                        columns[column] = pa.array([known.get(key) for key in keys], pa.float64())
             pq.write_table(pa.table(columns), self.folder / f"{table}.parquet")
         dim = {"asset_id": self.assets, "is_stable": [x in self.flagged for x in self.assets]}
         pq.write_table(pa.table(dim), self.folder / "dim_asset.parquet")
@@ -292,9 +302,119 @@ def test_wild_rates_and_sources_that_no_row_has(maker: Maker) -> None:
     maker.rows["fact_funding"]["A1", 8] = [0.03]  # where venues cap
     maker.lake_yaml = "funding: {sources: [{exchange: Hyper, interval_hours: 1}]}"
     items = maker.check()
-    assert "A1 2024-01-08 -50.0%" in items["fact_funding", "wild rates"].detail
-    assert items["fact_funding", "wild rates"].detail.startswith("1 beyond 3%")
+    assert "A1 2024-01-08 -150.0%" in items["fact_funding", "wild rates"].detail
+    assert items["fact_funding", "wild rates"].detail.startswith("1 beyond 9% a day")
     assert "Hyper" in items["fact_funding", "sources of lake.yaml"].detail
+
+
+def test_rates_are_judged_by_the_day(maker: Maker) -> None:
+    """A basis point an hour is 0.24% a day; changes of interval are named, the latest first."""
+    for day in range(N_DAYS):
+        maker.hours["A1", day] = 1.0 if day < 60 else 4.0
+        maker.hours["A2", day] = 8.0
+    maker.rows["fact_funding"]["A1", 7] = [0.004]  # 9.6% a day
+    items = maker.check()
+    assert items["fact_funding", "unit"].verdict == "ok"
+    assert items["fact_funding", "wild rates"].detail.startswith("1 beyond 9% a day")
+    assert "A1 2024-01-08 +9.6%" in items["fact_funding", "wild rates"].detail
+    assert items["fact_funding", "intervals"].detail == (
+        "instruments by their own interval: 1 of 1h, 1 of 4h, 1 of 8h; 480 rows have the interval "
+        "of lake.yaml (8h); 1 changed it, at last A1 1h to 4h on 2024-03-01"
+    )
+
+
+@pytest.mark.parametrize(("share", "is_told"), [(1.0, False), (1 / 3, True)])
+def test_a_mean_in_place_of_a_sum(maker: Maker, share: float, is_told: bool) -> None:
+    for day in range(N_DAYS):
+        maker.hours["A1", day], maker.sums["A1", day] = 8.0, 3e-4 * share
+    items = maker.check()
+    assert ("fact_funding", "sums of days") in items or not is_told
+    if is_told:
+        item = items["fact_funding", "sums of days"]
+        assert item.verdict == "warn"
+        assert "0.33 of funding_rate x 24 / interval_hours" in item.detail
+    assert items["fact_funding", "intervals"].detail.startswith("120 rows are sums of a day")
+
+
+def rename(maker: Maker, old: str, new: str, tables: Iterable[str], first: int = 0) -> None:
+    """Give an asset another id from a day on."""
+    for table in tables:
+        for day in range(first, N_DAYS):
+            if (old, day) in maker.rows[table]:
+                maker.rows[table][new, day] = maker.rows[table].pop((old, day))
+
+
+def test_multiples_that_nobody_declared(maker: Maker) -> None:
+    """By price where there is one; 1000A4 and 10000A3 have none, kA9 has no A9 beside it."""
+    rename(maker, "A4", "1000A4", ["fact_open_interest"])
+    rename(maker, "A3", "10000A3", ["fact_funding"])
+    rename(maker, "A2", "kA9", ["fact_funding"])
+    for day in range(N_DAYS):
+        close = maker.rows["fact_price"]["A1", day][0]
+        maker.rows["fact_price"]["1MA1", day] = [1e6 * close]
+        maker.rows["fact_price"]["100A2", day] = [3 * close]
+    item = maker.check()["fact_price", "multiples"]
+    assert item.verdict == "warn"
+    assert item.remedy is not None
+    assert item.remedy.splitlines()[1:] == [
+        "aliases:",
+        "  - {id: 10000A3, asset_id: A3, multiple: 10000}",
+        "  - {id: 1000A4, asset_id: A4, multiple: 1000}",
+        "  - {id: 1MA1, asset_id: A1, multiple: 1000000}",
+    ]
+    assert "1MA1 of A1 (price 1e+06x on 120 days)" in item.detail
+    maker.lake_yaml = "\n".join(item.remedy.splitlines()[1:3])
+    items = maker.check()
+    assert items["fact_price", "aliases"].verdict == "ok"
+    assert "10000A3" not in items["fact_price", "multiples"].detail
+
+
+def test_renames_that_nobody_declared(maker: Maker) -> None:
+    rename(maker, "A1", "B1", ["fact_price", "fact_marketcap"], first=70)
+    del maker.rows["fact_price"]["B1", 70]
+    for day in range(60, N_DAYS):  # both ids of A2 for a while
+        maker.rows["fact_price"]["B2", day] = maker.rows["fact_price"]["A2", day]
+        if day >= 90:
+            del maker.rows["fact_price"]["A2", day]
+    rename(maker, "A3", "B3", ["fact_price"], first=70)  # at another price
+    for day in range(70, N_DAYS):
+        maker.rows["fact_price"]["B3", day][0] *= 1.2
+    item = maker.check()["fact_price", "renames"]
+    assert item.verdict == "warn"
+    assert item.remedy is not None
+    assert item.remedy.splitlines()[1:] == [
+        "aliases:",
+        "  - {id: A2, asset_id: B2, until: 2024-02-29}",
+        "  - {id: A1, asset_id: B1}",
+    ]
+    assert "A1 of B1 (ends 2024-03-10, the other begins 2024-03-12" in item.detail
+    assert "A2 of B2 (from 2024-03-01 on both are there, 0.00% apart on 30 days)" in item.detail
+
+
+def test_aliases_of_ids_that_no_table_has(maker: Maker) -> None:
+    maker.lake_yaml = "aliases: [{id: A1, asset_id: X}, {id: a2, asset_id: A2}]"
+    item = maker.check()["fact_price", "aliases"]
+    assert (item.verdict, item.detail) == (
+        "warn",
+        "1 of the 2 ids that lake.yaml names are in no table: a2",
+    )
+
+
+def test_supplies_make_market_caps_and_are_held_against_them(maker: Maker) -> None:
+    """A1 has supplies alone, every thirty days; those of A2 are twice what its caps say."""
+    maker.rows["fact_supply"] = {}
+    for day in range(N_DAYS):
+        del maker.rows["fact_marketcap"]["A1", day]
+        maker.rows["fact_supply"]["A2", day] = [2e7]
+        if day % 30 == 0:
+            maker.rows["fact_supply"]["A1", day] = [1e7]
+    items = maker.check()
+    assert items["fact_supply", "market caps"].detail == (
+        "120 of 720 market caps (16.7%), of 1 assets, are close times supply"
+    )
+    assert items["fact_supply", "fit"].verdict == "warn"
+    assert items["fact_supply", "fit"].detail.endswith("1 assets: A2 0.5x")
+    assert items["fact_supply", "gaps of assets"].verdict == "ok"
 
 
 def test_tables_that_do_not_overlap(maker: Maker) -> None:
@@ -576,7 +696,13 @@ def test_real_lake_has_the_blemishes_of_its_readme(real_lake: Path, tmp_path: Pa
     assert items["fact_price", "rows"].detail.startswith("500,948 rows, 660 assets, 2021-01-01 to")
     assert items["fact_funding", "rows"].detail.startswith("300,850 rows, 510 assets, 2023-04-19")
     assert "percent from 2026-01-13" in items["fact_funding", "unit"].detail
-    assert items["fact_funding", "wild rates"].detail.startswith("2 beyond 3%")
+    assert items["fact_funding", "wild rates"].detail.startswith("2 beyond 9% a day")
+    assert "{id: 1000SHIB, asset_id: SHIB, multiple: 1000}" in (
+        items["fact_price", "multiples"].remedy or ""
+    )
+    assert "{id: EOS, asset_id: A, until: 2025-05-27}" in (
+        items["fact_price", "renames"].remedy or ""
+    )
     assert "2026-01-28: 166 -> 506" in items["fact_marketcap", "breadth"].detail
     assert items["fact_marketcap", "jumps"].verdict == "warn"
     assert "around 2025-11-13" in items["fact_volume", "level"].detail

@@ -46,11 +46,9 @@ def made_up(seed: int = 1, size: float = 0.03) -> Market:
     close = walk(100.0)
     supply = 1e6 * np.arange(len(ASSETS), 0, -1)[:, None]
     volume = np.where(there, 1e6 * np.exp(10 * size * rng.standard_normal(shape)), np.nan)
-    hours = np.array([8.0 if asset < "C" else 1.0 for asset in ASSETS])[:, None]
-    daily = 3e-4 * (1 + 30 * size * rng.standard_normal(shape))
-    rates = np.where(there, daily * hours / 24, np.nan)
+    rates = np.where(there, 1e-4 * (1 + 30 * size * rng.standard_normal(shape)), np.nan)
     by_asset = tuple((asset,) for asset in ASSETS)
-    by_venue = tuple((asset, f"{asset}-PERP", "X" if asset < "C" else "Hourly") for asset in ASSETS)
+    by_venue = tuple((asset, f"{asset}-PERP", "X" if asset < "C" else "Y") for asset in ASSETS)
     return Market(
         first_day=date(2024, 1, 1),
         tables={
@@ -60,7 +58,7 @@ def made_up(seed: int = 1, size: float = 0.03) -> Market:
             "fact_funding": Series(by_venue, rates),
             "fact_open_interest": Series(by_venue, walk(1e7)),
         },
-        settings=LakeSettings("real", 3, (unit(None, 8.0), unit("Hourly", 1.0))),
+        settings=LakeSettings("real", 3, (unit(None, 8.0),)),
         n_before=N_BEFORE,
         pool_start=POOL,
         majors=frozenset({"BTC", "ETH"}),
@@ -170,10 +168,8 @@ def test_an_asset_that_was_not_there_moves_as_the_basket(
         mean = np.mean([close[i, at] / close[i, at - 1] for i in largest])
         assert drawn[LATE, day] / drawn[LATE, day - 1] == pytest.approx(mean, rel=1e-10)
         if at < LISTED:
-            hours = [8.0 if ASSETS[i] < "C" else 1.0 for i in largest]
-            daily = np.mean([rates[i, at] * 24 / x for i, x in zip(largest, hours, strict=True)])
             found = null.tables["fact_funding"].values[LATE, day]
-            assert found == pytest.approx(daily / 24, rel=1e-10)  # Hourly pays every hour
+            assert found == pytest.approx(np.mean(rates[largest, at]), rel=1e-10)
         n_seen += 1
     assert n_seen > 20
 
@@ -307,7 +303,7 @@ def test_a_null_lake_keeps_the_contract_and_is_the_same_byte_for_byte(
     lake = open_lake(tmp_path / "a")
     assert lake.settings.max_stale_days == 3
     hours = {x.exchange: (x.unit, x.interval_hours) for x in lake.settings.funding_units}
-    assert hours == {None: ("decimal", 8.0), "Hourly": ("decimal", 1.0)}
+    assert hours == {None: ("decimal", 8.0)}
     price = pq.read_table(tmp_path / "a" / "fact_price.parquet")
     assert min(price["date"].to_pylist()) == date(2024, 1, 1) + timedelta(N_BEFORE - 1)
     assert (
@@ -334,12 +330,12 @@ def staged() -> duckdb.DuckDBPyConnection:
     )
     for model, column in (
         ("stg_prices", "close"),
-        ("stg_marketcaps", "marketcap_usd"),
+        ("asset_marketcaps", "marketcap_usd"),
         ("stg_volumes", "volume_usd"),
     ):
         con.execute(f"create table {model} as select asset_id, date, n + 1.0 as {column} from days")
     for model, column in (
-        ("stg_funding", "funding_rate_interval"),
+        ("stg_funding", "funding_rate_8h"),
         ("stg_open_interest", "open_interest_usd"),
     ):
         con.execute(

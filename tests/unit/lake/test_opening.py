@@ -287,6 +287,44 @@ def test_btc_with_impossible_prices_only(lake: Path) -> None:
     assert "no usable price of BTC" in message(lake)
 
 
+def test_funding_needs_one_of_its_numbers(lake: Path) -> None:
+    put(lake, "fact_funding", fact("funding_rate_1d_sum", [0.1, 0.2]))
+    assert rows(lake, "fact_funding", "funding_rate, funding_rate_1d_sum, unusable") == [
+        (None, 0.1, None),
+        (None, 0.2, None),
+    ]
+    put(lake, "fact_funding", fact("funding_rates", [0.1, 0.2]))
+    text = message(lake)
+    assert "fact_funding lacks a column with its number" in text
+    assert "did you mean funding_rates?" in text
+    assert "needs funding_rate_1d_sum or funding_rate" in text
+
+
+@pytest.mark.parametrize("hours", [0.0, -8.0, 24.5, float("nan"), float("inf")])
+def test_rows_of_impossible_intervals_are_dropped(lake: Path, hours: float) -> None:
+    put(lake, "fact_funding", fact("funding_rate", [0.1, 0.2], interval_hours=[hours, 24.0]))
+    found = rows(lake, "fact_funding", "date, unusable")
+    assert found == [(DAYS[0], "impossible interval"), (DAYS[1], None)]
+
+
+def test_a_row_has_the_number_that_it_has(lake: Path) -> None:
+    """A sum that is not a number is no rate, whatever stands beside it."""
+    nan = float("nan")
+    sums = pa.array([nan, None], pa.float64(), from_pandas=False)
+    put(lake, "fact_funding", fact("funding_rate", [0.1, 0.2], funding_rate_1d_sum=sums))
+    found = rows(lake, "fact_funding", "date, unusable")
+    assert found == [(DAYS[0], "not a number"), (DAYS[1], None)]
+
+
+def test_supplies_may_stand_in_for_market_caps(lake: Path) -> None:
+    (lake / "fact_marketcap.parquet").unlink()
+    assert list(open_lake(lake).tables) == ["fact_price", "fact_volume"]
+    put(lake, "fact_supply", fact("circulating_supply", [2e15, 1e21]))
+    assert list(open_lake(lake).tables) == ["fact_price", "fact_volume", "fact_supply"]
+    found = rows(lake, "fact_supply", "date, unusable")
+    assert found == [(DAYS[0], None), (DAYS[1], "out of range")]
+
+
 # -- lake.yaml
 
 
@@ -459,7 +497,7 @@ def test_fingerprint_sees_every_change(lake: Path) -> None:
 
 def test_real_lake(real_lake: Path) -> None:
     opened = open_lake(real_lake)
-    assert list(opened.tables) == list(TABLES)
+    assert list(opened.tables) == [name for name in TABLES if name != "fact_supply"]
     assert opened.tables["fact_price"].n_rows == 500_948
     assert [unit.unit for unit in opened.settings.funding_units] == ["decimal", "percent"]
     assert opened.settings.funding_units[1].from_date == date(2026, 1, 13)
