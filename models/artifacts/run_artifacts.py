@@ -32,6 +32,7 @@ def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
             "lake": dbt.ref("lake").to_arrow_table(),
             "lake_tables": dbt.ref("lake_tables").to_arrow_table(),
             "dropped_rows": dbt.ref("dropped_rows").to_arrow_table(),
+            "excluded_prices": dbt.ref("excluded_prices").to_arrow_table(),
         },
         lake_path=str(settings.lake_dir()),
         started_at=plugin.invocation_started_at(),

@@ -1,5 +1,6 @@
--- One row per asset that no short basket may hold: stablecoins, wrapped and staked derivatives and
--- exchange tokens, by the flags of the lake's dim_asset and by the project's own list.
+-- One row per asset that no short basket may hold: stablecoins, wrapped and staked derivatives,
+-- exchange tokens, tokens of commodities, funds and stocks, by the flags of the lake's dim_asset,
+-- by the project's own list and by the lake's exclude.csv.
 with
 assets as (
     select * from {{ ref('stg_assets') }}
@@ -10,6 +11,13 @@ listed as (
         asset_id,
         reason
     from {{ ref('excluded_assets') }}
+),
+
+of_the_lake as (
+    select
+        asset_id,
+        reason
+    from {{ ref('stg_exclusions') }}
 ),
 
 flagged as (
@@ -31,6 +39,8 @@ final as (
         select * from flagged
         union all
         select * from listed
+        union all
+        select * from of_the_lake
     ) as reasons
     where reason is not null
     group by asset_id

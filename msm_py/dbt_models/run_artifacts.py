@@ -68,6 +68,7 @@ def write_run_folders(
         dropped_rows=models["dropped_rows"]
         .sort_by([("table_name", "ascending"), ("reason", "ascending")])
         .to_pylist(),
+        excluded_prices=models["excluded_prices"].sort_by("asset_id").to_pylist(),
         started_at=started_at,
     )
     folder = settings.runs_dir()

@@ -21,7 +21,14 @@ from typing import Any, Final
 import duckdb
 
 from msm_py.errors import Interrupted, MsmError
-from msm_py.lake import check_funding, check_ids, check_pitfalls, check_reach, check_supply
+from msm_py.lake import (
+    check_alignment,
+    check_funding,
+    check_ids,
+    check_pitfalls,
+    check_reach,
+    check_supply,
+)
 from msm_py.lake.check_items import ABSENT, FACTS, SHOWN, Item, Verdict, in_days, listed
 from msm_py.lake.contract import TABLES
 from msm_py.lake.loading import SCHEMA, load
@@ -698,6 +705,7 @@ _STEPS: Final[tuple[Callable[[_Check, str], list[Item]], ...]] = (
     check_reach.reach,
     check_reach.majors,
     check_reach.scale,
+    check_alignment.alignment,
     _marketcap,
     check_supply.supplies,
     _volume,

@@ -3,12 +3,11 @@
 - Closes on some days only: a missing close counts as a return of 0 while others move.
 - One asset under ids that differ in case only: its market cap, or its exclusion, is not found.
 - Rows dated far away from all others: the first and last BTC close span the calendar of a run.
-- Assets that follow USD, BTC or ETH and are not excluded: they enter the short basket.
+- Assets that follow USD, gold, BTC or ETH and are not excluded: they enter the short basket.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable
@@ -16,11 +15,12 @@ from typing import Any, Final
 
 from msm_py.lake.check_items import FACTS, SHOWN, Item, Tables, in_days, listed, sql_text
 from msm_py.lake.contract import LEAST_MARKETCAP_USD, TABLES
+from msm_py.lake.exclusions import FILE, PROJECT_LIST, project_list
 from msm_py.lake.loading import SCHEMA
-from msm_py.settings import project_dir
 
 MAJORS: Final = ("BTC", "ETH")
-PROJECT_LIST: Final = "seeds/excluded_assets.csv"
+GOLD: Final = ("PAXG", "XAUT")
+"""Tokens of gold that a lake may have, to tell others by."""
 
 _EVERY_DAY: Final = 0.9  # share of its days on which a major has a close, at least
 _MOST_HOLES: Final = 0.1  # share of an alt's closes that come after a hole, at most
@@ -177,7 +177,7 @@ def asset_ids(check: Tables, name: str) -> list[Item]:
         ):
             places[asset].append(table)
     found = [f"{_with_places(these, places)}" for these in _alike(places) if len(these) > 1]
-    excluded, listed_ids = _flagged(check), _project_list()
+    excluded, listed_ids = _flagged(check), set(project_list())
     spelled = {_folded(asset): asset for asset in listed_ids}
     found += [
         f"{_with_places([asset], places)} beside {spelled[_folded(asset)]} ({PROJECT_LIST})"
@@ -215,7 +215,7 @@ def _folded(asset: str) -> str:
 
 
 def pegs(check: Tables, name: str) -> list[Item]:
-    """Large assets that follow USD, BTC or ETH day by day, and that nobody excludes."""
+    """Large assets that follow USD, gold, BTC or ETH day by day, and that nobody excludes."""
     if name != "fact_price":
         return []
     excluded = excluded_assets(check) | set(MAJORS)
@@ -228,15 +228,23 @@ def pegs(check: Tables, name: str) -> list[Item]:
         moves as (
             select asset_id, date, ln(value / before) as move
             from closes
-            where days = 1 and (asset_id in {MAJORS} or asset_id in (select asset_id from large))
+            where days = 1 and (
+                asset_id in {MAJORS + GOLD} or asset_id in (select asset_id from large)
+            )
+        ),
+        of_gold as (
+            select date, min_by(move, asset_id) as move from moves
+            where asset_id in {GOLD} group by date
         )
         select moves.asset_id,
             count(*), median(abs(moves.move)),
             count(btc.move), median(abs(moves.move - btc.move)),
-            count(eth.move), median(abs(moves.move - eth.move))
+            count(eth.move), median(abs(moves.move - eth.move)),
+            count(of_gold.move), median(abs(moves.move - of_gold.move))
         from moves
         left join moves as btc on btc.asset_id = 'BTC' and btc.date = moves.date
         left join moves as eth on eth.asset_id = 'ETH' and eth.date = moves.date
+        left join of_gold on of_gold.date = moves.date
         group by moves.asset_id order by moves.asset_id
         """
     )
@@ -246,20 +254,20 @@ def pegs(check: Tables, name: str) -> list[Item]:
         if asset not in excluded and (nearest := _nearest(medians)) is not None
     ]
     if not found:
-        return [Item(name, "pegs", "ok", "no large asset follows USD, BTC or ETH unexcluded")]
+        return [Item(name, "pegs", "ok", "no large asset follows USD, gold, BTC or ETH unexcluded")]
     assets = json.dumps([asset for asset, *_ in found][:_REMEDY_IDS], ensure_ascii=False)
     return [
         Item(
             name,
             "pegs",
             "warn",
-            "large, following USD, BTC or ETH, and not excluded: "
+            "large, following USD, gold, BTC or ETH, and not excluded: "
             + listed(
                 (f"{asset} ({peg}, median move {move:.2%} a day)" for asset, peg, move in found),
                 2 * SHOWN,
             ),
-            "set is_stable or is_wrapped in dim_asset, or add to the experiment\n"
-            f"universe:\n  exclude_assets: {assets}",
+            f"add lines to the lake's {FILE} (asset_id,reason), set is_stable or is_wrapped in "
+            f"dim_asset, or add to the experiment\nuniverse:\n  exclude_assets: {assets}",
         )
     ]
 
@@ -269,21 +277,15 @@ def _nearest(medians: list[Any]) -> tuple[str, float] | None:
     numbers = iter(medians)
     found = [
         (move, peg)
-        for peg, n, move in zip(("USD", *MAJORS), numbers, numbers, strict=True)
+        for peg, n, move in zip(("USD", *MAJORS, "gold"), numbers, numbers, strict=True)
         if n >= _PEG_DAYS and move < _PEGGED
     ]
     return (min(found)[1], min(found)[0]) if found else None
 
 
 def excluded_assets(check: Tables) -> set[str]:
-    """Return the ids that no basket ever holds: the project's list and those that are flagged."""
-    return _project_list() | _flagged(check)
-
-
-def _project_list() -> set[str]:
-    """Return the ids that the project itself excludes."""
-    with (project_dir() / PROJECT_LIST).open(encoding="utf-8", newline="") as file:
-        return {row["asset_id"] for row in csv.DictReader(file)}
+    """Return the ids that no basket ever holds: of the project's list, the lake's, and flagged."""
+    return {*project_list(), *check.lake.exclusions, *_flagged(check)}
 
 
 def _flagged(check: Tables) -> set[str]:

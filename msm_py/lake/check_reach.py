@@ -21,6 +21,7 @@ _NAMES: Final = {
 }
 _EFFECTS: Final = {
     "fact_marketcap": "btc_dominance has no value",
+    "fact_supply": "its market cap is not made of closes and supplies",
     "fact_volume": "liquidity lacks its volume",
     "fact_funding": "positions in it pay no funding, and funding features lack it",
     "fact_open_interest": "it weighs nothing in funding features",
@@ -83,7 +84,7 @@ def scale(check: Tables, name: str) -> list[Item]:
 def reach(check: Tables, name: str) -> list[Item]:
     """How many alts an experiment with default settings would have, by year."""
     tables = check.lake.tables
-    if name != "fact_price" or not {"fact_marketcap", "fact_volume"} <= set(tables):
+    if name != "fact_price" or not {"fact_marketcap", "fact_supply"} & set(tables):
         return []
     left_out = ", ".join(map(sql_text, sorted(excluded_assets(check) | set(MAJORS))))
     rows = check.rows(
@@ -91,8 +92,7 @@ def reach(check: Tables, name: str) -> list[Item]:
         with sizes as (
             select p.asset_id, p.date, max(m.value) as marketcap, max(v.value) as volume
             from closes as p
-            left join fact_marketcap as m
-                on p.asset_id = m.asset_id and p.date = m.date and m.reason is null
+            left join caps as m on p.asset_id = m.asset_id and p.date = m.date
             left join fact_volume as v
                 on p.asset_id = v.asset_id and p.date = v.date and v.reason is null
             where p.asset_id not in ({left_out})
@@ -113,8 +113,7 @@ def reach(check: Tables, name: str) -> list[Item]:
         select count(*) filter (largest >= {LEAST_MARKETCAP_USD}), count(*) from (
             select asset_id, max(m.value) as largest
             from (select distinct asset_id from closes where asset_id not in ({left_out}))
-            left join fact_marketcap as m using (asset_id)
-            where m.reason is null
+            left join caps as m using (asset_id)
             group by asset_id
         )
         """

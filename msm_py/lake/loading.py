@@ -22,7 +22,7 @@ SCHEMA: Final = "lake"
 
 
 def load(con: duckdb.DuckDBPyConnection, lake: Lake | None) -> None:
-    """Make ``lake.<table>`` for every table of the contract, replacing what is there.
+    """Make ``lake.<table>`` for every table of the contract, and ``lake.exclude``.
 
     Parameters
     ----------
@@ -45,6 +45,11 @@ def load(con: duckdb.DuckDBPyConnection, lake: Lake | None) -> None:
         footers say.
     """
     con.execute(f"create schema if not exists {SCHEMA}")
+    con.execute(f"create or replace table {SCHEMA}.exclude (asset_id varchar, reason varchar)")
+    if lake is not None and lake.exclusions:
+        con.executemany(
+            f"insert into {SCHEMA}.exclude values (?, ?)", list(lake.exclusions.items())
+        )
     for name, spec in TABLES.items():
         table = None if lake is None else lake.tables.get(name)
         # In two steps: over Parquet files, whose statistics leave NaN out, DuckDB 2.0 takes isnan()

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from msm_py.errors import MsmError
+from msm_py.lake import exclusions
 from msm_py.lake.aliases import resolved
 from msm_py.lake.contract import FIRST_DAY, LAST_DAY, SQL_TYPES, TABLES, Kind, TableSpec
+from msm_py.lake.exclusions import read_exclusions
 from msm_py.lake.files import SUFFIX, path_list, read_parquet, table_files
 from msm_py.lake.lake_yaml import LAKE_YAML, LakeSettings, read_settings
 from msm_py.lake.lake_yaml import FundingUnit as FundingUnit
@@ -72,11 +74,14 @@ class Lake:
         What lake.yaml says, defaults filled in.
     tables
         The tables that are there, by name, in the order of ``TABLES``.
+    exclusions
+        Assets that its exclude.csv keeps out of baskets, each with its reason.
     """
 
     path: Path
     settings: LakeSettings
     tables: Mapping[str, TableFiles]
+    exclusions: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_lake(path: str | Path) -> Lake:
@@ -115,11 +120,11 @@ def open_lake(path: str | Path) -> Lake:
     with duckdb.connect(config={"autoinstall_known_extensions": False}) as con:
         tables = {name: _describe(con, name, files) for name, files in found.items()}
         _check_btc(con, given, settings, tables["fact_price"])
-    return Lake(given.resolve(), settings, tables)
+    return Lake(given.resolve(), settings, tables, read_exclusions(given))
 
 
 def fingerprint(lake: Lake) -> str:
-    """Return the SHA-256 of a lake's content: its table files and lake.yaml.
+    """Return the SHA-256 of a lake's content: its table files, lake.yaml and exclude.csv.
 
     Files are taken in the order of their names relative to the lake, each name and content
     counting; files that no table has do not count, and neither does where the lake lies.
@@ -141,9 +146,8 @@ def fingerprint(lake: Lake) -> str:
         When a file cannot be read.
     """
     files = [file for table in lake.tables.values() for file in table.files]
-    config = lake.path / LAKE_YAML
-    if config.is_file():
-        files.append(config)
+    beside = [lake.path / name for name in (LAKE_YAML, exclusions.FILE)]
+    files += [file for file in beside if file.is_file()]
     named = sorted((file.relative_to(lake.path).as_posix(), file) for file in files)
     total = hashlib.sha256()
     for name, file in named:

@@ -20,7 +20,7 @@ import duckdb
 from msm_py.errors import MsmError
 from msm_py.lake.check import check_lake
 from msm_py.lake.check_items import ABSENT, LOUD, Item, Verdict
-from msm_py.lake.check_pitfalls import PROJECT_LIST
+from msm_py.lake.exclusions import PROJECT_LIST
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.settings import project_dir
 from msm_py.store import record_files
@@ -121,7 +121,7 @@ def look_over(runs: Path, lake: Path, lake_fingerprint: str) -> Findings:
 def check_version() -> str:
     """Return a hash of all that decides what the check says of a lake."""
     root = project_dir()
-    modules = sorted(Path(__file__).parent.glob("lake*.py"))
+    modules = sorted((root / "msm_py" / "lake").glob("*.py"))
     digest = hashlib.sha256(f"duckdb {duckdb.__version__}\n".encode())
     for file in (*modules, root / PROJECT_LIST):
         content = file.read_bytes()

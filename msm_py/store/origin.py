@@ -35,6 +35,8 @@ class Provenance:
         The label in lake.yaml.
     lake_tables, dropped_rows
         Rows of the models of these names.
+    excluded_prices
+        Assets with prices that no basket may hold: rows of the model of this name.
     started_at
         When the invocation began, UTC.
     """
@@ -44,6 +46,7 @@ class Provenance:
     lake_name: str
     lake_tables: Sequence[Row]
     dropped_rows: Sequence[Row]
+    excluded_prices: Sequence[Row]
     started_at: datetime
 
 
@@ -75,6 +78,11 @@ def manifest(
             "fingerprint": provenance.lake_fingerprint,
             "tables": _shown(provenance.lake_tables, hidden_from),
             "dropped_rows": _shown(provenance.dropped_rows, hidden_from),
+            "excluded_assets": [
+                {"asset_id": row["asset_id"], "reason": row["reason"]}
+                for row in provenance.excluded_prices
+                if hidden_from is None or row["first_date"] < hidden_from
+            ],
         },
         "versions": versions(),
         "started_at": provenance.started_at.isoformat(timespec="milliseconds"),
@@ -137,6 +145,7 @@ NUMERIC_FILES: Final = (
 NOT_NUMERIC: Final = (
     "dbt_models/rows_text.py",
     "lake/check.py",
+    "lake/check_alignment.py",
     "lake/check_funding.py",
     "lake/check_ids.py",
     "lake/check_items.py",

@@ -607,7 +607,7 @@ def test_large_assets_that_follow_something(maker: Maker, peg: str, yearly: floa
     maker.move_price("A1", followed + noise + yearly / 365)
     item = maker.check()["fact_price", "pegs"]
     assert item.verdict == "warn"
-    assert f"large, following USD, BTC or ETH, and not excluded: A1 ({peg}," in (item.detail)
+    assert f"large, following USD, gold, BTC or ETH, and not excluded: A1 ({peg}," in (item.detail)
     assert (item.remedy or "").endswith('universe:\n  exclude_assets: ["A1"]')
     maker.flagged = ["A1"]
     assert maker.check()["fact_price", "pegs"].verdict == "ok"
@@ -798,3 +798,56 @@ def test_a_summary_comes_first_and_last_and_what_is_well_on_request(maker: Maker
         assert ("stray dates: none" in "\n".join(lines)) == every
         assert all(len(line) <= 80 for line in lines)
         assert "fact_price" in lines[2]
+
+
+# --- Tables of other days ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shift", "word", "remedy"), [(1, "late", "add -1"), (-1, "early", "add 1")]
+)
+def test_market_caps_of_another_day_are_found(
+    maker: Maker, shift: int, word: str, remedy: str
+) -> None:
+    caps = maker.rows["fact_marketcap"]
+    maker.rows["fact_marketcap"] = {
+        (asset, day + shift): value for (asset, day), value in caps.items()
+    }
+    item = maker.check()["fact_marketcap", "alignment"]
+    assert item.verdict == "fail"
+    assert f"its rows are dated a day too {word}" in item.detail
+    assert ("see the future" in item.detail) == (word == "early")
+    assert str(item.remedy).startswith(remedy)
+
+
+@pytest.mark.parametrize("table", ["fact_marketcap", "fact_volume", "fact_open_interest"])
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_the_real_lake_shifted_by_a_day_is_found(
+    real_lake: Path, tmp_path: Path, table: str, shift: int
+) -> None:
+    for file in real_lake.glob("*"):
+        (tmp_path / file.name).symlink_to(file)
+    frame = pq.read_table(real_lake / f"{table}.parquet").to_pandas()
+    frame["date"] = [day + timedelta(days=shift) for day in frame["date"]]
+    (tmp_path / f"{table}.parquet").unlink()
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), tmp_path / f"{table}.parquet")
+    items = by_check(check_lake(open_lake(tmp_path)))
+    found = {key for key, item in items.items() if key[1] == "alignment" and item.verdict == "fail"}
+    assert found == {(table, "alignment")}
+    assert items[table, "alignment"].remedy == (
+        f"add {-shift} to its dates; if it is prices that are dated wrong, shift them"
+    )
+
+
+def test_an_asset_that_follows_gold_is_named(maker: Maker) -> None:
+    maker.assets += ["PAXG", "GOLDISH"]
+    for asset in ("PAXG", "GOLDISH"):
+        for table, value in VALUES.items():
+            for day in range(N_DAYS):
+                maker.rows[table][asset, day] = [value]
+        maker.move_price(asset)
+    maker.move_price("GOLDISH", maker.moves("PAXG") + 1e-5)
+    item = maker.check()["fact_price", "pegs"]
+    assert "GOLDISH (gold, median move 0.00% a day)" in item.detail
+    assert "PAXG (" not in item.detail
+    assert "exclude.csv" in str(item.remedy)

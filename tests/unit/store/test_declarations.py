@@ -171,7 +171,7 @@ def test_what_a_run_writes_of_itself_are_the_columns_of_the_catalog() -> None:
         "warnings": [],
     }
     run = run_row.run_row(ResolvedRun.of(from_resolved(MINIMAL), "lake", "code"))
-    provenance = origin.Provenance("lake", "code", "name", [], [], datetime.now(UTC))
+    provenance = origin.Provenance("lake", "code", "name", [], [], [], datetime.now(UTC))
     entry = run_content.catalog_entry(run, metrics, provenance)
     # which the warehouse takes from the manifest, or from all runs
     of_manifest = {
@@ -544,8 +544,8 @@ def test_recipe_of_a_lake_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "TABLES", {**TABLES, "fact_moons": spec})
     monkeypatch.setattr("msm_py.lake.opening.TABLES", {**TABLES, "fact_moons": spec})
     made = {name: make((ROOT / name).read_text()) for name, make in schema.FILES.items()}
-    source = yaml.safe_load(made["models/inputs/_sources.yml"])["sources"][0]["tables"][-1]
-    assert source["name"] == "fact_moons"
+    tables = yaml.safe_load(made["models/inputs/_sources.yml"])["sources"][0]["tables"]
+    (source,) = (table for table in tables if table["name"] == "fact_moons")
     assert [column["name"] for column in source["columns"]] == [*spec.all_columns, "unusable"]
     row = "| `fact_moons` | `asset_id`, `date`, `moons` (moons) |  | asset_id, date | no tides |"
     assert row in made["docs/lake.md"].splitlines()
