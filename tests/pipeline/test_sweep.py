@@ -135,20 +135,27 @@ def test_forced_runs_stay_until_replaced(lake: Path, undisturbed: Done, tmp_path
     assert all(file.read_bytes() != content for file, content in before.items())
 
 
-def test_sweeps_are_listed_with_whole_ids(undisturbed: Done) -> None:
+def test_sweeps_and_their_runs_are_listed_a_line_each(undisturbed: Done) -> None:
     place = undisturbed.runs.parent
     (record,) = (undisturbed.runs / ".sweeps").glob("*.json")
-    listed = msm("sweep", "show", place=place, COLUMNS="40")
+    listed = msm("sweep", "show", place=place, COLUMNS="120")
     assert listed.code == 0, listed.err
     (line,) = [line for line in listed.out.splitlines() if line.startswith(record.stem)]
     assert line.split()[-1] in folders(undisturbed)
-    shown = msm("sweep", "show", record.stem, place=place, COLUMNS="40")
     rows = json.loads(record.read_text())["runs"]
     assert {row["run_id"] for row in rows} == set(folders(undisturbed))
-    for name in {row["same_returns_as"] for row in rows}:  # whole, in one line with its title
-        assert re.search(rf"{name} .*thresholds.low -0.\d, high 0.\d", shown.out)
-    n_more = sum(int(more) for more in re.findall(r" \+(\d+) ", shown.out))
-    assert n_more == len(rows) - len({row["same_returns_as"] for row in rows})
+    leaders = {row["same_returns_as"] for row in rows}
+    for columns in ("60", "120"):
+        shown = msm("sweep", "show", record.stem, place=place, COLUMNS=columns).out
+        for name in leaders:
+            (line,) = re.findall(rf"^ *\d+ +{name[-10:-4]}\w* .*$", shown, re.MULTILINE)
+            assert len(line) <= int(columns)
+            assert re.search(r"-?0\.\d$", line.rstrip()), "what differs"
+    everything = json.loads(
+        msm("sweep", "show", record.stem, "--json", place=place, COLUMNS="40").out
+    )
+    assert {row["run_id"] for row in everything} == set(folders(undisturbed))
+    assert [row["place"] for row in everything] == list(range(1, len(rows) + 1))
     both = msm("sweep", "show", record.stem, record.stem, place=place)
     assert both.code == 1
     assert "one sweep is shown at a time" in both.err

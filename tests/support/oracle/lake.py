@@ -327,7 +327,8 @@ def alts_by_day(panel: Panel, spec: Mapping[str, Any]) -> Float:
 def derived_share(panel: Panel, alts: Float, days: Any) -> float | None:
     """Share of the days of alts whose market cap is close times supply (D46)."""
     held = alts[days]
-    return float(panel.is_derived[days][held].mean()) if held.any() else None
+    # an alt without a market cap (D47) has none that is derived
+    return float(np.nan_to_num(panel.is_derived[days][held]).mean()) if held.any() else None
 
 
 def count_removed(panel: Panel, spec: Mapping[str, Any], days: Any) -> int:
