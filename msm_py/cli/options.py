@@ -111,10 +111,13 @@ def check_ray_address(ray_address: str | None, executor: ExecutorName) -> None:
 
 
 def places_of(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> Places:
-    """Return where a command reads and writes, none of it in the lake."""
+    """Return where a command reads and writes, none of it in the lake.
+
+    Where the lake is a link, what it leads to now is read until the end, though the link moves on.
+    """
     check_outside_lake(lake, written_places(runs, warehouse_file))
     return Places(
-        lake=lake.absolute(),
+        lake=lake.resolve(),
         runs=runs.absolute(),
         warehouse=warehouse_file.absolute(),
         force=force,
