@@ -21,7 +21,7 @@ run: setup $(SAMPLE)/lake.yaml  ## Set up, write the sample lake, run the baseli
 test: setup lint  ## Set up and pass all tests (those on a real lake need ../shared/lake)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-test-all: ray lint  ## The slow tests too: simulations, DuckDB versions, isolation, Ray
+test-all: $(VENV)/slow-installed lint  ## The slow tests too: simulations, DuckDB versions, isolation, Ray, S3
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "slow or not slow"
 
 test-ray: ray  ## Sweeps on a Ray cluster, one of its nodes killed
@@ -94,6 +94,11 @@ $(VENV)/ray-installed: requirements-ray.lock $(VENV)/installed
 	@$(BIN)/python $(INSTALL_LOCK) requirements-ray.lock
 	@touch $@
 
+$(VENV)/slow-installed: requirements-slow.lock $(VENV)/installed
+	@echo "Installing what the slow tests need beside, from requirements-slow.lock"
+	@$(BIN)/python $(INSTALL_LOCK) requirements-slow.lock
+	@touch $@
+
 $(SAMPLE)/lake.yaml: | setup
 	@echo "Writing the sample lake to $(SAMPLE)/"
 	@$(BIN)/msm lake sample $(SAMPLE)
@@ -102,6 +107,8 @@ lock: setup  ## Write the lock files; UPGRADE=--upgrade takes the newest version
 	$(COMPILE) --extra dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra dev --extra ray --constraint requirements.lock \
 		--output-file requirements-ray.lock pyproject.toml
+	$(COMPILE) --extra dev --extra slow --constraint requirements.lock \
+		--output-file requirements-slow.lock pyproject.toml
 	$(COMPILE) --group docs --output-file requirements-docs.lock
 
 schema: setup  ## Write what is made from declarations: JSON Schema, contract, sources, tables in docs

@@ -21,9 +21,11 @@ from msm_py.experiment.json_schema import json_schema_text
 from msm_py.experiment.registry import feature_registry
 from msm_py.lake import contract_text
 from msm_py.markup import markdown_table
+from msm_py.pull.datasets import DATASETS
 from msm_py.settings import project_dir
 from msm_py.store import catalog_columns, declared_text
 from msm_py.store.warehouse_tables import ALL_TABLES, CATALOG, VIEWS
+from msm_py.text import listed
 
 PACKAGE: Final = Path(__file__).parent.parent
 BEGIN: Final = "written by `make schema`"
@@ -115,6 +117,26 @@ def _features() -> str:
     )
 
 
+def _datasets() -> str:
+    return markdown_table(
+        ("dataset", "holds", "interval", "days in a file", "kept", "per minute", "key"),
+        (
+            (
+                f"`{name}`",
+                data.holds,
+                listed(data.intervals),
+                data.per_file,
+                "" if data.kept_days is None else f"{data.kept_days} days",
+                f"{data.vendor.requests_per_minute:.0f}",
+                ("needed" if data.vendor.needs_key else "optional")
+                if data.vendor.key_header
+                else "",
+            )
+            for name, data in DATASETS.items()
+        ),
+    )
+
+
 FILES: Final[Mapping[str, Callable[[str], str]]] = {
     "README.md": lambda text: part(text, "speed", f"\n{speed_table(project_dir())}\n"),
     "experiments/experiment.schema.json": lambda _: json_schema_text(),
@@ -148,6 +170,7 @@ FILES: Final[Mapping[str, Callable[[str], str]]] = {
     "docs/bi.md": _bi,
     "docs/lake.md": _lake,
     "docs/methodology.md": lambda text: part(text, "features", f"\n{_features()}\n"),
+    "docs/pull.md": lambda text: part(text, "datasets", f"\n{_datasets()}\n"),
 }
 """How each file is made from what stands in it."""
 

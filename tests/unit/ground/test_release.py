@@ -20,7 +20,12 @@ def test_one_version() -> None:
 
 
 def test_the_lock_files_hold_hashes_of_every_version() -> None:
-    for name in ("requirements.lock", "requirements-ray.lock", "requirements-docs.lock"):
+    for name in (
+        "requirements.lock",
+        "requirements-ray.lock",
+        "requirements-slow.lock",
+        "requirements-docs.lock",
+    ):
         pins = re.split(r"\n(?=\S)", (project_dir() / name).read_text(encoding="utf-8"))
         assert all("--hash=sha256:" in pin for pin in pins if not pin.startswith("#"))
 
