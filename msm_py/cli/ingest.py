@@ -43,6 +43,8 @@ def lake_ingest(
     with IngestDisplay(out) as display:
         outcome = work.ingest(spec, store, display.tell, dry_run=dry_run, as_of=day, keep=keep)
     out.print(ingest_report(outcome, store, dry_run=dry_run))
+    if outcome.fault is not None:
+        raise outcome.fault
     if outcome.report is not None and outcome.report.exit_code and as_of is None:
         raise MsmError(
             "the check of the new lake fails: it is not published",

@@ -10,22 +10,18 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
-from datetime import date
-from pathlib import Path
 from typing import Final
 
 import duckdb
 
 from msm_py.errors import MsmError
+from msm_py.ingest import ids
 from msm_py.ingest.measures import MEASURES, TABLES
-from msm_py.ingest.spec import Spec
+from msm_py.ingest.reading import UNFINISHED
+from msm_py.ingest.spec import Source, Spec
 from msm_py.lake.check_items import sql_text
 from msm_py.text import listed
-
-ID_COLUMNS: Final = ("scheme", "vendor_id", "from", "to", "asset_id", "multiple")
-_SHOWN_IDS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,9 @@ class Note:
     example: str
 
 
-def daily_rows(con: duckdb.DuckDBPyConnection, spec: Spec, observations: str) -> list[Note]:
+def daily_rows(
+    con: duckdb.DuckDBPyConnection, spec: Spec, observations: str, *, every_unknown: bool = False
+) -> list[Note]:
     """Make ``incoming_<table>`` of the lake's tables from observations.
 
     Parameters
@@ -62,6 +60,8 @@ def daily_rows(con: duckdb.DuckDBPyConnection, spec: Spec, observations: str) ->
         The spec.
     observations
         A table or view of observations, one per key.
+    every_unknown
+        Name all ids that stand for no asset, not the first ones only.
 
     Returns
     -------
@@ -73,11 +73,9 @@ def daily_rows(con: duckdb.DuckDBPyConnection, spec: Spec, observations: str) ->
     MsmError
         When an id is unknown.
     """
-    _read_ids(con, spec)
-    _name_assets(con, spec, observations)
-    means = {source.id: source.mapping.time.means for source in spec.sources.values()}
-    con.execute("create or replace table source_means (source varchar, means varchar)")
-    con.executemany("insert into source_means values (?, ?)", list(means.items()))
+    ids.create_ids(con, spec)
+    _name_assets(con, spec, observations, every_unknown=every_unknown)
+    _check_one_id_a_day(con, spec)
     con.execute(_BARS)
     con.execute(_LEVELS)
     con.execute(_PRINTS)
@@ -91,81 +89,47 @@ def daily_rows(con: duckdb.DuckDBPyConnection, spec: Spec, observations: str) ->
     return notes
 
 
-def _read_ids(con: duckdb.DuckDBPyConnection, spec: Spec) -> None:
-    con.execute(
-        "create or replace table ids (scheme varchar, vendor_id varchar, first date, until date, "
-        "asset_id varchar, multiple double)"
-    )
-    if spec.ids is None:
-        return
-    rows = []
-    with spec.ids.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        header = reader.fieldnames or ()
-        if missing := [x for x in ("scheme", "vendor_id", "asset_id") if x not in header]:
-            raise MsmError(
-                "the file of ids lacks columns",
-                where=str(spec.ids),
-                received=listed(header),
-                remedy=f"its first line is {','.join(ID_COLUMNS)} ({listed(missing)} missing)",
-            )
-        for number, row in enumerate(reader, start=2):
-            rows.append(_id_row(spec.ids, number, row))
-    if rows:
-        con.executemany("insert into ids values (?, ?, ?, ?, ?, ?)", rows)
-    twice = con.execute(
+def days_of(source: Source) -> str:
+    """Return SQL that is true for observations of days of which a source is used."""
+    means = "'bar_start'" if source.mapping.time.means == "bar_start" else "'other'"
+    bounds = [
+        f"date {sign} date '{day}'"
+        for sign, day in ((">=", source.first_day), ("<=", source.last_day))
+        if day is not None
+    ]
+    day = _DAY.replace("means", means)
+    return " and ".join(bound.replace("date", f"({day})", 1) for bound in bounds) or "true"
+
+
+def unfinished_bars(con: duckdb.DuckDBPyConnection) -> list[Note]:
+    """Return what was left out of the files that were just read since it was not over."""
+    rows = con.execute(
+        f"""
+        select source, table_name, 'a bar that was not over when its file was read', count(*),
+            min(vendor_id || ' ' || stamp)
+        from {UNFINISHED} group by 1, 2 order by 1, 2
         """
-        select a.scheme, a.vendor_id from ids as a inner join ids as b
-            on a.scheme = b.scheme and a.vendor_id = b.vendor_id and a.rowid < b.rowid
-            and coalesce(a.first, date '0001-01-01') <= coalesce(b.until, date '9999-12-31')
-            and coalesce(b.first, date '0001-01-01') <= coalesce(a.until, date '9999-12-31')
-        limit 1
-        """
-    ).fetchone()
-    if twice is not None:
-        raise MsmError(
-            "an id stands for two assets on one day",
-            where=str(spec.ids),
-            received=", ".join(twice),
-            remedy="give each row its days (from, to; both inclusive)",
-        )
+    ).fetchall()
+    return [Note(*row) for row in rows]
 
 
-def _id_row(file: Path, number: int, row: dict[str, str | None]) -> tuple[object, ...]:
-    def text(name: str) -> str | None:
-        return (row.get(name) or "").strip() or None
-
-    try:
-        first, until = (
-            None if (day := text(x)) is None else date.fromisoformat(day) for x in ("from", "to")
-        )
-        multiple = float(text("multiple") or 1)
-        if not multiple > 0 or not all(text(x) for x in ("scheme", "vendor_id", "asset_id")):
-            raise ValueError("scheme, vendor_id and asset_id are needed, and a multiple above 0")
-    except ValueError as error:
-        raise MsmError(
-            "a row of ids cannot be read",
-            where=f"{file}, line {number}",
-            received=str(error),
-            remedy=f"write {','.join(ID_COLUMNS)}; days as YYYY-MM-DD or empty",
-        ) from None
-    return text("scheme"), text("vendor_id"), first, until, text("asset_id"), multiple
-
-
-def _name_assets(con: duckdb.DuckDBPyConnection, spec: Spec, observations: str) -> None:
+def _name_assets(
+    con: duckdb.DuckDBPyConnection, spec: Spec, observations: str, *, every_unknown: bool
+) -> None:
     """Make ``named``: observations with asset ids, prices and supplies in single coins."""
-    con.execute("create or replace table schemes (source varchar, scheme varchar)")
+    con.execute("create or replace table sources (source varchar, scheme varchar, means varchar)")
     con.executemany(
-        "insert into schemes values (?, ?)",
-        [(source.id, source.mapping.asset.scheme) for source in spec.sources.values()],
+        "insert into sources values (?, ?, ?)",
+        [(x.id, x.mapping.asset.scheme, x.mapping.time.means) for x in spec.sources.values()],
     )
     con.execute(
         f"""
         create or replace table named as
         select
             observations.* exclude (value),
-            schemes.scheme,
-            case when schemes.scheme = 'own' then coalesce(ids.asset_id, observations.vendor_id)
+            sources.scheme,
+            sources.means,
+            case when sources.scheme = 'own' then coalesce(ids.asset_id, observations.vendor_id)
                 else ids.asset_id end as asset_id,
             case
                 when measure = 'close' then value / coalesce(multiple, 1)
@@ -174,11 +138,11 @@ def _name_assets(con: duckdb.DuckDBPyConnection, spec: Spec, observations: str) 
                 else value
             end as value
         from {observations} as observations
-        inner join schemes using (source)
+        inner join sources using (source)
         left join ids
-            on schemes.scheme = ids.scheme and observations.vendor_id = ids.vendor_id
-            and cast(stamp - interval 1 second as date)
-                between coalesce(first, date '0001-01-01') and coalesce(until, date '9999-12-31')
+            on sources.scheme = ids.scheme and observations.vendor_id = ids.vendor_id
+            and {_DAY} between coalesce(first, date '0001-01-01')
+                and coalesce(until, date '9999-12-31')
         """
     )
     unknown = con.execute(
@@ -188,37 +152,44 @@ def _name_assets(con: duckdb.DuckDBPyConnection, spec: Spec, observations: str) 
         """
     ).fetchall()
     if unknown:
-        lines = "\n".join(
-            f"{scheme},{vendor_id},,,," for scheme, vendor_id, *_ in unknown[:_SHOWN_IDS]
+        raise ids.unknown_ids(spec, unknown, every=every_unknown)
+
+
+def _check_one_id_a_day(con: duckdb.DuckDBPyConnection, spec: Spec) -> None:
+    """Two ids of a source may not stand for one asset on one day, since one only can count."""
+    row = con.execute(
+        f"""
+        select source, asset_id, date::varchar, ids from (
+            select source, asset_id, {_DAY} as date, measure, exchange, instrument_id,
+                list_sort(list(distinct vendor_id)) as ids
+            from named
+            group by all
         )
-        more = f"\n... and {len(unknown) - _SHOWN_IDS:,} more" * (len(unknown) > _SHOWN_IDS)
-        scheme, vendor_id, first, last = unknown[0]
+        where len(ids) > 1 order by all limit 1
+        """
+    ).fetchone()
+    if row is not None:
+        source, asset, day, ids = row
         raise MsmError(
-            f"{len(unknown):,} ids of vendors stand for no asset",
-            where=str(spec.ids or f"{spec.path}: ids"),
-            received=f"{vendor_id} of {scheme}, {first} to {last}"
-            + (f", and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""),
-            remedy=f"add lines, with the asset_id (and the multiple of 1000X) filled in:\n"
-            f"{','.join(ID_COLUMNS)}\n{lines}{more}",
+            "two ids of a source stand for one asset on one day",
+            where=str(spec.ids or spec.path),
+            received=f"{listed(ids)} of {source} are {asset} on {day}",
+            remedy="give one of them other days (from, to) or no line in the file of ids; or read "
+            "them as two sources, with a priority",
         )
 
 
-_BAR_MEASURES: Final = ("close", "volume_usd", "volume_base", "marketcap", "circulating_supply")
-_LEVEL_MEASURES: Final = (
-    *_BAR_MEASURES,
-    "open_interest_usd",
-    "open_interest_base",
-)
-# a bar's day; of bars that are marked by their end, the day that the end closes
-_BAR_DAY: Final = (
-    "case when means = 'bar_end' then cast(stamp - interval 1 second as date) "
-    "else cast(stamp as date) end"
+# a bar belongs to the day that it starts in; an instant, and a bar that is marked by its end, to
+# the day in (00:00, 24:00]
+_DAY: Final = (
+    "case when means = 'bar_start' then cast(stamp as date) "
+    "else cast(stamp - interval 1 second as date) end"
 )
 _BARS: Final = f"""
     create or replace table bars as
     with each_bar as (
-        select named.*, {_BAR_DAY} as date
-        from named inner join source_means using (source)
+        select named.*, {_DAY} as date
+        from named
         where means <> 'instant' and measure <> 'funding_rate'
     ),
     -- base volumes are worth their close, bar by bar
@@ -249,7 +220,7 @@ _LEVELS: Final = """
             named.*,
             date_trunc('day', stamp + interval 12 hour) as midnight,
             abs(epoch(stamp) - epoch(date_trunc('day', stamp + interval 12 hour))) as seconds
-        from named inner join source_means using (source)
+        from named
         where means = 'instant' and measure <> 'funding_rate'
     )
     select
@@ -263,12 +234,11 @@ _LEVELS: Final = """
     where measure <> 'volume_base'
     group by all
 """
-_PRINTS: Final = """
+_PRINTS: Final = f"""
     create or replace table prints as
     with spaced as (
         select
             named.*,
-            cast(stamp - interval 1 second as date) as print_day,
             (epoch(stamp) - epoch(lag(stamp) over by_stamp)) / 3600 as spacing
         from named
         where measure = 'funding_rate'
@@ -279,9 +249,9 @@ _PRINTS: Final = """
     dated as (
         select
             spaced.*,
-            case when means = 'instant' then print_day else cast(stamp as date) end as date,
+            {_DAY} as date,
             coalesce(span_hours, case when spacing <= 24 then round(spacing, 4) end) as hours
-        from spaced inner join source_means using (source)
+        from spaced
     )
     select
         source, asset_id, exchange, instrument_id, date,

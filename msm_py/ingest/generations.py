@@ -79,6 +79,7 @@ def build(
     base: Generation | None,
     lake_yaml: str,
     provenance: Mapping[str, Any],
+    beside: Sequence[Path] = (),
 ) -> Generation:
     """Write a lake from the tables ``incoming_<table>`` of a connection, and put it in its place.
 
@@ -96,6 +97,8 @@ def build(
         The text of the lake's lake.yaml.
     provenance
         What is to be said about where it comes from; figures of its tables are added.
+    beside
+        Files that become part of the lake as they are.
 
     Returns
     -------
@@ -105,6 +108,8 @@ def build(
     made = scratch / "generation"
     made.mkdir()
     (made / LAKE_YAML).write_text(lake_yaml)
+    for file in beside:
+        shutil.copyfile(file, made / file.name)
     figures = {}
     for name in _incoming(con):
         written = _write_table(con, name, made, since, None if base is None else base.folder)

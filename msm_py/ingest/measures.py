@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 RATE_UNITS: Final = {"decimal": 1.0, "percent": 100.0, "bps": 10_000.0}
 
@@ -23,12 +23,15 @@ class Fields:
         What its numbers are divided by: 100 for percent.
     interval
         Of funding rates: the column of the interval, or its hours; None: from the spacing.
+    missing
+        Texts that say there is no value, beside those of the mapping.
     """
 
     measure: str
     column: str
     divisor: float = 1.0
     interval: str | float | None = None
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,10 @@ class Fill:
     measures: Mapping[str, str]
     kind: Literal["level", "flow", "print"]
 
-    def fault(self, fields: Mapping[str, str | float]) -> tuple[str, str] | None:
+    def fault(self, fields: Mapping[str, Any]) -> tuple[str, str] | None:
         """Return what is wrong with the fields of a mapping, and the remedy; None when nothing."""
-        allowed = {self.value, "unit"} | ({"interval_hours"} if self.kind == "print" else set())
+        allowed = {self.value, "unit", "missing"}
+        allowed |= {"interval_hours"} if self.kind == "print" else set()
         units = RATE_UNITS if self.kind == "print" else self.measures
         if self.value not in fields or not isinstance(fields[self.value], str):
             return f"{self.value} is missing", f"name the vendor's column: {self.value}: COLUMN"
@@ -59,16 +63,20 @@ class Fill:
             return "the unit is not said", f"say unit: {' or '.join(units)}; nothing is guessed"
         if fields.get("unit", next(iter(units))) not in units:
             return "there is no such unit", f"the units are {', '.join(units)}"
+        if not isinstance(fields.get("missing", []), list):
+            return "missing is no list", "write missing: [0]"
         return None
 
-    def read(self, fields: Mapping[str, str | float]) -> Fields:
+    def read(self, fields: Mapping[str, Any]) -> Fields:
         """Return the fields of a mapping without fault."""
         unit = str(fields.get("unit", next(iter(self.measures))))
         if self.kind == "print":
             measure, divisor = next(iter(self.measures.values())), RATE_UNITS[unit]
         else:
             measure, divisor = self.measures[unit], 1.0
-        return Fields(measure, str(fields[self.value]), divisor, fields.get("interval_hours"))
+        missing = tuple(map(str, fields.get("missing", ())))
+        column, interval = str(fields[self.value]), fields.get("interval_hours")
+        return Fields(measure, column, divisor, interval, missing)
 
 
 TABLES: Final[Mapping[str, Fill]] = {

@@ -5,23 +5,35 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from msm_py.errors import MsmError, together
 from msm_py.ingest.measures import TABLES, Fields
 from msm_py.ingest.vintages import Revisions
-from msm_py.text import did_you_mean, dotted, shown
+from msm_py.text import did_you_mean, dotted, listed, shown
 from msm_py.values import rule
 from msm_py.yaml_file import read_yaml
 
 MAPPINGS: Final = Path(__file__).parent / "mappings"
+BESIDE: Final = ("dim_asset.parquet", "dim_listing.parquet", "exclude.csv")
 _READING_DIGITS: Final = 10
 
 
@@ -34,9 +46,10 @@ class Section(BaseModel):
 class Read(Section):
     """How rows stand in a file."""
 
-    format: Literal["csv", "json", "parquet", "feather"] = Field(
-        default="csv",
-        description="csv (plain, .gz, .zip), json (also .gz, .zip), parquet, feather.",
+    format: Literal["csv", "json", "parquet", "feather"] | None = Field(
+        default=None,
+        description="csv, json, parquet or feather, each plain, in .gz or in .zip; without it as "
+        "the file's name ends, and csv for any other end.",
     )
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     skip: Annotated[int, Field(ge=0, le=1_000)] = Field(
@@ -59,43 +72,108 @@ class Time(Section):
     """What a stamp is."""
 
     column: str = Field(description="The column of the stamp.")
-    unit: Literal["auto", "text"] = Field(
-        default="auto", description="auto: a number, s to ns by its size; text: a date and time."
+    unit: Literal["auto", "s", "ms", "us", "ns"] = Field(
+        default="auto",
+        description="Of numbers: since 1970, row by row by their size unless said. Texts are dates "
+        "and times.",
     )
     zone: str | None = Field(
-        default=None, description="Of a text without a zone of its own: UTC, +03:00."
+        default=None,
+        description="Of a text without a zone of its own: UTC, +03:00 or Europe/Berlin.",
     )
     means: Literal["bar_start", "bar_end", "instant"] = Field(
         description="Start or end of a bar, or the instant of a sample or print."
     )
     span_hours: float | str | None = Field(
         default=None,
-        description="Length of a bar: hours, or `filename` (a part such as -1h-), or the column of "
-        "its end.",
+        description="Length of a bar: hours; or the column of its end; or `auto`, as the name of "
+        "the file says it (a part such as -1h- or _1d.), else the smallest spacing in the file.",
     )
+    newest: Literal["over", "running"] = Field(
+        default="over",
+        description="`running`: the newest bar of a file is of a day that was not over; it is "
+        "left out.",
+    )
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, zone: str | None) -> str | None:
+        if zone is None or re.fullmatch(r"[+-][0-9]{2}:[0-9]{2}", zone):
+            return zone
+        try:
+            ZoneInfo(zone)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise rule(
+                "there is no such zone",
+                key="",
+                received=zone,
+                remedy="write UTC, an offset (+03:00 is three hours ahead of it) or a name such as "
+                "Europe/Berlin",
+            ) from None
+        return zone
 
 
 class Asset(Section):
     """Who a row is about."""
 
-    column: str | None = Field(default=None, description="The column of the vendor's id.")
-    filename: str | None = Field(
-        default=None, description="A regular expression with one group: the id in the file's name."
+    place: Literal["column", "filename", "folder", "answer", "columns", "constant"] = Field(
+        alias="from",
+        description="column: of each row; filename, folder: of the file; answer: of the JSON "
+        "around the rows; columns: each column but the stamp's is an asset, its number is called "
+        "`value`; constant: one for all files.",
     )
-    value: str | None = Field(default=None, description="One asset for all files.")
-    scheme: str = Field(description="Which vendor's ids these are, as in ids.csv.")
+    column: str | None = Field(default=None, description="from column: which one.")
+    pattern: str | None = Field(
+        default=None,
+        description="from filename or folder: a regular expression with one group, the id.",
+    )
+    path: str | None = Field(default=None, description="from answer: where, as result.symbol.")
+    value: str | None = Field(default=None, description="from constant: the id.")
+    scheme: str = Field(
+        description="Whose ids these are, as in ids.csv; of `own` those that are not in it are "
+        "asset ids themselves."
+    )
 
     @model_validator(mode="after")
-    def _one(self) -> Asset:
-        given = [x for x in (self.column, self.filename, self.value) if x is not None]
-        if len(given) != 1:
+    def _said(self) -> Asset:
+        need = ASSET_NEEDS[self.place]
+        given = {name for name in NEEDED if getattr(self, name) is not None}
+        if given != ({need} if need else set()) and not (
+            self.place == "folder" and not given  # the whole name of the folder
+        ):
             raise rule(
-                "an asset comes from one place",
-                key="column",
-                received=f"{len(given)} places",
-                remedy="give one of column, filename and value",
+                f"an asset from {self.place} is told by {need or 'nothing else'}",
+                key=need or "from",
+                received=listed(sorted(given)) or "nothing",
+                remedy=f"write {{from: {self.place}, {f'{need}: ..., ' * bool(need)}scheme: ...}}",
             )
+        if self.pattern is not None:
+            try:
+                n_groups = re.compile(self.pattern).groups
+                found = f"{n_groups} groups"
+            except re.error as error:
+                n_groups, found = 0, str(error)
+            if n_groups != 1:
+                raise rule(
+                    "a pattern is a regular expression with one group",
+                    key="pattern",
+                    received=f"{self.pattern} ({found})",
+                    remedy="put the id into ( ), other groups into (?: )",
+                )
         return self
+
+
+ASSET_NEEDS: Final[Mapping[str, str | None]] = {
+    "column": "column",
+    "filename": "pattern",
+    "folder": "pattern",
+    "answer": "path",
+    "columns": None,
+    "constant": "value",
+}
+NEEDED: Final = ("column", "pattern", "path", "value")
+Missing = list[Annotated[str, BeforeValidator(str)]]
+Fields_ = dict[str, str | float | list[str | float]]
 
 
 class Mapping_(Section):
@@ -106,14 +184,22 @@ class Mapping_(Section):
     time: Time
     asset: Asset
     exchange: str | None = Field(default=None, description="The venue, or `=COLUMN`.")
-    instrument: bool = Field(
-        default=False, description="Whether the vendor's id names an instrument of the exchange."
+    instrument: bool | str = Field(
+        default=False,
+        description="Whether the vendor's id names an instrument of the exchange; or `=COLUMN`.",
     )
-    missing: list[str] = Field(
+    optional: list[str] = Field(
+        default=[], description="Columns that some of the files have and others lack."
+    )
+    rows: dict[str, Missing] = Field(
+        default={}, description="Only rows are read whose column has one of these texts."
+    )
+    missing: Missing = Field(
         default=["", "null", "None", "nan", "NaN"], description="Texts that say there is no value."
     )
-    tables: dict[str, dict[str, str | float]] = Field(
-        description="By lake table, what its columns are made of, and their units."
+    tables: dict[str, Fields_] = Field(
+        description="By lake table, what its columns are made of, their units, and further texts "
+        "that say there is no value (missing)."
     )
 
     @model_validator(mode="after")
@@ -142,14 +228,18 @@ class SourceSpec(Section):
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
     files: str | list[str]
+    first_day: date | None = Field(default=None, alias="from")
+    last_day: date | None = Field(default=None, alias="to")
     mapping: str | None = None
     read: dict[str, Any] = {}
     time: dict[str, Any] = {}
     asset: dict[str, Any] = {}
     exchange: str | None = None
-    instrument: bool | None = None
-    missing: list[str] | None = None
-    tables: dict[str, dict[str, str | float]] = {}
+    instrument: bool | str | None = None
+    optional: list[str] | None = None
+    rows: dict[str, Missing] | None = None
+    missing: Missing | None = None
+    tables: dict[str, Fields_] = {}
 
 
 class SpecFile(Section):
@@ -161,6 +251,10 @@ class SpecFile(Section):
     priority: dict[str, list[str]] = {}
     revisions: Revisions = "latest"
     max_stale_days: Annotated[int, Field(ge=0, le=365)] = 3
+    beside: list[str] = Field(
+        default=[],
+        description="Files that are put into the lake as they are: " + ", ".join(BESIDE) + ".",
+    )
 
 
 @dataclass(frozen=True)
@@ -175,11 +269,15 @@ class Source:
         How its files are read.
     patterns
         Where they are, absolute.
+    first_day, last_day
+        Days of which it is used, both inclusive; None: all.
     """
 
     id: str
     mapping: Mapping_
     patterns: tuple[str, ...]
+    first_day: date | None = None
+    last_day: date | None = None
 
     @property
     def reading(self) -> str:
@@ -229,6 +327,8 @@ class Spec:
         Which of two values that became known at different times counts.
     max_stale_days
         For lake.yaml.
+    beside
+        Files that become part of the lake as they are, absolute.
     """
 
     path: Path
@@ -238,6 +338,7 @@ class Spec:
     priority: Mapping[str, tuple[str, ...]]
     revisions: Revisions
     max_stale_days: int
+    beside: tuple[Path, ...] = ()
 
     def order(self, table: str) -> list[str]:
         """Return the sources of a table, the best first."""
@@ -250,7 +351,11 @@ class Spec:
         """Return a hash of all that decides what observations come to."""
         says = {
             "readings": {name: source.reading for name, source in self.sources.items()},
+            "days": {x.id: [str(x.first_day), str(x.last_day)] for x in self.sources.values()},
             "ids": None if self.ids is None else self.ids.read_text(),
+            "beside": {
+                file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in self.beside
+            },
             "priority": {name: list(ids) for name, ids in self.priority.items()},
             "revisions": self.revisions,
         }
@@ -291,7 +396,7 @@ def read_spec(path: Path) -> Spec:
             continue
         patterns = [given.files] if isinstance(given.files, str) else given.files
         seen = tuple(str(path.parent.absolute() / pattern) for pattern in patterns)
-        sources[given.id] = Source(given.id, mapping, seen)
+        sources[given.id] = Source(given.id, mapping, seen, given.first_day, given.last_day)
     known = {source.id for source in parsed.sources}
     errors += [
         MsmError(
@@ -315,6 +420,19 @@ def read_spec(path: Path) -> Spec:
                 "the lines to fill in",
             )
         )
+    beside = tuple(path.parent.absolute() / name for name in parsed.beside)
+    errors += [
+        MsmError(
+            "a lake has no such file beside its tables"
+            if file.name not in BESIDE
+            else "there is no such file",
+            where=f"{path}: beside",
+            received=name,
+            remedy=f"the files are {', '.join(BESIDE)}, in any folder",
+        )
+        for file, name in zip(beside, parsed.beside, strict=True)
+        if file.name not in BESIDE or not file.is_file()
+    ]
     if errors:
         raise together(errors)
     return Spec(
@@ -325,6 +443,7 @@ def read_spec(path: Path) -> Spec:
         {table: tuple(ids) for table, ids in parsed.priority.items()},
         parsed.revisions,
         parsed.max_stale_days,
+        beside,
     )
 
 
@@ -364,12 +483,11 @@ def _mapping(given: SourceSpec, where: str) -> Mapping_:
     for key in ("read", "time", "asset"):
         own = getattr(given, key)
         if own:
-            places = {"column", "filename", "value"}
             kept = base.get(key, {})
-            if key == "asset" and places & own.keys():  # another place takes that of the mapping
-                kept = {name: value for name, value in kept.items() if name not in places}
+            if key == "asset" and "from" in own:  # another place takes that of the mapping
+                kept = {name: value for name, value in kept.items() if name == "scheme"}
             base[key] = {**kept, **own}
-    for key in ("exchange", "instrument", "missing"):
+    for key in ("exchange", "instrument", "optional", "rows", "missing"):
         if getattr(given, key) is not None:
             base[key] = getattr(given, key)
     if given.tables:
@@ -384,7 +502,7 @@ def _told(prefix: str, error: ValidationError) -> MsmError:
     errors = []
     for detail in error.errors(include_url=False):
         context = detail.get("ctx", {})
-        where = prefix + dotted(detail["loc"])
+        where = prefix + ".".join(x for x in (dotted(detail["loc"]), context.get("key")) if x)
         if detail["type"] == "msm_rule":
             name = str(detail["loc"][-1]) if detail["loc"] else "it"
             what, remedy = context["what"].replace("{name}", name), context["remedy"]
@@ -395,5 +513,7 @@ def _told(prefix: str, error: ValidationError) -> MsmError:
         else:
             what, remedy = detail["msg"], "docs/ingest.md lists the keys"
         received = None if detail["type"] == "missing" else shown(detail["input"])
+        if "received" in context:
+            received = shown(context["received"])
         errors.append(MsmError(what, where=where, received=received, remedy=remedy))
     return together(errors)

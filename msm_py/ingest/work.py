@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -71,7 +70,9 @@ class Outcome:
     generation
         The lake; None after a dry run, or when nothing was new.
     report
-        The check of it; None without a new lake.
+        The check of it; None without a new lake, or where ``fault`` stands in its place.
+    fault
+        Why the lake could not even be checked to the end.
     is_published
         Whether ``STORE/lake`` leads to it.
     n_files, n_new_files
@@ -98,6 +99,7 @@ class Outcome:
     tables: Mapping[str, int] = field(default_factory=dict)
     unread: Mapping[str, int] = field(default_factory=dict)
     removed: Sequence[str] = ()
+    fault: MsmError | None = None
 
 
 def ingest(
@@ -205,6 +207,7 @@ class _Ingest:
     own: Path
     con: duckdb.DuckDBPyConnection
     tell: Tell
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def carry_out(self, *, dry_run: bool, as_of: date | None, keep: int) -> Outcome:
         known = vintages.batches(self.store)
@@ -227,7 +230,7 @@ class _Ingest:
             return Outcome(None, None, True, len(files), n_new, added, (), {}, unread)
         since = self._since(base, every)
         self.tell(Making(since))
-        notes = self._rows(every, since)
+        notes = [*daily.unfinished_bars(self.con), *self._rows(every, since, every_unknown=dry_run)]
         tables = self._counts()
         if dry_run:
             return Outcome(None, None, False, len(files), n_new, added, notes, tables, unread)
@@ -235,13 +238,14 @@ class _Ingest:
             vintages.append(self.store, batch)
         said["left_out"] = [vars(note) for note in notes]
         generation = self._build(since, base if since is not None else None, base, said)
-        report = _checked(generation)
-        if not report.exit_code:
+        report, fault = _checked(generation)
+        passes = report is not None and not report.exit_code
+        if passes:
             generations.publish(self.store, self.own, generation)
         return Outcome(
-            *(generation, report, not report.exit_code, len(files), n_new, added, notes, tables),
-            unread,
-            () if report.exit_code else generations.remove_old(self.store, keep),
+            *(generation, report, passes, len(files), n_new, added, notes, tables, unread),
+            generations.remove_old(self.store, keep) if passes else (),
+            fault,
         )
 
     def _made_as_of(self, known: Sequence[Batch], as_of: date) -> Outcome:
@@ -257,7 +261,8 @@ class _Ingest:
         said = self._provenance(known)
         said["left_out"] = [vars(note) for note in notes]
         generation = self._build(None, None, generations.published(self.store), said)
-        return Outcome(generation, _checked(generation), False, 0, 0, {}, notes, tables)
+        report, fault = _checked(generation)
+        return Outcome(generation, report, False, 0, 0, {}, notes, tables, fault=fault)
 
     def _files(self, known: Sequence[Batch]) -> tuple[list[ReadFile], dict[str, list[ReadFile]]]:
         """Return every file of the sources, and by source those that were never read so."""
@@ -286,7 +291,7 @@ class _Ingest:
         for source_id, of_source in new.items():
             source = self.spec.sources[source_id]
             named = [(Path(one.name), one.hash) for one in of_source]
-            for done in reading.read_files(self.con, source, named):
+            for done in reading.read_files(self.con, source, named, self.now):
                 self.tell(FilesRead(before + done, n_new, source_id))
             before += len(of_source)
 
@@ -298,7 +303,7 @@ class _Ingest:
             files=[one for of_source in new.values() for one in of_source],
             known=known,
             revisions=self.spec.revisions,
-            known_at=vintages.next_known_at(known),
+            known_at=vintages.next_known_at(known, self.now),
         )
 
     def _provenance(self, every: Sequence[Batch]) -> dict[str, Any]:
@@ -342,13 +347,16 @@ class _Ingest:
         stamps = [one.first for batch in fresh for one in batch.added.values() if one.first]
         return (min(stamps) - CHANGED_BEFORE).date() if stamps else None
 
-    def _rows(self, every: Sequence[Batch], since: date | None) -> list[daily.Note]:
+    def _rows(
+        self, every: Sequence[Batch], since: date | None, *, every_unknown: bool = False
+    ) -> list[daily.Note]:
         """Make the rows of the lake's tables, from a day on."""
         parts = []
         for source in self.spec.sources.values():
             files = [x for b in every if (x := b.observations(source.id, source.reading))]
             if files:
-                parts.append(f"from {vintages.current_sql(files, self.spec.revisions)}")
+                current = vintages.current_sql(files, self.spec.revisions)
+                parts.append(f"from {current} where {daily.days_of(source)}")
         union = " union all ".join(f"(select * {part})" for part in parts)
         if not parts:
             union = f"(from {vintages.current_sql([], self.spec.revisions)})"
@@ -356,7 +364,7 @@ class _Ingest:
         if since is not None:
             where = f"where stamp >= timestamp '{since - READ_BEFORE}'"
         self.con.execute(f"create or replace table {KNOWN} as select * from ({union}) {where}")
-        notes = daily.daily_rows(self.con, self.spec, KNOWN)
+        notes = daily.daily_rows(self.con, self.spec, KNOWN, every_unknown=every_unknown)
         if since is not None:
             for name in self._counts():
                 self.con.execute(
@@ -394,11 +402,13 @@ class _Ingest:
             since=since,
             base=taken_over or base,
             lake_yaml=yaml.safe_dump(settings, sort_keys=False),
+            beside=self.spec.beside,
             provenance=said,
         )
 
 
-def _checked(generation: Generation) -> LakeReport:
-    with suppress(FileNotFoundError):
-        return check_lake(open_lake(generation.folder))
-    raise MsmError("the lake is gone", where=str(generation.folder))
+def _checked(generation: Generation) -> tuple[LakeReport | None, MsmError | None]:
+    try:
+        return check_lake(open_lake(generation.folder)), None
+    except MsmError as error:  # such as a lake without prices
+        return None, error

@@ -138,7 +138,7 @@ def multiples(check: Tables) -> list[Found]:
     }
     found = []
     for id_ in sorted(ids):
-        for multiple, asset in _as_multiple(id_):
+        for multiple, asset in as_multiple(id_):
             if asset not in priced:
                 continue
             if id_ not in priced:
@@ -155,14 +155,14 @@ def multiples(check: Tables) -> list[Found]:
     return found
 
 
-def _as_multiple(id_: str) -> list[tuple[float, str]]:
+def as_multiple(id_: str) -> list[tuple[float, str]]:
     """Return what an id can be a multiple of.
 
     Examples
     --------
-    >>> _as_multiple("1000SHIB"), _as_multiple("1MBABYDOGE")
+    >>> as_multiple("1000SHIB"), as_multiple("1MBABYDOGE")
     ([(1000.0, 'SHIB')], [(1000000.0, 'BABYDOGE')])
-    >>> _as_multiple("kPEPE"), _as_multiple("SHIB1000"), _as_multiple("1INCH")
+    >>> as_multiple("kPEPE"), as_multiple("SHIB1000"), as_multiple("1INCH")
     ([(1000.0, 'PEPE')], [(1000.0, 'SHIB')], [])
     """
     found = []

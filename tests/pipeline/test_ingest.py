@@ -149,7 +149,9 @@ def test_the_lake_of_a_past_day_can_be_made_again(
     real = vintages.next_known_at
     for day in (1, 5):
         now = pd.Timestamp(f"2026-03-0{day}T12:00:00Z").to_pydatetime()
-        monkeypatch.setattr(vintages, "next_known_at", lambda known, now=now: real(known, now))
+        monkeypatch.setattr(
+            vintages, "next_known_at", lambda known, _=None, day=now: real(known, day)
+        )
         if day == 5:
             append_day(small, 500)
         assert ingested(small).code == 0

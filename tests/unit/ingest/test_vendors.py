@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import yaml
 from support.pipeline import ROOT
 
-from msm_py.ingest import daily, reading
+from msm_py.ingest import daily, reading, vintages, work
 from msm_py.ingest.spec import read_spec
 
 VENDORS = ROOT.parent / "shared" / "vendors"
@@ -83,8 +84,8 @@ def close(value: float) -> Any:
 
 
 LOCAL: dict[str, Any] = {
-    "time": {"column": "Date", "unit": "text", "zone": "+03:00", "means": "instant"},
-    "asset": {"column": "Symbol", "scheme": "local"},
+    "time": {"column": "Date", "zone": "+03:00", "means": "instant"},
+    "asset": {"from": "column", "column": "Symbol", "scheme": "local"},
     "tables": {"fact_funding": {"funding_rate": "Funding Rate", "unit": "decimal"}},
 }
 FUNDING: dict[str, tuple[str, dict[str, Any]]] = {
@@ -108,7 +109,7 @@ FUNDING: dict[str, tuple[str, dict[str, Any]]] = {
     "hyperliquid_BTC": (
         "hyperliquid/*",
         {
-            "mapping": "others.hyperliquid_funding",
+            "mapping": "hyperliquid.funding",
             "tables": {
                 "fact_funding": {
                     "funding_rate": "funding_rate",
@@ -194,7 +195,7 @@ def test_open_interest_is_that_of_the_end_of_the_day(tmp_path: Path) -> None:
 
 
 def test_multiples_become_single_coins(tmp_path: Path) -> None:
-    con = made(tmp_path, "binance_rest/klines_1d_*", mapping="binance_rest.klines_csv")
+    con = made(tmp_path, "binance_rest/klines_1d_*", mapping="binance_rest.um_klines_csv")
     found = {
         (asset, day): (price, volume)
         for asset, day, price, volume in con.execute(
@@ -226,15 +227,25 @@ OTHERS: list[tuple[str, str, str, Callable[[Any], bool]]] = [
     ("coinmetrics/legacy*", "coinmetrics.legacy", "fact_price", lambda n: n > 50),
     (
         "cryptodatadownload/Binance_B*USDT_d.head30*",
-        "others.cryptodatadownload_daily",
+        "cryptodatadownload.daily",
         "fact_price",
         lambda n: n > 60,
     ),
-    ("ccxt_ohlcv/*", "others.ccxt_ohlcv", "fact_volume", lambda n: n > 1),
-    ("freqtrade/okx_LAYER*", "others.freqtrade_futures", "fact_price", lambda n: n > 5),
-    ("freqtrade/XRP*", "others.freqtrade_futures_json", "fact_volume", lambda n: n > 2),
-    ("freqtrade/*TON*funding*", "others.freqtrade_funding", "fact_funding", lambda n: n > 5),
+    ("ccxt_ohlcv/*", "ccxt.ohlcv", "fact_volume", lambda n: n > 1),
+    ("freqtrade/okx_LAYER*", "freqtrade.futures", "fact_price", lambda n: n > 5),
+    ("freqtrade/XRP*", "freqtrade.futures_json", "fact_volume", lambda n: n > 2),
+    ("freqtrade/*TON*funding*", "freqtrade.funding", "fact_funding", lambda n: n > 5),
     ("coingecko/export_busd*", "coingecko.export", "fact_price", lambda n: n > 20),
+    ("coingecko/market_chart*hourly*", "coingecko.market_chart", "fact_price", lambda n: n == 4),
+    ("coingecko/coins_markets*", "coingecko.coins_markets", "fact_price", lambda n: n == 0),
+    ("coinmarketcap/*snapshot*", "coinmarketcap.snapshot", "fact_marketcap", lambda n: n == 200),
+    ("coinalyze/funding*", "coinalyze.funding", "fact_funding", lambda n: n > 5),
+    ("coinalyze/open*", "coinalyze.open_interest", "fact_open_interest", lambda n: n > 5),
+    ("okx_bybit_shapes/bybit*kline*", "bybit.linear_klines", "fact_price", lambda n: n == 0),
+    ("okx_bybit_shapes/bybit*open*", "bybit.open_interest", "fact_open_interest", lambda n: n == 0),
+    ("okx_bybit_shapes/bybit*funding*", "bybit.funding", "fact_funding", lambda n: n == 0),
+    ("okx_bybit_shapes/okx*", "okx.funding", "fact_funding", lambda n: n == 0),
+    ("tardis/*", "tardis.derivative_ticker", "fact_open_interest", lambda n: n == 1),
 ]
 
 
@@ -242,5 +253,43 @@ OTHERS: list[tuple[str, str, str, Callable[[Any], bool]]] = [
 def test_other_files_are_read(
     tmp_path: Path, files: str, mapping: str, table: str, enough: Callable[[Any], bool]
 ) -> None:
-    con = made(tmp_path, files, mapping=mapping)
+    schemes = ("coins_markets", "snapshot", "coinalyze", "tardis")
+    own = {"asset": {"scheme": "own"}} if any(x in mapping for x in schemes) else {}
+    con = made(tmp_path, files, mapping=mapping, **own)
     assert enough(con.execute(f"select count(*) from incoming_{table}").fetchall()[0][0])
+
+
+def test_what_a_vendor_no_longer_says_stays_known(tmp_path: Path) -> None:
+    """Two vintages of one file: rates of the last days only, a column more, a 15th digit."""
+    rows = expected("merge_of_vintages.coinmetrics_0G.csv")
+    (tmp_path / "ids.csv").write_text(IDS)
+    spec = {
+        "sources": [
+            {"id": "cm", "mapping": "coinmetrics.reference_rates", "files": "raw/*.csv"},
+            {"id": "own", "mapping": "plain.long", "files": "btc.csv"},
+        ],
+        "ids": "ids.csv",
+    }
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
+    (tmp_path / "btc.csv").write_text(
+        "asset_id,date,close,marketcap,volume\nBTC,2025-12-01,9e4,2e12,3e10\n"
+    )
+    (tmp_path / "raw").mkdir()
+    for day in ("2025-12-03", "2026-01-28"):
+        for old in (tmp_path / "raw").iterdir():
+            old.unlink()
+        shutil.copy(VENDORS / "coinmetrics" / f"0g_vintage_{day}.csv", tmp_path / "raw" / "0g.csv")
+        work.ingest(tmp_path / "spec.yaml", tmp_path / "store", lambda _: None)
+    known = vintages.batches(tmp_path / "store")
+    assert len(known) == 2
+    (lake,) = sorted((tmp_path / "store" / "lakes").iterdir(), key=lambda x: x.stat().st_mtime)[-1:]
+    for column in ("close", "marketcap", "volume"):
+        table = {"close": "price"}.get(column, column)
+        files = str(lake / f"fact_{table}" / "*.parquet")
+        found = dict(
+            duckdb.execute(
+                f"select date::varchar, {column} from read_parquet(?) where asset_id = '0G'",
+                [files],
+            ).fetchall()
+        )
+        assert found == {x["date"]: close(float(x["value"])) for x in rows if x["column"] == column}
