@@ -12,6 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
 from msm_py.cli.measured import speed_table
 from msm_py.dbt_models import rows_text
 from msm_py.dbt_models.run_row import RunFeature, RunRegime, RunRow, Universe
@@ -19,6 +23,7 @@ from msm_py.dbt_models.runs import LakeRow
 from msm_py.errors import MsmError
 from msm_py.experiment.json_schema import json_schema_text
 from msm_py.experiment.registry import feature_registry
+from msm_py.ingest.spec import Asset, Read, SourceSpec, SpecFile, Time, built_in
 from msm_py.lake import contract_text
 from msm_py.markup import markdown_table
 from msm_py.pull.datasets import DATASETS
@@ -137,6 +142,38 @@ def _datasets() -> str:
     )
 
 
+def _mappings() -> str:
+    rows = []
+    for name, text in built_in().items():
+        mapping = yaml.safe_load(text)
+        ids = mapping["asset"]["scheme"]
+        rows.append((f"`{name}`", mapping["description"], listed(mapping["tables"]), f"`{ids}`"))
+    return markdown_table(("mapping", "files", "fills", "scheme of ids"), rows)
+
+
+def _keys_of_a_spec() -> str:
+    sections: dict[str, type[BaseModel]] = {
+        "": SpecFile,
+        "sources[].": SourceSpec,
+        "sources[].read.": Read,
+        "sources[].time.": Time,
+        "sources[].asset.": Asset,
+    }
+    rows = [
+        (f"`{prefix}{field.alias or name}`", _default(field), field.description or "")
+        for prefix, section in sections.items()
+        for name, field in section.model_fields.items()
+    ]
+    return markdown_table(("key", "default", "meaning"), rows)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    default = field.get_default(call_default_factory=True)
+    return "" if default in (None, [], {}) or isinstance(default, BaseModel) else f"`{default}`"
+
+
 FILES: Final[Mapping[str, Callable[[str], str]]] = {
     "README.md": lambda text: part(text, "speed", f"\n{speed_table(project_dir())}\n"),
     "experiments/experiment.schema.json": lambda _: json_schema_text(),
@@ -168,6 +205,11 @@ FILES: Final[Mapping[str, Callable[[str], str]]] = {
     ),
     "docs/architecture.md": lambda text: part(text, "wings", f"\n{_wings()}\n"),
     "docs/bi.md": _bi,
+    "docs/ingest.md": lambda text: part(
+        part(text, "mappings", f"\n{_mappings()}\n"),
+        "keys of a spec",
+        f"\n{_keys_of_a_spec()}\n",
+    ),
     "docs/lake.md": _lake,
     "docs/methodology.md": lambda text: part(text, "features", f"\n{_features()}\n"),
     "docs/pull.md": lambda text: part(text, "datasets", f"\n{_datasets()}\n"),

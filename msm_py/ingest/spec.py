@@ -177,30 +177,18 @@ Fields_ = dict[str, str | float | list[str | float]]
 
 
 class Mapping_(Section):
-    """How the files of a source become observations."""
+    """How the files of a source become observations: the keys of a source that say how."""
 
     description: str = ""
     read: Read = Read()
     time: Time
     asset: Asset
-    exchange: str | None = Field(default=None, description="The venue, or `=COLUMN`.")
-    instrument: bool | str = Field(
-        default=False,
-        description="Whether the vendor's id names an instrument of the exchange; or `=COLUMN`.",
-    )
-    optional: list[str] = Field(
-        default=[], description="Columns that some of the files have and others lack."
-    )
-    rows: dict[str, Missing] = Field(
-        default={}, description="Only rows are read whose column has one of these texts."
-    )
-    missing: Missing = Field(
-        default=["", "null", "None", "nan", "NaN"], description="Texts that say there is no value."
-    )
-    tables: dict[str, Fields_] = Field(
-        description="By lake table, what its columns are made of, their units, and further texts "
-        "that say there is no value (missing)."
-    )
+    exchange: str | None = None
+    instrument: bool | str = False
+    optional: list[str] = []
+    rows: dict[str, Missing] = {}
+    missing: Missing = ["", "null", "None", "nan", "NaN"]
+    tables: dict[str, Fields_]
 
     @model_validator(mode="after")
     def _known_tables(self) -> Mapping_:
@@ -226,31 +214,66 @@ class Mapping_(Section):
 class SourceSpec(Section):
     """A source: files, and how they are read."""
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)]
-    files: str | list[str]
-    first_day: date | None = Field(default=None, alias="from")
-    last_day: date | None = Field(default=None, alias="to")
-    mapping: str | None = None
-    read: dict[str, Any] = {}
-    time: dict[str, Any] = {}
-    asset: dict[str, Any] = {}
-    exchange: str | None = None
-    instrument: bool | str | None = None
-    optional: list[str] | None = None
-    rows: dict[str, Missing] | None = None
-    missing: Missing | None = None
-    tables: dict[str, Fields_] = {}
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)] = Field(
+        description="Its name: small letters, digits and _."
+    )
+    files: str | list[str] = Field(
+        description="Patterns of paths, seen from the spec; ** stands for any folders."
+    )
+    first_day: date | None = Field(
+        default=None, alias="from", description="First day of which it is used, inclusive."
+    )
+    last_day: date | None = Field(
+        default=None, alias="to", description="Last day of which it is used, inclusive."
+    )
+    mapping: str | None = Field(
+        default=None, description="A built-in mapping; what follows stands above it."
+    )
+    read: dict[str, Any] = Field(default={}, description="How rows stand in a file.")
+    time: dict[str, Any] = Field(default={}, description="What a stamp is.")
+    asset: dict[str, Any] = Field(default={}, description="Who a row is about.")
+    exchange: str | None = Field(default=None, description="The venue, or `=COLUMN`.")
+    instrument: bool | str | None = Field(
+        default=None,
+        description="true: the vendor's id names an instrument of the exchange; or `=COLUMN`.",
+    )
+    optional: list[str] | None = Field(
+        default=None, description="Columns that some of the files have and others lack."
+    )
+    rows: dict[str, Missing] | None = Field(
+        default=None, description="Only rows are read whose column has one of these texts."
+    )
+    missing: Missing | None = Field(
+        default=None, description="Texts that say there is no value: by default empty, null, NaN."
+    )
+    tables: dict[str, Fields_] = Field(
+        default={},
+        description="By lake table: the column of its number, `unit` (usd or base; of rates "
+        "decimal, percent or bps), `missing`, and of funding `interval_hours` (hours or a column).",
+    )
 
 
 class SpecFile(Section):
     """The whole of a spec."""
 
-    name: str | None = Field(default=None, min_length=1, description="Name of the lake.")
-    sources: Annotated[list[SourceSpec], Field(min_length=1, max_length=1_000)]
-    ids: str | None = Field(default=None, description="ids.csv, seen from the spec.")
-    priority: dict[str, list[str]] = {}
-    revisions: Revisions = "latest"
-    max_stale_days: Annotated[int, Field(ge=0, le=365)] = 3
+    name: str | None = Field(
+        default=None, min_length=1, description="Name of the lake; the store's unless said."
+    )
+    sources: Annotated[list[SourceSpec], Field(min_length=1, max_length=1_000)] = Field(
+        description="Where files are and how they are read."
+    )
+    ids: str | None = Field(
+        default=None, description="The file of ids, seen from the spec; both days are inclusive."
+    )
+    priority: dict[str, list[str]] = Field(
+        default={}, description="By lake table the sources, the best first."
+    )
+    revisions: Revisions = Field(
+        default="latest", description="latest or first: which of two values of one moment counts."
+    )
+    max_stale_days: Annotated[int, Field(ge=0, le=365)] = Field(
+        default=3, description="For lake.yaml."
+    )
     beside: list[str] = Field(
         default=[],
         description="Files that are put into the lake as they are: " + ", ".join(BESIDE) + ".",

@@ -19,7 +19,6 @@ import pandas as pd
 import pytest
 import yaml
 from support.pipeline import ROOT, environment, msm
-from support.specs import spec_of
 from support.vendor_files import ASSETS, FIRST, write_vendor_files
 
 from msm_py.ingest import vintages
@@ -29,7 +28,7 @@ from msm_py.ingest import vintages
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A desk with files of 32 assets, and a store made of them."""
     desk = tmp_path_factory.mktemp("desk")
-    write_vendor_files(desk, 400)
+    write_vendor_files(desk, 600)
     done = ingested(desk)
     assert done.code == 0, done.err + done.out
     return desk
@@ -63,22 +62,24 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_from_vendors_files_to_a_result_in_two_commands(full: Path) -> None:
-    spec = spec_of("from_vendors", {"window": {"start": None, "end": None}})
-    spec["features"] = [{"id": x, "weight": 1} for x in ("momentum", "funding_skew")]
-    spec["allow_missing_features"] = True
-    (full / "experiment.yaml").write_text(yaml.safe_dump(spec))
+    """Ingest was the first; the baseline needs every table."""
     lake = str(full / "store" / "lake")
-    done = msm("run", str(full / "experiment.yaml"), "--lake", lake, place=full / "place")
+    baseline = str(ROOT / "experiments" / "msm" / "msm_v1_baseline.yaml")
+    done = msm("run", baseline, "--lake", lake, place=full / "place")
     assert done.code == 0, done.err
-    manifest = json.loads((done.folder("from_vendors") / "manifest.json").read_text())
+    folder = done.folder("msm_v1_baseline")
+    manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["lake"]["name"] == "invented"
+    features = pd.read_parquet(folder / "features.parquet")
+    last = features[features["date"] == features["date"].max()]
+    assert last["z_score"].notna().all(), "every feature has what it needs"
 
 
 def test_the_lake_holds_what_the_vendors_said(full: Path) -> None:
     lake = full / "store" / "lake"
     closes = pd.read_parquet(lake / "fact_price")
     assert set(closes["asset_id"]) == set(ASSETS)
-    assert closes.groupby("asset_id").size().eq(400).all()
+    assert closes.groupby("asset_id").size().eq(600).all()
     assert set(closes["source"]) == {"klines"}, "the best source has every day"
     caps = pd.read_parquet(lake / "fact_marketcap")
     both = closes.merge(caps, on=["asset_id", "date"])
@@ -93,7 +94,7 @@ def test_the_lake_holds_what_the_vendors_said(full: Path) -> None:
     assert (rates["funding_rate"] * 3).sub(rates["funding_rate_1d_sum"]).abs().max() < 1e-15
     assert first["instrument_id"].item() == "ETHUSDT"
     provenance = json.loads((lake / "provenance.json").read_text())
-    assert provenance["tables"]["fact_price"]["rows_by_source"] == {"klines": 400 * 32}
+    assert provenance["tables"]["fact_price"]["rows_by_source"] == {"klines": 600 * 32}
 
 
 def test_a_repeated_ingest_changes_nothing(small: Path) -> None:

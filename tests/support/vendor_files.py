@@ -1,7 +1,8 @@
-"""Invented files in the shapes of vendors: klines, funding and site exports of some 30 assets."""
+"""Invented files in the shapes of vendors: bars, funding, open interest, site exports."""
 
 from __future__ import annotations
 
+import json
 import zipfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,9 @@ sources:
   - id: funding
     mapping: binance_vision.fundingRate
     files: raw/funding/*.csv
+  - id: interest
+    mapping: binance_rest.openInterestHist
+    files: raw/interest/*.json
   - id: caps
     mapping: coingecko.export
     files: raw/caps/*.csv
@@ -35,7 +39,7 @@ priority: {fact_price: [klines, caps], fact_volume: [klines]}
 
 
 def write_vendor_files(
-    place: Path, n_days: int = 400, *, seed: int = 5, assets: list[str] | None = None
+    place: Path, n_days: int = 600, *, seed: int = 5, assets: list[str] | None = None
 ) -> None:
     """Write spec.yaml, ids.csv and raw/ below a folder: daily klines, a month a zip; the others."""
     (place / "spec.yaml").write_text(SPEC)
@@ -47,6 +51,7 @@ def write_vendor_files(
         _klines(place / "raw" / "klines" / asset, f"{asset}USDT", days, closes)
         name = f"1000{asset}USDT" if asset == "COIN00" else f"{asset}USDT"
         _funding(place / "raw" / "funding", name, days, seed + place_of)
+        _interest(place / "raw" / "interest", name, days, closes)
         _caps(place / "raw" / "caps", asset.lower(), days, closes, 2e7 if asset == "BTC" else 5e6)
 
 
@@ -76,6 +81,16 @@ def _funding(folder: Path, symbol: str, days: list[date], seed: int) -> None:
     for day, prints in zip(days, rates, strict=True):
         lines += [f"{_ms(day, 8 * (k + 1)) + 7},8,{rate:.8f}" for k, rate in enumerate(prints)]
     (folder / f"{symbol}-fundingRate-all.csv").write_text("\n".join(lines) + "\n")
+
+
+def _interest(folder: Path, symbol: str, days: list[date], closes: np.ndarray) -> None:
+    """Write samples of 00:00, each the end of the day before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    samples = [
+        {"symbol": symbol, "sumOpenInterestValue": f"{close * 1e4}", "timestamp": _ms(day, 24)}
+        for day, close in zip(days, closes, strict=True)
+    ]
+    (folder / f"openInterestHist_1d_{symbol}.json").write_text(json.dumps(samples))
 
 
 def _caps(folder: Path, symbol: str, days: list[date], closes: np.ndarray, supply: float) -> None:
