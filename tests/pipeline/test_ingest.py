@@ -115,6 +115,9 @@ def append_day(desk: Path, day: int) -> None:
             head, *lines = file.read_text().splitlines()
             kept = lines[-1:] if folder == "caps" else lines[-3:]
             (desk / "raw" / folder / file.name).write_text("\n".join([head, *kept]) + "\n")
+    for file in (whole / "raw" / "interest").iterdir():
+        samples = json.loads(file.read_text())
+        (desk / "raw" / "interest" / file.name).write_text(json.dumps(samples[-1:]))
     for asset in ASSETS[:4]:
         shutil.rmtree(desk / "raw" / "klines" / asset)
         (desk / "raw" / "klines" / asset).mkdir()

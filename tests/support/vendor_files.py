@@ -64,9 +64,10 @@ def _klines(folder: Path, symbol: str, days: list[date], closes: np.ndarray) -> 
     folder.mkdir(parents=True, exist_ok=True)
     months: dict[str, list[str]] = {}
     for day, close in zip(days, closes, strict=True):
-        volume = 1e6 / close
+        volume = 1e6 * (1 + close % 1)
         row = (
-            f"{_ms(day)},{close},{close},{close},{close},{volume},{_ms(day, 24) - 1},{1e6},9,0,0,0"
+            f"{_ms(day)},{close},{close},{close},{close},{volume / close},{_ms(day, 24) - 1},"
+            f"{volume},9,0,0,0"
         )
         months.setdefault(f"{day:%Y-%m}", []).append(row)
     for month, rows in months.items():
