@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import vendor_files
 import yaml
 from arch.bootstrap import CircularBlockBootstrap
 from big_lake import START, write_big_lake
@@ -98,7 +99,7 @@ class Bench:
     def msm(self, name: str, words: Sequence[str], *, again: bool = False) -> Cost:
         """Return what an `msm` command takes, in the folder ``name``."""
         if name not in self.costs or again:
-            self.costs[name] = self.measure(name, ["-m", "msm_py.cli.app", *words])
+            self.costs[name] = self.measure(name, ["-m", "msm_py.cli", *words])
         return self.costs[name]
 
     def measure(self, name: str, words: Sequence[str]) -> Cost:
@@ -250,7 +251,7 @@ def nodes(bench: Bench) -> Iterator[str]:
     ):
         given = bench.place / f"{name}.json"
         subprocess.run(
-            [sys.executable, "-m", "msm_py.cli.app", "vars", *words, "--out", str(given)],
+            [sys.executable, "-m", "msm_py.cli", "vars", *words, "--out", str(given)],
             check=True,
             capture_output=True,
         )
@@ -381,6 +382,37 @@ def _inference_of_a_run(n: int = 914, number: int = 999) -> tuple[float, float]:
     return ours / shape[0], theirs
 
 
+def ingest(bench: Bench) -> Iterator[str]:
+    """Yield what making a lake of many files takes, and of one more."""
+    place = bench.place / "vendors"
+    n_rows = vendor_files.write_files(place / "raw", 5_000, 400)
+    (place / "spec.yaml").write_text(
+        "sources: [{id: own, mapping: plain.long, files: raw/*.csv}]\n"
+    )
+    words = ["lake", "ingest", str(place / "spec.yaml"), "--store", str(place / "store")]
+    plain = ["-c", vendor_files.PANDAS, str(place / "raw"), str(place / "plain")]
+    reference = bench.measure("ingest in plain pandas", plain)
+    first = bench.msm("ingest, first", words)
+    n_day = vendor_files.write_day(place / "raw", 2_000, 400)
+    day = bench.msm("ingest, a day more", words)
+    check = bench.msm("check of the lake", ["lake", "check", str(place / "store" / "lake")])
+    yield (
+        f"`msm lake ingest` of {n_rows:,} rows of prices, market caps and volumes in 5,000 CSV "
+        f"files, then of one more file with a day of {n_day:,} assets. Plain pandas reads the "
+        "files and writes three tables: no checks, no vintages."
+    )
+    rows = [
+        (name, cost, f"{cost.wall / reference.wall:.2f}")
+        for name, cost in (
+            ("plain pandas, all files", reference),
+            ("all files", first),
+            ("a file more", day),
+            ("of which `msm lake check` alone", check),
+        )
+    ]
+    yield table(("what", *COST, "of plain pandas"), rows)
+
+
 def best_of(times: int, job: Callable[[], Any]) -> float:
     """Return the seconds of the fastest of some calls."""
     seconds = []
@@ -449,6 +481,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[str]]] = {
     "growth": growth,
     "nodes": nodes,
     "bootstrap": bootstrap,
+    "ingest": ingest,
 }
 
 

@@ -197,7 +197,9 @@ def _database(own: Path) -> duckdb.DuckDBPyConnection:
     for option in ("threads", "memory_limit"):
         if limit := os.environ.get(f"MSM_{option.upper()}"):
             config[option] = limit
-    return duckdb.connect(str(own / "work.duckdb"), config=config)
+    con = duckdb.connect(str(own / "work.duckdb"), config=config)
+    con.execute("set enable_progress_bar = false")  # the display has one of its own
+    return con
 
 
 @dataclass
