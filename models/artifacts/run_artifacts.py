@@ -29,6 +29,7 @@ def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
             "sharpe_tests": dbt.ref("sharpe_tests").to_arrow_table(),
             "basket_panels": dbt.ref("basket_panels").to_arrow_table(),
             "feature_panels": dbt.ref("feature_panels").to_arrow_table(),
+            "eligibility_panels": dbt.ref("eligibility_panels").to_arrow_table(),
             "lake": dbt.ref("lake").to_arrow_table(),
             "lake_tables": dbt.ref("lake_tables").to_arrow_table(),
             "dropped_rows": dbt.ref("dropped_rows").to_arrow_table(),

@@ -16,6 +16,8 @@ final as (
         min_mcap_usd,
         min_volume_usd,
         rank_median_days,
+        min_history_days,
+        listed_on,
         max_abs_return_1d
         -- end of what is written: columns
     from runs

@@ -15,6 +15,7 @@ run_strategies as (
     select
         runs.run_id,
         runs.basket_id,
+        runs.universe_id,
         runs.max_abs_return_1d,
         runs.benchmark,
         runs.feature_set_id,
@@ -52,6 +53,7 @@ with_ids as (
         case benchmark when 'long_leg' then long_leg_id else 'btc' end as benchmark_id,
         md5(concat_ws('|', short_leg_id, benchmark_id)) as target_id,
         md5(concat_ws('|', feature_set_id, first_date, last_date)) as feature_panel_id,
+        md5(concat_ws('|', universe_id, first_date, last_date)) as eligibility_panel_id,
         'ungated-' || md5(concat_ws(
             '|', basket_id, schedule_id, long_weights_id, gross_long, gross_short, taker_fee_bps,
             slippage_bps, funding_enabled, coalesce(cast(capital_usd as varchar), 'none'),
@@ -73,6 +75,7 @@ final as (
         false as is_run,
         * exclude (run_id) replace (
             null as feature_set_id, null as feature_panel_id, null as has_search,
+            null as universe_id, null as eligibility_panel_id,
             null as benchmark, null as benchmark_id, null as target_id
         )
     from with_ids

@@ -63,6 +63,20 @@ without_marketcaps as (
     having sum(lake_tables.n_rows) = 0
 ),
 
+-- runs that ask for perpetuals, on a lake that knows of none on these exchanges
+without_listings as (
+    select
+        runs.run_id,
+        array_to_string(runs.listed_on, ', ') as exchanges
+    from runs
+    where
+        len(runs.listed_on) > 0
+        and not exists (
+            select 1 from {{ ref('stg_listings') }} as listings
+            where list_contains(runs.listed_on, listings.exchange)
+        )
+),
+
 absent_majors as (
     select
         run_majors.run_id,
@@ -219,6 +233,16 @@ final as (
                     '  remedy:   add one of them, or set universe.rank_by: volume_30d (the'
                     || ' median volume of 30 days stands for the size of an asset)'
                 )
+            when without_listings.run_id is not null
+                then concat_ws(
+                    chr(10),
+                    'The lake knows of no perpetual on the exchanges that this experiment asks for',
+                    '  where:    universe.listed_on of ' || runs.experiment_id,
+                    '  received: ' || without_listings.exchanges
+                    || ', and no row of dim_listing of any of them',
+                    '  remedy:   add them to dim_listing, name the exchanges as it does, or leave'
+                    || ' universe.listed_on out'
+                )
             when absent_tables.table_names is not null and not runs.allow_missing_features
                 then concat_ws(
                     chr(10),
@@ -292,6 +316,7 @@ final as (
     inner join btc on runs.run_id = btc.run_id
     left join absent_majors on runs.run_id = absent_majors.run_id
     left join without_marketcaps on runs.run_id = without_marketcaps.run_id
+    left join without_listings on runs.run_id = without_listings.run_id
     left join absent_tables on runs.run_id = absent_tables.run_id
     left join decision_days on runs.run_id = decision_days.run_id
     left join price_jumps on runs.run_id = price_jumps.run_id

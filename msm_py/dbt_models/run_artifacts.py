@@ -79,18 +79,26 @@ def write_run_folders(
     tables = run_tables(models)
     outcomes = []
     with scratch.folder(folder) as own:
-        baskets = PanelFiles(
-            "baskets",
-            RowsByKey(models["basket_panels"], "panel_id", ["date", "rank"]),
-            layout.BASKET_COLUMNS,
-            own,
-        )
-        features = PanelFiles(
-            "features",
-            RowsByKey(models["feature_panels"], "panel_id", ["date", "feature_id"]),
-            layout.FEATURES_COLUMNS,
-            own,
-        )
+        panels = {
+            name: PanelFiles(layout.PANELS[name][0], rows, columns, own)
+            for name, rows, columns in (
+                (
+                    "basket_panel",
+                    RowsByKey(models["basket_panels"], "panel_id", ["date", "rank"]),
+                    layout.BASKET_COLUMNS,
+                ),
+                (
+                    "feature_panel",
+                    RowsByKey(models["feature_panels"], "panel_id", ["date", "feature_id"]),
+                    layout.FEATURES_COLUMNS,
+                ),
+                (
+                    "eligibility_panel",
+                    RowsByKey(models["eligibility_panels"], "panel_id", ["asset_id", "reason"]),
+                    layout.ELIGIBILITY_COLUMNS,
+                ),
+            )
+        }
         for run in typed_rows.from_table(models["runs"], RunRow):
             run_id = run.run_id
             if errors[run_id] is None:
@@ -98,8 +106,7 @@ def write_run_folders(
                     run,
                     strategies[run_id],
                     tables,
-                    baskets,
-                    features,
+                    panels,
                     provenance,
                     own,
                     replace=replace,

@@ -105,8 +105,7 @@ def write_run_folder(
     run: RunRow,
     strategy: Strategy,
     tables: RunTables,
-    baskets: PanelFiles,
-    features: PanelFiles,
+    panels: Mapping[str, PanelFiles],
     provenance: Provenance,
     own: Path,
     *,
@@ -118,8 +117,10 @@ def write_run_folder(
     ----------
     run, strategy
         The run's rows of the models ``runs`` and ``strategies``.
-    tables, baskets, features
+    tables
         What stands in the files.
+    panels
+        What runs share, as `layout.PANELS` has it.
     provenance
         What all runs of the invocation share.
     own
@@ -135,6 +136,11 @@ def write_run_folder(
     run_id = run.run_id
     if (own.parent / run_id).is_dir() and not replace:
         return False
+    panel_ids = {
+        "basket_panel": strategy.short_leg_id,
+        "feature_panel": strategy.feature_panel_id,
+        "eligibility_panel": strategy.eligibility_panel_id,
+    }
     metrics = run_metrics(run, strategy, tables)
     regime_rows = [
         without(row, "run_id", "regime_order") for row in tables.regime_metrics.rows(run_id)
@@ -159,19 +165,15 @@ def write_run_folder(
         layout.RETURNS: tables.daily_returns[run_id].select(list(layout.RETURNS_COLUMNS)),
         layout.CATALOG_ENTRY: {
             **catalog_entry(run, metrics, provenance),
-            "basket_panel": baskets.content_id(strategy.short_leg_id),
-            "feature_panel": features.content_id(strategy.feature_panel_id),
+            **{name: panels[name].content_id(panel_id) for name, panel_id in panel_ids.items()},
         },
     }
     if run.grid_search is not None:
         files[layout.WALK_FORWARD] = walk_forward(run, tables)
     if run.look_from is not None:
         files[layout.LOOK] = look(run, strategy, tables)
-    panels = {
-        layout.BASKET: (baskets, strategy.short_leg_id),
-        layout.FEATURES: (features, strategy.feature_panel_id),
-    }
-    return run_folder.write_run(run_id, own, files, panels, replace=replace)
+    shared = {file: (panels[name], panel_ids[name]) for name, (_, file) in layout.PANELS.items()}
+    return run_folder.write_run(run_id, own, files, shared, replace=replace)
 
 
 def walk_forward(run: RunRow, tables: RunTables) -> dict[str, Any]:

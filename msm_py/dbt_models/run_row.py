@@ -101,6 +101,12 @@ class Universe:
         int,
         "Days over whose median market cap alts are admitted and ranked.",
     ]
+    min_history_days: Annotated[
+        int, "Least days from the first price to the day, both counted, of an alt; 0: any."
+    ]
+    listed_on: Annotated[
+        tuple[str, ...], "Exchanges, on one of which an alt has an open perpetual; empty: any."
+    ]
     max_abs_return_1d: Annotated[
         float | None,
         "Limit of returns beyond which a close is a bad price, decimal fraction; missing: none.",
@@ -318,6 +324,8 @@ def run_row(run: ResolvedRun, recorded_looks: Collection[str] = ()) -> RunRow:
         min_mcap_usd=universe.min_mcap_usd,
         min_volume_usd=target.short_leg.min_volume_usd,
         rank_median_days=target.short_leg.rank_median_days,
+        min_history_days=universe.min_history_days,
+        listed_on=universe.listed_on,
         max_abs_return_1d=universe.max_abs_return_1d,
         rank_by=universe.rank_by,
         features=tuple(

@@ -17,5 +17,6 @@ class Strategy:
     short_leg_id: str
     long_leg_id: str
     feature_panel_id: str
+    eligibility_panel_id: str
     first_date: date
     last_date: date

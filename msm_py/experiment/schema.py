@@ -64,6 +64,8 @@ FEATURES_WITH_PARAMS = ("funding_skew", "funding_heating")
 WEIGHT_TOLERANCE = 1e-9
 MOST_VARIANTS = 100_000
 LONGEST_MEDIAN_DAYS: Final = 365
+MOST_HISTORY_DAYS: Final = 3_650
+MOST_EXCHANGES: Final = 100
 RUINOUS_WEIGHT: Final = 2.0
 """Gross weight of a leg, times net asset value, at which a move of 50% in a day takes all."""
 
@@ -120,6 +122,20 @@ class Universe(Section):
     )
     min_mcap_usd: Usd = Field(
         default=LEAST_MARKETCAP_USD, description="Least market cap of an alt, in USD."
+    )
+    min_history_days: Annotated[
+        int, Field(ge=0, le=MOST_HISTORY_DAYS), BeforeValidator(read_integer)
+    ] = Field(
+        default=0,
+        description="Least age of an alt: days from its first price in the lake to the day, both "
+        "counted; 0: any.",
+    )
+    listed_on: Annotated[
+        tuple[Text, ...], Field(max_length=MOST_EXCHANGES), AfterValidator(sorted_unique)
+    ] = Field(
+        default=(),
+        description="Exchanges, as dim_listing names them: an alt has an open perpetual on one of "
+        "them at the close of the day. Empty: not asked for.",
     )
     max_abs_return_1d: Positive | None = Field(
         default=None,

@@ -127,7 +127,8 @@ def resolved(relation: str, spec: TableSpec, aliases: Sequence[Alias]) -> str:
 
     A price is divided by the alias's multiple, a supply multiplied by it; rates and amounts of USD
     are what they are. A row that names no instrument, of a table with instruments, has the id for
-    one: 1000SHIB is another contract than SHIB. Of ``dim_asset``, which has no days, an asset's own
+    one: 1000SHIB is another contract than SHIB. A listing is of the asset of its first day. Of
+    ``dim_asset``, which has no days, an asset's own
     row wins over those of its aliases, and an id that is an asset of its own on some days keeps its
     row.
 
@@ -148,7 +149,8 @@ def resolved(relation: str, spec: TableSpec, aliases: Sequence[Alias]) -> str:
     if not aliases:
         return relation
     known = "(values " + ", ".join(map(_row, aliases)) + ") as alias (id, asset, multiple, a, b)"
-    if "date" not in spec.all_columns:
+    day = next((name for name, kind in spec.columns.items() if kind == "date"), None)
+    if day is None:
         own = _texts(x.id for x in aliases if not x.is_always or x.id == x.asset_id)
         return (
             f"(select distinct given.* replace (coalesce(asset, asset_id) as asset_id) "
@@ -166,7 +168,7 @@ def resolved(relation: str, spec: TableSpec, aliases: Sequence[Alias]) -> str:
         replaced.append(f"{number} {sign} coalesce(multiple, 1) as {number}")
     return (
         f"(select given.* replace ({', '.join(replaced)}) from {relation} as given "
-        f"left join {known} on given.asset_id = alias.id and given.date between a and b)"
+        f"left join {known} on given.asset_id = alias.id and given.{day} between a and b)"
     )
 
 

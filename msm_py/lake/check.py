@@ -53,6 +53,7 @@ _NEEDED_BY: Final = {
     "fact_funding": "funding_skew, funding_heating and the funding of the strategy",
     "fact_open_interest": "oi_risk and the weights of funding_skew",
     "dim_asset": "the flags that exclude stable, wrapped and exchange tokens",
+    "dim_listing": "universe.listed_on",
 }
 
 
@@ -210,8 +211,8 @@ class _Check:
 
 
 def _absent(name: str) -> list[Item]:
-    """Return the item of a table that is not there; supplies are missed by few."""
-    if name == "fact_supply":
+    """Return the item of a table that is not there; supplies and listings are missed by few."""
+    if name in ("fact_supply", "dim_listing"):
         return [Item(name, "rows", "ok", ABSENT)]
     return [Item(name, "rows", "warn", ABSENT, f"a run has to do without {_NEEDED_BY[name]}")]
 
@@ -251,18 +252,14 @@ def _duplicates(check: _Check, name: str) -> list[Item]:
     """Keys that occur more than once; whether the values agree decides."""
     spec, files = TABLES[name], check.lake.tables[name]
     aliases = check.lake.settings.aliases
+    key = ", ".join(spec.key)
     if spec.value:
-        key = (
-            "asset_id, instrument_id, exchange, date"
-            if "exchange" in spec.key
-            else ("asset_id, date")
-        )
         several = check.numbers(name) if len(check.numbers(name)) > 1 else ["value"]
         disagree = " or ".join(f"coalesce(min({x}) <> max({x}), false)" for x in several)
         source = f"(select * from {name} where reason is null)"
     else:
         columns = [c for c in (*spec.columns, *spec.optional) if c in files.columns]
-        key, source = "asset_id", f"{SCHEMA}.{name}"
+        source = f"{SCHEMA}.{name}"
         disagree = f"count(distinct ({', '.join(columns)})) > 1"
     agreeing, conflicting, example = check.one(
         f"""
@@ -634,6 +631,37 @@ def _flags(check: _Check, name: str) -> list[Item]:
     return [Item(name, "flags", "ok", detail)]
 
 
+def _listings(check: _Check, name: str) -> list[Item]:
+    """Perpetuals that end before they begin, and exchanges that experiments can name."""
+    if name != "dim_listing":
+        return []
+    usable = f"(from {SCHEMA}.{name} where unusable is null)"
+    backwards = check.rows(
+        f"select asset_id, exchange, listed::varchar, delisted::varchar from {usable} "
+        "where delisted <= listed order by all"
+    )
+    items = []
+    if backwards:
+        asset, exchange, listed_on, delisted = backwards[0]
+        items.append(
+            Item(
+                name,
+                "listings",
+                "warn",
+                f"{len(backwards):,} perpetuals end before they begin, such as {asset} on "
+                f"{exchange}, {listed_on} to {delisted}",
+                "they can never be traded: listed is the first day at whose close they can, "
+                "delisted the first at whose close they no longer can",
+            )
+        )
+    per_exchange = check.rows(
+        f"select exchange, count(distinct asset_id) from {usable} group by 1 order by 2 desc, 1"
+    )
+    counts = [f"{exchange} {n:,} assets" for exchange, n in per_exchange]
+    items.append(Item(name, "exchanges", "ok", listed(counts) or "none"))
+    return items
+
+
 def _overlap(check: _Check) -> list[Item]:
     """Assets and days that a table has and fact_price has not, or the other way round."""
     items = []
@@ -667,6 +695,7 @@ def _overlap(check: _Check) -> list[Item]:
             + (", unless it has a supply" if "fact_supply" in check.lake.tables else ""),
             "fact_volume": "an asset without a volume is never an alt",
             "dim_asset": "an asset without a row has no flag: it counts as an alt",
+            "dim_listing": "an asset without a row is no alt where universe.listed_on is asked for",
         }.get(name)
         if parts:
             items.append(
@@ -712,4 +741,5 @@ _STEPS: Final[tuple[Callable[[_Check, str], list[Item]], ...]] = (
     check_funding.rates,
     _open_interest,
     _flags,
+    _listings,
 )

@@ -308,6 +308,28 @@ TABLES: Final[Mapping[str, TableSpec]] = MappingProxyType(
             staged="stg_assets",
             key=("asset_id",),
         ),
+        "dim_listing": TableSpec(
+            required=False,
+            description="One row per perpetual, duplicates not yet folded: when it could be "
+            "traded.",
+            without="no `universe.listed_on`",
+            declared=(
+                ASSET_ID,
+                LakeColumn("exchange", "text", "The exchange, as experiments name it."),
+                LakeColumn("listed", "date", "First day at whose close it could be traded, UTC."),
+                LakeColumn(
+                    "delisted",
+                    "date",
+                    "First day at whose close it no longer could; missing: it still can.",
+                    required=False,
+                ),
+                LakeColumn(
+                    "instrument_id", "text", "The instrument, if the lake knows it.", required=False
+                ),
+            ),
+            staged="stg_listings",
+            key=("asset_id", "exchange", "instrument_id", "listed"),
+        ),
     }
 )
 SQL_TYPES: Final[Mapping[Kind, str]] = MappingProxyType(

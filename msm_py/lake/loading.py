@@ -82,7 +82,8 @@ def unusable(spec: TableSpec) -> str:
     "case when asset_id is null then 'missing key' end"
     """
     if spec.value is None:
-        return f"case when asset_id is null then '{MISSING_KEY.name}' end"
+        is_missing = " or ".join(f"{name} is null" for name in spec.key if name in spec.columns)
+        return f"case when {is_missing} then '{MISSING_KEY.name}' end"
     cases = " ".join(
         f"when {reason.rule.format(value=spec.value, below=spec.below)} then '{reason.name}'"
         for reason in REASONS

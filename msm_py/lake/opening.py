@@ -265,8 +265,9 @@ def _describe(con: duckdb.DuckDBPyConnection, name: str, files: tuple[Path, ...]
             remedy="write the table anew, with data",
         )
     for kind, alike in kinds.items():
-        if dict(kind).get("date") in _TIMESTAMPS:
-            _check_midnight(con, name, alike)
+        for column, received in kind:
+            if spec.all_columns[column] == "date" and received in _TIMESTAMPS:
+                _check_midnight(con, name, column, alike)
     return table
 
 
@@ -429,19 +430,23 @@ def _fits(kind: Kind, received: str) -> bool:
     return received in _NUMBERS or received.startswith("DECIMAL(")
 
 
-def _check_midnight(con: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path]) -> None:
+def _check_midnight(
+    con: duckdb.DuckDBPyConnection, name: str, column: str, files: Sequence[Path]
+) -> None:
     """Raise when a date that is stored as a timestamp has a time of day."""
     query = (
-        f"select date::varchar from {read_parquet(files)} "
-        "where date::date::timestamp <> date limit 1"
+        f"select {column}::varchar from {read_parquet(files)} "
+        f"where {column}::date::timestamp <> {column} limit 1"
     )
     row = _first_row(con, query, files)
     if row:
         raise MsmError(
-            f"the column date of {name} has times of day",
+            f"the column {column} of {name} has times of day",
             where=name,
             received=str(row[0]),
-            remedy="write one row per asset and UTC day, date as DATE",
+            remedy="write UTC days, as DATE"
+            if column != "date"
+            else "write one row per asset and UTC day, date as DATE",
         )
 
 

@@ -14,6 +14,7 @@ REGIME_TIMESERIES: Final = "regime_timeseries.parquet"
 RETURNS: Final = "returns.parquet"
 BASKET: Final = "basket.parquet"
 FEATURES: Final = "features.parquet"
+ELIGIBILITY: Final = "eligibility.parquet"
 CATALOG_ENTRY: Final = "catalog_entry.json"
 WALK_FORWARD: Final = "walk_forward.json"  # of runs with a search only
 LOOK: Final = "look.json"  # of runs that looked at their hold-out only
@@ -25,3 +26,10 @@ TIMESERIES_COLUMNS: Final = tuple(column.name for column in run_file_columns.TIM
 RETURNS_COLUMNS: Final = tuple(column.name for column in run_file_columns.RETURNS)
 BASKET_COLUMNS: Final = tuple(column.name for column in run_file_columns.BASKET)
 FEATURES_COLUMNS: Final = tuple(column.name for column in run_file_columns.FEATURES)
+ELIGIBILITY_COLUMNS: Final = tuple(column.name for column in run_file_columns.ELIGIBILITY)
+PANELS: Final = {
+    "basket_panel": ("baskets", BASKET),
+    "feature_panel": ("features", FEATURES),
+    "eligibility_panel": ("eligibility", ELIGIBILITY),
+}
+"""What runs share: key of the panel's id in catalog_entry.json, table of the warehouse, file."""

@@ -136,3 +136,16 @@ FEATURES: Final = (
         unit="standard deviations",
     ),
 )
+ELIGIBILITY: Final = (
+    Column("asset_id", "varchar", "The asset as the lake names it, case-sensitive."),
+    Column(
+        "reason",
+        "varchar",
+        "eligible, or why it is none of the alts, the first of: major; excluded; market cap or "
+        "volume never reaches the minimum; bad price; no price; size not known; market cap below "
+        "the minimum; no volume; volume below the minimum; history too short; no open perpetual.",
+    ),
+    Column("n_days", "integer", "Decision days for which it holds, since the first price."),
+    Column("first_date", "date", "First of them."),
+    Column("last_date", "date", "Last of them."),
+)

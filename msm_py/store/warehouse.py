@@ -418,7 +418,7 @@ def _label(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _drop_panels(con: duckdb.DuckDBPyConnection) -> None:
-    for table, panel in (("baskets", "basket_panel"), ("features", "feature_panel")):
+    for panel, (table, _) in layout.PANELS.items():
         con.execute(f"delete from {table} where {panel} not in (select {panel} from run_panels)")
 
 
@@ -465,10 +465,9 @@ def _read_run(folder: Path, whole: dict[tuple[int, ...], str]) -> Content:
     for table, row in found:
         rows[table].append({**row, **named, "state_order": _state_order(row.get("regime"))})
     panels = {}
-    for panel, table, name in (
-        ("basket_panel", "baskets", layout.BASKET),
-        ("feature_panel", "features", layout.FEATURES),
-    ):
+    for panel, (table, name) in layout.PANELS.items():
+        if panel_ids[panel] is None:
+            continue  # of an older version
         content_id = str(panel_ids[panel])
         with _reading(folder / name) as file:
             _check_panel(file, content_id, whole)
@@ -539,7 +538,7 @@ def _insert_all(con: duckdb.DuckDBPyConnection, contents: Mapping[str, Content])
         panel: {
             row[0] for row in con.execute(f"select distinct {panel} from run_panels").fetchall()
         }
-        for panel in ("basket_panel", "feature_panel")
+        for panel in layout.PANELS
     }
     for content in contents.values():
         for table, of_table in content.rows.items():
@@ -762,7 +761,7 @@ def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with _reading(folder / layout.CATALOG_ENTRY) as file:
         entry = _json(file)
         yield "catalog", asked | entry | origin
-        panels = {name: entry[name] for name in ("basket_panel", "feature_panel")}
+        panels = {name: entry.get(name) for name in layout.PANELS}
         yield "run_panels", panels | {"files_digest": _written(folder)}
     with _reading(folder / layout.METRICS) as file:
         metrics = _json(file)
@@ -828,8 +827,7 @@ _FILES: Final = {
     **dict.fromkeys(("look_edges", "look_metrics"), layout.LOOK),
     "regime_metrics": layout.REGIME_METRICS,
     "daily": f"{layout.RETURNS} or {layout.REGIME_TIMESERIES}",
-    "baskets": layout.BASKET,
-    "features": layout.FEATURES,
+    **{table: file for table, file in layout.PANELS.values()},
 }
 
 

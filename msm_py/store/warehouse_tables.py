@@ -85,6 +85,14 @@ IS_TIED: Final = Column(
 )
 
 
+ELIGIBILITY_PANEL: Final = Column(
+    "eligibility_panel",
+    "varchar",
+    "Id of the panel of eligibility, which runs may share.",
+    since="0.3.0",
+)
+
+
 def _of_spread(edge: Column) -> Column:
     """Return a column of edges as one of the spread that lists show."""
     return edge.called(f"spread_{edge.name}")
@@ -368,11 +376,12 @@ DAILY: Final = Table(
 )
 RUN_PANELS: Final = Table(
     "run_panels",
-    "One row per run: which baskets and features are its own.",
+    "One row per run: which baskets, features and eligibility are its own.",
     (
         *RUN,
         BASKET_PANEL,
         FEATURE_PANEL,
+        ELIGIBILITY_PANEL,
         Column(
             "files_digest",
             "bigint",
@@ -392,6 +401,12 @@ FEATURES: Final = Table(
     "One row per feature panel, day and feature, stored once for all runs that share it: join "
     "through run_panels.",
     (FEATURE_PANEL, *run_file_columns.FEATURES),
+)
+ELIGIBILITY: Final = Table(
+    "eligibility",
+    "One row per eligibility panel, asset and reason: on how many decision days the asset was one "
+    "of the alts, or why not, stored once for all runs that share it: join through run_panels.",
+    (ELIGIBILITY_PANEL, *run_file_columns.ELIGIBILITY),
 )
 SAMPLE: Final = Column(
     "sample",
@@ -423,7 +438,7 @@ LOOK_METRICS: Final = Table(
 RUN_TABLES: Final[Mapping[str, Table]] = by_name(
     *(CATALOG, RUN_PARAMS, REGIME_STATISTICS, EDGES, REGIME_METRICS, STABILITY),
     *(REGIME_DISTRIBUTION, REGIME_TRANSITIONS, CHOSEN_PARAMETERS, RUN_WARNINGS, DAILY),
-    *(LOOK_EDGES, LOOK_METRICS, RUN_PANELS, BASKETS, FEATURES),
+    *(LOOK_EDGES, LOOK_METRICS, RUN_PANELS, BASKETS, FEATURES, ELIGIBILITY),
 )
 
 SWEEPS: Final = Table(

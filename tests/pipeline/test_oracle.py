@@ -29,6 +29,13 @@ def assert_equal_to_oracle(lake: Path, spec: dict[str, Any], folder: Path) -> No
     ):
         compare(name, expected[name].copy(), pd.read_parquet(folder / f"{name}.parquet"), key)
 
+    eligible = pd.read_parquet(folder / "eligibility.parquet").query("reason == 'eligible'")
+    days = expected["alts"][expected["alts"]["date"].isin(expected["returns"]["date"])]
+    assert (
+        eligible.set_index("asset_id")["n_days"].to_dict()
+        == days["asset_id"].value_counts().to_dict()
+    )
+
     statistics = pd.DataFrame(evaluation["regime_statistics"])
     compare(
         "regime_statistics",
@@ -128,6 +135,17 @@ def test_a_lake_without_market_caps(tmp_path: Path) -> None:
     assert "set universe.rank_by: volume_30d" in done.err
     assert_equal_to_oracle(tmp_path / "lake", by_volume, done.folder("by_volume"))
     assert "Assets are sized by the median of their last 30 volumes" in " ".join(done.out.split())
+
+
+def test_exchanges_that_the_lake_does_not_know(tmp_path: Path) -> None:
+    tiny_lake(tmp_path / "lake", seed=5)
+    spec = spec_of("nowhere", {"universe": {"listed_on": ["Nowhere"]}})
+    done = run_experiments([spec], tmp_path / "lake", tmp_path)
+    assert done.code == 1
+    assert (
+        "The lake knows of no perpetual on the exchanges that this experiment asks for" in done.err
+    )
+    assert "received: Nowhere, and no row of dim_listing" in done.err
 
 
 REAL = ("msm_v1_baseline", "msm_v1_weekly_monday", "msm_v1_three_states", "msm_v1_mcap_basket")

@@ -200,6 +200,19 @@ def tiny_lake(
     tables["dim_asset"] = pd.DataFrame(
         {"asset_id": assets, **flags, "symbol": assets, "name": assets}
     )
+    # every second alt could be traded on X all along, others from or until a day, or twice; A03 on
+    # Y only
+    listings: list[tuple[str, str, str | None, int, int | None]]
+    listings = [(asset, "X", None, 0, None) for asset in assets[::2]]
+    listings += [("A03", "Y", "A03-P", 10, 150), ("A05", "X", "A05-P", 70, 110)]
+    listings += [("A05", "X", "A05-P", 120, None), ("A05", "X", "A05-Q", 105, 108)]
+    tables["dim_listing"] = pd.DataFrame(
+        [
+            (asset, exchange, what, dates[a].date(), None if b is None else dates[b].date())
+            for asset, exchange, what, a, b in listings
+        ],
+        columns=["asset_id", "exchange", "instrument_id", "listed", "delisted"],
+    )
 
     path.mkdir(parents=True, exist_ok=True)
     for name, frame in tables.items():

@@ -34,8 +34,8 @@ def doubles(names: tuple[str, ...], value: float = 0.5) -> dict[str, list[float]
     return {name: [value] * len(DAYS) for name in names}
 
 
-def panel_rows(key: str = "p", weight: float = 1.0) -> tuple[RowsByKey, RowsByKey]:
-    """Return baskets and features of one panel."""
+def panel_rows(key: str = "p", weight: float = 1.0) -> tuple[RowsByKey, RowsByKey, RowsByKey]:
+    """Return baskets, features and eligibility of one panel."""
     baskets = {
         "panel_id": [key] * len(DAYS),
         "date": DAYS,
@@ -49,18 +49,31 @@ def panel_rows(key: str = "p", weight: float = 1.0) -> tuple[RowsByKey, RowsByKe
         "feature_id": ["momentum"] * len(DAYS),
         **doubles(("raw_value", "z_score"), weight),
     }
+    eligibility = {
+        "panel_id": [key],
+        "asset_id": ["AAA"],
+        "reason": ["eligible"],
+        "n_days": pa.array([len(DAYS)], pa.int32()),
+        "first_date": DAYS[:1],
+        "last_date": DAYS[-1:],
+    }
     return (
         RowsByKey(pa.table(baskets), "panel_id", ["date"]),
         RowsByKey(pa.table(features), "panel_id", ["date"]),
+        RowsByKey(pa.table(eligibility), "panel_id", ["asset_id"]),
     )
 
 
 def panel_files(scratch: Path, *, weight: float = 1.0) -> dict[str, tuple[PanelFiles, str]]:
     scratch.mkdir(parents=True, exist_ok=True)
-    baskets, features = panel_rows(weight=weight)
+    baskets, features, eligibility = panel_rows(weight=weight)
     return {
         layout.BASKET: (PanelFiles("b", baskets, layout.BASKET_COLUMNS, scratch), "p"),
         layout.FEATURES: (PanelFiles("f", features, layout.FEATURES_COLUMNS, scratch), "p"),
+        layout.ELIGIBILITY: (
+            PanelFiles("e", eligibility, layout.ELIGIBILITY_COLUMNS, scratch),
+            "p",
+        ),
     }
 
 
@@ -122,6 +135,7 @@ def run_files(
             "last_date": DAYS[-1],
             "basket_panel": panels[layout.BASKET][0].content_id("p"),
             "feature_panel": panels[layout.FEATURES][0].content_id("p"),
+            "eligibility_panel": panels[layout.ELIGIBILITY][0].content_id("p"),
             **(entry or {}),
         },
     }
@@ -154,6 +168,7 @@ ALL_FILES = sorted(
         layout.RETURNS,
         layout.BASKET,
         layout.FEATURES,
+        layout.ELIGIBILITY,
         layout.CATALOG_ENTRY,
     )
 )

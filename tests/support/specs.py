@@ -68,6 +68,10 @@ ODD_SPECS: dict[str, dict[str, Any]] = {
         "target": {"short_leg": {"n": 4}},
         "backtest": {"rebalance_frequency_days": 2},
     },
+    "tradable": {
+        "universe": {"min_history_days": 40, "listed_on": ["X", "Z"]},
+        "target": {"short_leg": {"n": 3, "rank_median_days": 2}},
+    },
     "ruined": {
         "allow_extreme": True,
         "target": {"short_leg": {"n": 2}},

@@ -135,6 +135,8 @@ D39 to D43, later:
  D47 universe.rank_by volume_30d: the size of an asset is the median of its last 30 carried volumes,
      all present and on its grid. Size takes the place of the cap in eligibility (no least cap is
      asked for), rank, dominance and the alt index; the basket's marketcap_usd stays the cap.
+ D48 An alt's age counts the days from its first price row, before the first BTC close too, to t,
+     both. Its perpetual can be traded at the close of t when listed <= t < delisted.
 """
 
 from __future__ import annotations

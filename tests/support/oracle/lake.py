@@ -214,6 +214,8 @@ class Panel:
     return_1d: Float
     is_removed: Float  # by a limit of returns
     on_grid: Float
+    age_days: Float  # from the first price, both days counted
+    listings: pd.DataFrame  # dim_listing, aliases resolved
     excluded: Float  # (assets,)
 
     def column(self, asset: str) -> int | None:
@@ -296,6 +298,8 @@ def build_panel(
         return_1d=return_1d,
         is_removed=is_removed,
         on_grid=on_grid,
+        age_days=(day - first) / np.timedelta64(1, "D") + 1,
+        listings=listings_of(lake),
         excluded=np.array([asset in flagged for asset in assets]),
     )
 
@@ -321,7 +325,35 @@ def alts_by_day(panel: Panel, spec: Mapping[str, Any]) -> Float:
             >= (universe["min_mcap_usd"] if universe["rank_by"] == "marketcap" else 0)
         )
         & (panel.volume >= spec["target"]["short_leg"]["min_volume_usd"])
+        & (panel.age_days >= universe["min_history_days"])
+        & tradable(panel, universe["listed_on"])
     )
+
+
+def listings_of(lake: Path) -> pd.DataFrame:
+    """Return the perpetuals of the lake; no row when it says nothing of them (D48)."""
+    rows = read_table(lake, "dim_listing")
+    if rows is None:
+        return pd.DataFrame(columns=["asset_id", "exchange", "listed", "delisted"])
+    rows = rows.dropna(subset=["asset_id", "exchange", "listed"])
+    if "delisted" not in rows:
+        rows = rows.assign(delisted=pd.NaT)
+    return rows.assign(
+        listed=pd.to_datetime(rows["listed"]), delisted=pd.to_datetime(rows["delisted"])
+    )
+
+
+def tradable(panel: Panel, exchanges: list[str]) -> Float:
+    """Boolean (days, assets): an open perpetual at the close of t on one of the exchanges (D48)."""
+    out = np.zeros(panel.close.shape, dtype=bool)
+    if not exchanges:
+        return ~out
+    for row in panel.listings[panel.listings["exchange"].isin(exchanges)].itertuples():
+        column = panel.column(row.asset_id)
+        if column is not None:
+            gone = panel.dates >= row.delisted if pd.notna(row.delisted) else False
+            out[:, column] |= np.asarray((panel.dates >= row.listed) & ~np.asarray(gone))
+    return out
 
 
 def derived_share(panel: Panel, alts: Float, days: Any) -> float | None:

@@ -63,6 +63,8 @@ def test_defaults_are_those_of_the_methodology() -> None:
             "exclude_assets": [],
             "rank_by": "marketcap",
             "min_mcap_usd": 5e7,
+            "min_history_days": 0,
+            "listed_on": [],
             "max_abs_return_1d": None,
         },
         "features": [{"id": "momentum", "weight": 1.0, "params": {}}],
