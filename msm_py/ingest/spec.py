@@ -87,7 +87,7 @@ class Time(Section):
     span_hours: float | str | None = Field(
         default=None,
         description="Length of a bar: hours; or the column of its end; or `auto`, as the name of "
-        "the file says it (a part such as -1h- or _1d.), else the smallest spacing in the file.",
+        "the file says it (a part such as `-1h-` or `_1d.`), else the smallest spacing in the file.",
     )
     newest: Literal["over", "running"] = Field(
         default="over",
@@ -215,10 +215,10 @@ class SourceSpec(Section):
     """A source: files, and how they are read."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)] = Field(
-        description="Its name: small letters, digits and _."
+        description="Its name: small letters, digits and underscores."
     )
     files: str | list[str] = Field(
-        description="Patterns of paths, seen from the spec; ** stands for any folders."
+        description="Patterns of paths, seen from the spec; `**` stands for any folders."
     )
     first_day: date | None = Field(
         default=None, alias="from", description="First day of which it is used, inclusive."
