@@ -87,7 +87,7 @@ class Time(Section):
     span_hours: float | str | None = Field(
         default=None,
         description="Length of a bar: hours; or the column of its end; or `auto`, as the name of "
-        "the file says it (a part such as `-1h-` or `_1d.`), else the smallest spacing in the file.",
+        "the file says it (a part such as `-1h-` or `_1d.`), else its smallest spacing.",
     )
     newest: Literal["over", "running"] = Field(
         default="over",
