@@ -121,10 +121,12 @@ def unknown_ids(
 
 
 def proposed_line(scheme: str, vendor_id: str) -> str:
-    """Return a line of ids, with an asset where the id is a pair of an exchange.
+    """Return a line of ids, with an asset where the id is a pair of an exchange or a symbol.
 
     Examples
     --------
+    >>> proposed_line("coingecko_symbol", "btc"), proposed_line("hyperliquid", "kPEPE")
+    ('coingecko_symbol,btc,,,BTC,', 'hyperliquid,kPEPE,,,PEPE,1000')
     >>> proposed_line("binance_um", "1000SHIBUSDT"), proposed_line("okx", "BTC-USDT-SWAP")
     ('binance_um,1000SHIBUSDT,,,SHIB,1000', 'okx,BTC-USDT-SWAP,,,BTC,')
     >>> proposed_line("coingecko", "avalanche-2")
@@ -133,6 +135,11 @@ def proposed_line(scheme: str, vendor_id: str) -> str:
     asset, multiple = "", ""
     if pair := _PAIR.fullmatch(vendor_id):
         asset = pair[1]
+    elif scheme.endswith("_symbol"):
+        asset = vendor_id.upper()
+    elif re.fullmatch(r"k?[A-Z0-9]+", vendor_id):
+        asset = vendor_id
+    if asset:
         for times, single in as_multiple(asset)[:1]:
             asset, multiple = single, f"{times:.0f}"
     return f"{scheme},{vendor_id},,,{asset},{multiple}"

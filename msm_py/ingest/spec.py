@@ -214,9 +214,7 @@ class Mapping_(Section):
 class SourceSpec(Section):
     """A source: files, and how they are read."""
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60)] = Field(
-        description="Its name: small letters, digits and underscores."
-    )
+    id: str = Field(description="Its name: small letters, digits and underscores, at most 60.")
     files: str | list[str] = Field(
         description="Patterns of paths, seen from the spec; `**` stands for any folders."
     )
@@ -251,6 +249,17 @@ class SourceSpec(Section):
         description="By lake table: the column of its number, `unit` (usd or base; of rates "
         "decimal, percent or bps), `missing`, and of funding `interval_hours` (hours or a column).",
     )
+
+    @field_validator("id")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_]{0,59}", name):
+            raise rule(
+                "the name of a source has small letters, digits and underscores, at most 60",
+                received=name,
+                remedy="write it so: it names files of the store",
+            )
+        return name
 
 
 class SpecFile(Section):
@@ -404,7 +413,9 @@ def read_spec(path: Path) -> Spec:
     try:
         parsed = SpecFile.model_validate(raw)
     except ValidationError as error:
-        raise _told(f"{path}: ", error) from None
+        raise together(
+            [_told(f"{path}: ", error), *_of_sources(path, raw.get("sources"))]
+        ) from None
     errors: list[MsmError] = []
     sources: dict[str, Source] = {}
     for place, given in enumerate(parsed.sources):
@@ -519,6 +530,19 @@ def _mapping(given: SourceSpec, where: str) -> Mapping_:
         return Mapping_.model_validate(base)
     except ValidationError as error:
         raise _told(f"{where}.", error) from None
+
+
+def _of_sources(path: Path, sources: object) -> list[MsmError]:
+    """Return what is wrong with the mappings of sources that are sound themselves."""
+    errors = []
+    for place, raw in enumerate(sources if isinstance(sources, list) else ()):
+        try:
+            _mapping(SourceSpec.model_validate(raw), f"{path}: sources[{place}]")
+        except MsmError as error:
+            errors.append(error)
+        except ValidationError:
+            continue  # told already
+    return errors
 
 
 def _told(prefix: str, error: ValidationError) -> MsmError:

@@ -26,13 +26,13 @@ class IngestDisplay:
             TimeElapsedColumn(),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("reading files", total=None)
 
     def __enter__(self) -> IngestDisplay:
         """Start the bar where there is a terminal to draw it on."""
-        if self._console.is_terminal:
-            self._bar.start()
+        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -178,7 +178,7 @@ def test_a_dry_run_writes_nothing_and_says_which_ids_are_missing(small: Path) ->
     done = ingested(small, "--dry-run")
     assert done.code == 1
     assert "1 ids of vendors stand for no asset" in done.err
-    assert "coingecko_symbol,btc,,,," in done.err
+    assert "coingecko_symbol,btc,,,BTC," in done.err
     (small / "ids.csv").write_text("\n".join(lines))
     done = ingested(small, "--dry-run")
     assert done.code == 0, done.err
