@@ -71,6 +71,26 @@ def check_warehouse(path: Path) -> None:
             received="a folder",
             remedy="give a file name such as warehouse/msm.duckdb with --warehouse FILE",
         )
+    folder = tables_folder(path)
+    if folder.exists() and not folder.is_dir():
+        raise MsmError(
+            "a file stands where the tables of the warehouse belong",
+            where=str(folder),
+            received="a file",
+            remedy="move it, or give another file name with --warehouse FILE",
+        )
+    others = [
+        file.name
+        for file in path.parent.glob("*.stamp")
+        if tables_folder(file.with_suffix("")) == folder and file.name != f"{path.name}.stamp"
+    ]
+    if others:
+        raise MsmError(
+            "another warehouse has its tables in the same folder",
+            where=str(folder),
+            received=f"{others[0].removesuffix('.stamp')} beside {path.name}",
+            remedy="give names that differ before the dot, or another folder",
+        )
     if path.parts[0].startswith("~"):
         raise MsmError(
             "the warehouse's path begins with a ~ that no shell has replaced",
@@ -110,7 +130,7 @@ def publish(runs: Path, path: Path, *, anew: bool = False) -> dict[str, int]:
     runs
         The runs folder.
     path
-        The warehouse file; the same tables are written beside it as Parquet.
+        The warehouse file; the same tables are written as Parquet into `tables_folder`.
     anew
         Take nothing over from the warehouse that is there.
 
@@ -169,12 +189,37 @@ def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
             with duckdb.connect(path, read_only=True) as con:
                 return _counts(con)
         says["files"] = {name: _facts(own / name) for name in _files(path)}
+        folder = tables_folder(path)
+        folder.mkdir(exist_ok=True)
         for table in ALL_TABLES:
-            os.replace(own / f"{table}.parquet", path.parent / f"{table}.parquet")
+            os.replace(own / folder.name / f"{table}.parquet", folder / f"{table}.parquet")
         _remove_unfinished(path)
         os.replace(own / path.name, path)
         _write_stamp(path, own, says)
+        _remove_of_older_versions(path, stamp)
         return counts
+
+
+def tables_folder(path: Path) -> Path:
+    """Return the folder of a warehouse's tables as Parquet: each warehouse has one of its own.
+
+    Examples
+    --------
+    >>> tables_folder(Path("warehouse/msm.duckdb")).as_posix()
+    'warehouse/msm'
+    >>> tables_folder(Path("msm")).as_posix()
+    'msm-tables'
+    """
+    return path.with_name(path.stem if path.suffix else f"{path.name}-tables")
+
+
+def _remove_of_older_versions(path: Path, stamp: Row) -> None:
+    """Remove tables that older versions published beside the file, where nobody changed them."""
+    files = stamp.get("files")
+    for name, facts in files.items() if isinstance(files, dict) else ():
+        file = path.parent / name
+        if name.removesuffix(".parquet") in ALL_TABLES and file.is_file() and _facts(file) == facts:
+            file.unlink()
 
 
 _TABLES: Final = [declared_text.create_table(table) for table in ALL_TABLES.values()]
@@ -247,7 +292,8 @@ def _is_as_published(path: Path, stamp: Row) -> bool:
 
 
 def _files(path: Path) -> list[str]:
-    return [path.name, *(f"{table}.parquet" for table in ALL_TABLES)]
+    folder = tables_folder(path).name
+    return [path.name, *(f"{folder}/{table}.parquet" for table in ALL_TABLES)]
 
 
 def _facts(file: Path) -> list[int]:
@@ -358,10 +404,10 @@ def _update(
         for statement in _VIEWS_AND_COMMENTS:
             con.execute(statement)
         con.execute("commit")
+        folder = tables_folder(file)
+        folder.mkdir(exist_ok=True)
         for table in ALL_TABLES:
-            con.execute(
-                f"copy {table} to ? (format parquet)", [str(file.parent / f"{table}.parquet")]
-            )
+            con.execute(f"copy {table} to ? (format parquet)", [str(folder / f"{table}.parquet")])
         con.execute("checkpoint")
         return _counts(con), unfit
 

@@ -109,16 +109,17 @@ def test_two_runs_at_once_are_both_in_the_catalog_once(two: Done) -> None:
     beside = sorted(entry.name for entry in two.warehouse.parent.iterdir())
     assert beside == sorted(
         [
-            *(f"{table}.parquet" for table in warehouse_tables.ALL_TABLES),
-            *("msm.duckdb", "msm.duckdb.lock", "msm.duckdb.stamp"),
+            *("msm", "msm.duckdb", "msm.duckdb.lock", "msm.duckdb.stamp"),
         ]
     )
+    tables = {entry.name for entry in (two.warehouse.parent / "msm").iterdir()}
+    assert tables == {f"{table}.parquet" for table in warehouse_tables.ALL_TABLES}
 
 
 def test_parquet_beside_the_warehouse_is_the_same_for_pandas_and_pyarrow(two: Done) -> None:
     with duckdb.connect(two.warehouse, read_only=True) as con:
         for table, declared in warehouse_tables.ALL_TABLES.items():
-            file = two.warehouse.parent / f"{table}.parquet"
+            file = two.warehouse.parent / "msm" / f"{table}.parquet"
             rows = con.execute(f"select * from {table}").fetchall()
             assert pq.read_schema(file).names == declared.names
             assert [tuple(row.values()) for row in pq.read_table(file).to_pylist()] == rows

@@ -207,21 +207,22 @@ def publish(place: Path) -> dict[str, int]:
 
 
 def everything(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
 
 
 def assert_sound(place: Path, expected: list[tuple[Any, ...]]) -> None:
     file = place / "wh" / "msm.duckdb"
     assert catalog(file) == expected
     assert storage_version(file) == V1_STORAGE
-    assert names(place / "wh") == sorted(
-        [
-            *(f"{table}.parquet" for table in warehouse_tables.ALL_TABLES),
-            *OWN_FILES,
-        ]
-    )
+    assert names(place / "wh") == sorted(["msm", *OWN_FILES])
+    tables = sorted(f"{table}.parquet" for table in warehouse_tables.ALL_TABLES)
+    assert names(place / "wh" / "msm") == tables
     for table in warehouse_tables.ALL_TABLES:
-        beside = pq.read_table(place / "wh" / f"{table}.parquet")
+        beside = pq.read_table(place / "wh" / "msm" / f"{table}.parquet")
         assert published(file, f"select count(*) from {table}") == [(beside.num_rows,)]
         assert beside.column_names == warehouse_tables.ALL_TABLES[table].names
 
@@ -231,7 +232,7 @@ def everything_published(place: Path) -> dict[str, list[tuple[Any, ...]]]:
     found = {}
     for table in warehouse_tables.ALL_TABLES:
         rows = published(place / "wh" / "msm.duckdb", f"select * from {table}")
-        beside = pq.read_table(place / "wh" / f"{table}.parquet").to_pylist()
+        beside = pq.read_table(place / "wh" / "msm" / f"{table}.parquet").to_pylist()
         assert sorted(map(repr, rows)) == sorted(repr(tuple(x.values())) for x in beside)
         found[table] = sorted(rows, key=repr)
     return found

@@ -213,7 +213,7 @@ def _died_writing(file: Path) -> None:
 
 
 def _other_parquet(file: Path) -> None:
-    pq.write_table(pa.table({"run_id": ["x"]}), file.with_name("catalog.parquet"))
+    pq.write_table(pa.table({"run_id": ["x"]}), file.with_name("msm") / "catalog.parquet")
 
 
 DISTURBED: dict[str, Callable[[Path], Any]] = {
@@ -222,7 +222,7 @@ DISTURBED: dict[str, Callable[[Path], Any]] = {
     "a table added": _run_sql("create table mine as select 42 as x"),
     "a view changed": _run_sql("create or replace view v_leaderboard as select 1 as place"),
     "a tool died": _died_writing,
-    "no Parquet": lambda file: file.with_name("daily.parquet").unlink(),
+    "no Parquet": lambda file: (file.with_name("msm") / "daily.parquet").unlink(),
     "other Parquet": _other_parquet,
     "no stamp": lambda file: warehouse.stamp_file(file).unlink(),
     "a stamp of something else": lambda file: warehouse.stamp_file(file).write_text("[]"),
@@ -272,6 +272,31 @@ def test_a_warehouse_of_another_version_is_made_anew_without_a_word(
     assert_sound(place, [(A, 1.0), (B, 2.0)])
 
 
+def test_two_warehouses_in_one_folder_have_tables_of_their_own(place: Path) -> None:
+    assert write_made_up_run(place / "others", C, sharpe=3.0)
+    warehouse.publish(place / "others", place / "wh" / "other.duckdb")
+    warehouse.publish(place / "others", place / "wh" / "no_suffix")
+    for folder, n in (("msm", 2), ("other", 1), ("no_suffix-tables", 1)):
+        assert len(pq.read_table(place / "wh" / folder / "catalog.parquet")) == n
+    with pytest.raises(MsmError, match="another warehouse has its tables in the same folder"):
+        warehouse.publish(place / "others", place / "wh" / "msm.db")
+
+
+def test_tables_of_older_versions_are_removed_unless_somebody_changed_them(place: Path) -> None:
+    """They lay beside the file, where two warehouses overwrote each other's."""
+    file = place / "wh" / "msm.duckdb"
+    stamp = json.loads(warehouse.stamp_file(file).read_text())
+    for name in ("catalog.parquet", "edges.parquet"):
+        old = file.with_name(name)
+        old.write_text("old")
+        stamp["files"][name] = [old.stat().st_size, old.stat().st_mtime_ns]
+    file.with_name("edges.parquet").write_text("changed")
+    warehouse.stamp_file(file).write_text(json.dumps(stamp))
+    publish(place)
+    assert not file.with_name("catalog.parquet").exists()
+    assert file.with_name("edges.parquet").read_text() == "changed"
+
+
 # --- Names of folders ----------------------------------------------------------------------------
 
 ODD_FOLDERS = ("wh[1]", "it's", "a;b -- c", "größe ✓", "100%", "x=1/title=2", "a*b", '"q"')
@@ -281,8 +306,8 @@ ODD_FOLDERS = ("wh[1]", "it's", "a;b -- c", "größe ✓", "100%", "x=1/title=2"
 def test_a_warehouse_folder_may_have_any_name(
     name: str, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (place / "wh1").mkdir()
-    (place / "wh1" / "catalog.parquet").write_text("the file that a glob would find")
+    (place / "wh1" / "msm").mkdir(parents=True)
+    (place / "wh1" / "msm" / "catalog.parquet").write_text("the file that a glob would find")
     monkeypatch.chdir(place)
     macro = (ROOT / "macros" / "published_file.sql").read_text()
     call = "{{ published_file('catalog.parquet') }}"
