@@ -23,7 +23,8 @@ from msm_py.lake import contract_text
 from msm_py.markup import markdown_table
 from msm_py.settings import project_dir
 from msm_py.store import catalog_columns, declared_text
-from msm_py.store.warehouse_tables import ALL_TABLES, CATALOG, VIEWS
+from msm_py.store.warehouse_tables import ALL_TABLES, CATALOG
+from msm_py.store.warehouse_views import VIEWS
 
 PACKAGE: Final = Path(__file__).parent.parent
 BEGIN: Final = "written by `make schema`"
