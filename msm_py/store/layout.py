@@ -18,6 +18,7 @@ ATTRIBUTION: Final = "attribution.parquet"
 STATE_PATHS: Final = "state_paths.parquet"
 CATALOG_ENTRY: Final = "catalog_entry.json"
 WALK_FORWARD: Final = "walk_forward.json"  # of runs with a search only
+REPORT: Final = "report.html"  # a page for people: made anew at any time, no part of the run
 LOOK: Final = "look.json"  # of runs that looked at their hold-out only
 SIGN_NOTE: Final = (
     "Y and edge are alts minus BTC (or the long leg, with target.benchmark: long_leg): negative is "

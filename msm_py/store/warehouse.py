@@ -289,12 +289,14 @@ def _remove_unfinished(path: Path) -> None:
 def _written(folder: Path) -> int:
     """Return what tells a run folder from one in which a file was touched: a number of 63 bits.
 
-    It is made of names, sizes and times of its files; 0 for a folder that is gone meanwhile.
+    It is made of names, sizes and times of its files but its page; 0 for a folder that is gone
+    meanwhile.
     """
     try:
         facts = [
             (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
             for entry in os.scandir(folder)
+            if entry.name != layout.REPORT
         ]
     except OSError:
         return 0
