@@ -166,7 +166,9 @@ def test_states_sum_to_what_the_strategy_earned_in_them(con: duckdb.DuckDBPyConn
     ).df()
     expected = con.execute(
         """
-        select strategy_id as run_id, held_regime as regime, sum(r_net) as net, sum(r_gross) as gross
+        select
+            strategy_id as run_id, held_regime as regime,
+            sum(r_net) as net, sum(r_gross) as gross
         from daily_returns where is_run and is_test_day and held_regime is not null group by all
         """
     ).df()

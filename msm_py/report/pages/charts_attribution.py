@@ -37,7 +37,7 @@ def summed(rows: Sequence[Row], key: Callable[[Row], str | None]) -> dict[str, d
 
 
 def by_asset(sheet: SheetData) -> Figure | None:
-    """Net contribution of the assets that made and lost most."""
+    """Return the net contributions of the assets that made and lost most."""
     assets = summed(sheet.attribution, lambda row: row["asset_id"])
     if not assets:
         return None
@@ -50,11 +50,12 @@ def by_asset(sheet: SheetData) -> Figure | None:
     left = len(names) - len(shown)
     return Figure(
         "assets",
-        "Who made it and who lost it",
-        f"Net contributions to {percent(whole)} over test days, summed and not compounded: the best "
-        f"is {best} ({percent(assets[best]['net'])}), the worst {worst} "
-        f"({percent(assets[worst]['net'])}). Without the best asset {percent(whole - assets[best]['net'])} "
-        f"are left, without the worst {percent(whole - assets[worst]['net'])}."
+        "By asset",
+        f"Net contributions to {percent(whole)} over test days, summed and not compounded: the "
+        f"best is {best} ({percent(assets[best]['net'])}), the worst {worst} "
+        f"({percent(assets[worst]['net'])}). Without the best asset "
+        f"{percent(whole - assets[best]['net'])} are left, without the worst "
+        f"{percent(whole - assets[worst]['net'])}."
         + (f" The {count_of(left, 'asset')} in between are not drawn." if left else ""),
         [
             {
@@ -85,7 +86,7 @@ def by_asset(sheet: SheetData) -> Figure | None:
 
 
 def by_part(sheet: SheetData) -> Figure | None:
-    """From gross to net: the legs, what was paid, and what is left."""
+    """Return the way from gross to net: the legs, what was paid, and what is left."""
     rows = sheet.attribution
     if not rows:
         return None
@@ -132,7 +133,7 @@ def by_part(sheet: SheetData) -> Figure | None:
 
 
 def by_state(sheet: SheetData) -> Figure | None:
-    """Net contribution of each state's days, by leg."""
+    """Return the net contribution of each state's days, by leg."""
     rows = [row for row in sheet.attribution if row["leg"] is not None]
     states = summed(rows, lambda row: row["regime"])
     if not states:
@@ -181,7 +182,7 @@ def _parts_table(name: str, parts: Mapping[str, Mapping[str, float]]) -> DataTab
 
 
 def baskets(sheet: SheetData) -> Figure | None:
-    """Who was in the short basket when: a column for every so many days, a row for an asset."""
+    """Return who was in the short basket when: a row for an asset."""
     weights: dict[date, dict[str, float]] = {}
     for day, asset, weight in zip(
         *(sheet.baskets[name] for name in ("date", "asset_id", "weight")), strict=True
@@ -201,9 +202,9 @@ def baskets(sheet: SheetData) -> Figure | None:
     return Figure(
         "baskets",
         "Short basket over time",
-        f"{count_of(len(members), 'asset')} have been in it on {count_of(len(days), 'rebalance day')}; "
+        f"{count_of(len(members), 'asset')} in it on {count_of(len(days), 'rebalance day')}; "
         f"{', '.join(members[:5])} most often."
-        + (f" Every {step}th rebalance day is drawn." if step > 1 else "")
+        + (f" One rebalance day in {step} is drawn." if step > 1 else "")
         + (
             f" The {MOST_MEMBERS} that were in it longest are." if len(members) > len(drawn) else ""
         ),

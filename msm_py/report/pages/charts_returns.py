@@ -13,6 +13,7 @@ from msm_py.report.pages.figure import (
     GOOD,
     INK,
     MUTED,
+    OVER_STRIP,
     SERIES,
     STRIP_AXIS,
     Figure,
@@ -40,11 +41,11 @@ MONTHS: Final = (
 
 def compounded(returns: Floats) -> Floats:
     """Return what 1 became by the end of each day, a missing return counting 0; shape (days,)."""
-    return np.cumprod(1 + np.nan_to_num(returns))
+    return np.asarray(np.cumprod(1 + np.nan_to_num(returns)), dtype=np.float64)
 
 
 def equity(sheet: SheetData) -> Figure:
-    """What 1 became: net and gross, beside the ungated control and BTC; drawdown below."""
+    """Return what 1 became: net, gross, the ungated control and BTC; the drawdown below."""
     first = sheet.first
     net, btc = sheet.trading("net"), sheet.trading("btc")
     lines = [
@@ -81,9 +82,9 @@ def equity(sheet: SheetData) -> Figure:
         + ("; test days begin at the dashed line." if _lookback(sheet) else "."),
         data,
         {
-            "yaxis": {"overlaying": "y2", "domain": [0.3, 1], "tickformat": ".2f"},
+            "yaxis": {**OVER_STRIP, "domain": [0.3, 1], "tickformat": ".2f"},
             "yaxis2": {**STRIP_AXIS, "domain": [0.3, 1]},
-            "yaxis3": {"domain": [0, 0.24], "tickformat": ".0%", "rangemode": "tozero"},
+            "yaxis3": {"domain": [0, 0.24], "tickformat": ".1%", "rangemode": "tozero"},
             "xaxis": {"anchor": "y3"},
             "shapes": _lookback(sheet),
         },
@@ -103,7 +104,7 @@ def _lookback(sheet: SheetData) -> list[dict[str, Any]]:
 
 
 def trading(sheet: SheetData) -> Figure:
-    """Exposure and turnover by day; cost and funding summed up."""
+    """Return exposure and turnover by day, cost and funding summed up."""
     first, net = sheet.first, sheet.trading("net")
     cost, funding = (np.cumsum(np.nan_to_num(sheet.series(x))) for x in ("cost", "funding"))
     line = {"type": "scatter", "mode": "lines", **daily(first)}
@@ -133,8 +134,9 @@ def trading(sheet: SheetData) -> Figure:
     return Figure(
         "trading",
         "Exposure, turnover, costs and funding",
-        f"On test days the gross exposure is {percent(net.get('avg_gross_exposure'), 0, sign=False)} "
-        f"on average, turnover {percent(net.get('avg_turnover'), 1, sign=False)} a day; costs take "
+        "On test days the gross exposure is "
+        f"{percent(net.get('avg_gross_exposure'), 0, sign=False)} on average, turnover "
+        f"{percent(net.get('avg_turnover'), 1, sign=False)} a day; costs take "
         f"{percent(net.get('cost_drag'), sign=False)} a year, funding "
         f"{percent(net.get('funding_drag'))} (minus is received).",
         data,
@@ -149,7 +151,7 @@ def trading(sheet: SheetData) -> Figure:
 
 
 def rolling_sharpe(sheet: SheetData) -> Figure | None:
-    """The annualised net Sharpe ratio of the days before, on test days."""
+    """Return the annualised net Sharpe ratio of the test days before; None of too few."""
     net = np.where(sheet.tests, sheet.series("r_net"), np.nan)
     data, latest = [], []
     for days, colour, width in zip(ROLLING_DAYS, (SERIES[4], INK), (1, 2), strict=True):
@@ -193,7 +195,8 @@ def monthly(sheet: SheetData) -> list[tuple[int, list[float | None], float]]:
 
     Compounded over test days, as the view v_monthly_returns.
     """
-    net, found = sheet.series("r_net"), {}
+    net = sheet.series("r_net")
+    found: dict[int, dict[int, float]] = {}
     for day, value, is_test in zip(sheet.days["date"], net, sheet.tests, strict=True):
         if is_test:
             year = found.setdefault(day.year, {})

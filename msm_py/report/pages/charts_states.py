@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
 
-from msm_py._typing import Row
+from msm_py._typing import Floats, Row
 from msm_py.regimes import CUTS
 from msm_py.report.figures import count_of, excludes_zero, p_text
 from msm_py.report.pages.figure import (
@@ -16,6 +16,7 @@ from msm_py.report.pages.figure import (
     GRID,
     INK,
     MUTED,
+    OVER_STRIP,
     SERIES,
     STATE_COLOURS,
     STRIP_AXIS,
@@ -34,7 +35,7 @@ MOST_BARS: Final = 30  # of the histogram of stays: the last one holds all longe
 
 
 def score(sheet: SheetData) -> Figure:
-    """The score, the cuts between states, and what it takes to leave one."""
+    """Return the score, the cuts between states, and what it takes to leave one."""
     mapping = sheet.run.spec["state_mapping"]
     bands = mapping["hysteresis"]
     shapes, notes = [], []
@@ -59,9 +60,9 @@ def score(sheet: SheetData) -> Figure:
         "score",
         "Score, cuts and states",
         f"{sheet.run.metrics['stability']['total_switches']} switches; the score lies between "
-        f"{number(_least(values))} and {number(_most(values))}, cuts at {', '.join(notes)}. A state "
-        "is left towards balanced only beyond the shaded band of its cut (half as wide again while "
-        "it is young)."
+        f"{number(_least(values))} and {number(_most(values))}, cuts at {', '.join(notes)}. A "
+        "state is left towards balanced only beyond the shaded band of its cut (half as wide again "
+        "while it is young)."
         + (" Cuts are the experiment's; a search chose others by window." if searched else ""),
         [
             state_strip(sheet.first, sheet.days["regime"], sheet.regimes),
@@ -73,7 +74,7 @@ def score(sheet: SheetData) -> Figure:
             },
         ],
         {
-            "yaxis": {"overlaying": "y2", "zeroline": False},
+            "yaxis": {**OVER_STRIP, "zeroline": False, "range": _range(values, cuts.values())},
             "yaxis2": STRIP_AXIS,
             "xaxis": {},
             "shapes": shapes,
@@ -83,16 +84,24 @@ def score(sheet: SheetData) -> Figure:
     )
 
 
-def _least(values: Any) -> float | None:
+def _range(values: Floats, cuts: Iterable[float | None]) -> list[float]:
+    """Return the ends of an axis that shows all values and all cuts."""
+    ends = [*values[~np.isnan(values)].tolist(), *(cut for cut in cuts if cut is not None)]
+    low, high = min(ends, default=-1.0), max(ends, default=1.0)
+    room = 0.06 * (high - low)
+    return [round(low - room, 3), round(high + room, 3)]
+
+
+def _least(values: Floats) -> float | None:
     return None if np.isnan(values).all() else float(np.nanmin(values))
 
 
-def _most(values: Any) -> float | None:
+def _most(values: Floats) -> float | None:
     return None if np.isnan(values).all() else float(np.nanmax(values))
 
 
 def contributions(sheet: SheetData) -> Figure:
-    """Weight times z-score of every feature, stacked: what the score is made of."""
+    """Return weight times z-score of every feature, stacked: what the score is made of."""
     parts = {name: sheet.weights[name] * z for name, z in sheet.z_scores.items()}
     size = {
         name: float(np.nanmean(np.abs(x))) if (~np.isnan(x)).any() else 0
@@ -121,7 +130,7 @@ def contributions(sheet: SheetData) -> Figure:
 
 
 def correlation(sheet: SheetData) -> Figure | None:
-    """Correlation of the features' z-scores over the decision days."""
+    """Return the correlation of the features' z-scores over the decision days."""
     names = list(sheet.z_scores)
     if len(names) < 2:
         return None
@@ -175,7 +184,7 @@ def correlation(sheet: SheetData) -> Figure | None:
 
 
 def edges(sheet: SheetData) -> Figure | None:
-    """Trade edge of every state and horizon with its interval."""
+    """Return the trade edge of every state and horizon with its interval."""
     shown = [edge for edge in sheet.run.edges if edge["edge"] not in SUMMARY_EDGES[:2]]
     known = [edge for edge in shown if edge["trade_edge"] is not None]
     if not known:
@@ -222,14 +231,15 @@ def edges(sheet: SheetData) -> Figure | None:
 
 def _whiskers(rows: Sequence[Row], horizons: Sequence[int], name: str, offset: float) -> Row:
     colour = STATE_COLOURS.get(name, INK)
-    up = [None if x["ci_low"] is None else x["trade_edge"] - (-x["ci_low"]) for x in rows]
     return {
         **{"type": "scatter", "mode": "markers", "name": _edge_name(name)},
         "x": [round(horizons.index(x["horizon_days"]) + offset, 3) for x in rows],
         "y": rounded(x["trade_edge"] for x in rows),
         "error_y": {
             **{"type": "data", "symmetric": False, "color": colour, "thickness": 1.6, "width": 4},
-            "array": rounded(None if x is None else -x for x in up),
+            "array": rounded(
+                None if x["ci_low"] is None else -x["ci_low"] - x["trade_edge"] for x in rows
+            ),
             "arrayminus": rounded(
                 None if x["ci_high"] is None else x["trade_edge"] + x["ci_high"] for x in rows
             ),
@@ -291,7 +301,7 @@ def _edge_table(rows: Sequence[Row]) -> DataTable:
 
 
 def paths(sheet: SheetData) -> Figure | None:
-    """What the trade made on average after entering each state, with a band."""
+    """Return what the trade made on average after entering each state, with a band."""
     if not sheet.paths:
         return None
     data: list[dict[str, Any]] = []
@@ -325,9 +335,7 @@ def paths(sheet: SheetData) -> Figure | None:
             }
         )
         last = path[-1]
-        said.append(
-            f"{name} {percent(last['mean'], 2)} ({count_of(last['n_entries'], 'entry').replace('entrys', 'entries')})"
-        )
+        said.append(f"{name} {percent(last['mean'], 2)} (n = {last['n_entries']})")
         rows += [
             (
                 name,
@@ -379,7 +387,7 @@ def _faint(colour: str) -> str:
 
 
 def distribution(sheet: SheetData) -> Figure:
-    """How many days were spent in each state."""
+    """Return how many days were spent in each state."""
     rows = sheet.run.distribution
     return Figure(
         "distribution",
@@ -423,7 +431,7 @@ def distribution(sheet: SheetData) -> Figure:
 
 
 def durations(sheet: SheetData) -> Figure:
-    """How long stays last, by state."""
+    """Return how long stays last, by state."""
     lengths: dict[str, list[int]] = {}
     for regime, days in groupby(sheet.days["regime"]):
         lengths.setdefault(str(regime), []).append(sum(1 for _ in days))
@@ -463,7 +471,7 @@ def durations(sheet: SheetData) -> Figure:
 
 
 def transitions(sheet: SheetData) -> Figure | None:
-    """Which state followed which from one day to the next."""
+    """Return which state followed which from one day to the next."""
     rows = sheet.run.metrics["stability"]["regime_transitions"]
     present = [
         x for x in sheet.regimes if any(x in (r["from_regime"], r["to_regime"]) for r in rows)
@@ -496,10 +504,9 @@ def transitions(sheet: SheetData) -> Figure | None:
             }
         ],
         {
-            "xaxis": {"showgrid": False, "side": "top"},
+            "xaxis": {"showgrid": False},
             "yaxis": {"autorange": "reversed", "showgrid": False},
             "hovermode": "closest",
-            "margin": {"t": 40},
         },
         height=300,
         table=DataTable(

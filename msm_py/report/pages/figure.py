@@ -167,4 +167,5 @@ STRIP_AXIS: Final = {
     "fixedrange": True,
     "domain": [0, 1],
 }
-"""The second vertical axis under a tinted background; the first one overlays it."""
+"""The second vertical axis, of a tinted background, which lies below the first (`OVER_STRIP`)."""
+OVER_STRIP: Final = {"overlaying": "y2", "tickmode": "auto"}

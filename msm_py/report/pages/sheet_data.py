@@ -1,4 +1,4 @@
-"""What a tear sheet is made of: the files of a run, and what the runs folder knows of it besides."""
+"""What a tear sheet is made of: a run's files, and what the runs folder knows of it besides."""
 
 from __future__ import annotations
 

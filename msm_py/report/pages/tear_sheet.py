@@ -105,8 +105,8 @@ def question(spec: Row) -> str:
     plural = "" if len(spec["features"]) == 1 else "s"
     return (
         f"Do {mapping['n_regimes']} market states, made of {len(spec['features'])} "
-        f"feature{plural}, tell when the {short['n']} largest alts will lag {against} over the next "
-        f"{days} days, and what would being long {majors} and short these alts in some of the "
+        f"feature{plural}, tell when the {short['n']} largest alts will lag {against} over the "
+        f"next {days} days, and what would being long {majors} and short these alts in some of the "
         "states have earned?"
     )
 

@@ -50,10 +50,9 @@
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 12, color: "$ink" },
-      margin: { l: 48, r: 12, t: 26, b: 34, ...(own.margin || {}) },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: "$muted", activecolor: "$ink" },
       hovermode: own.hovermode || "x unified",
       hoverlabel: { bgcolor: "$card", bordercolor: "$line", font: { color: "$ink" } },
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
       dragmode: "zoom",
       ...own,
     };
@@ -74,6 +73,8 @@
   const config = {
     responsive: true,
     displaylogo: false,
+    showSendToCloud: false, // nothing leaves the machine
+    plotlyServerURL: "",
     modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
   };
   const state = new Map();
