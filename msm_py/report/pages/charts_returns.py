@@ -20,6 +20,7 @@ from msm_py.report.pages.figure import (
     Switch,
     daily,
     rounded,
+    state_key,
     state_strip,
 )
 from msm_py.report.pages.sheet_data import SheetData
@@ -89,6 +90,7 @@ def equity(sheet: SheetData) -> Figure:
             "shapes": _lookback(sheet),
         },
         height=470,
+        key=state_key(sheet.present),
         switches=(Switch("Log scale", {"yaxis.type": "log"}, {"yaxis.type": "linear"}),),
     )
 

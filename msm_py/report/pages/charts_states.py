@@ -24,6 +24,7 @@ from msm_py.report.pages.figure import (
     Figure,
     daily,
     rounded,
+    state_key,
     state_strip,
 )
 from msm_py.report.pages.sheet_data import SheetData
@@ -81,6 +82,7 @@ def score(sheet: SheetData) -> Figure:
             "showlegend": False,
         },
         height=330,
+        key=state_key(sheet.present),
     )
 
 

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from msm_py.report.pages.texts import state_name
+
 INK, MUTED, GRID, PAPER = "$ink", "$muted", "$grid", "$paper"
 GOOD: Final = "#1a9a86"
 BAD: Final = "#c2417c"
@@ -87,6 +89,8 @@ class Figure:
         Buttons.
     table
         The numbers behind it, where they are few.
+    key
+        What colours of the background mean: name and colour.
     """
 
     name: str
@@ -97,6 +101,7 @@ class Figure:
     height: int = 340
     switches: Sequence[Switch] = ()
     table: DataTable | None = None
+    key: Sequence[tuple[str, str]] = ()
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -159,6 +164,11 @@ def state_strip(first: date, states: Sequence[str | None], shown: Sequence[str])
         "opacity": 0.22,
         "hoverinfo": "skip",
     }
+
+
+def state_key(regimes: Iterable[str]) -> list[tuple[str, str]]:
+    """Return what the colours of states mean."""
+    return [(state_name(regime), STATE_COLOURS[regime]) for regime in regimes]
 
 
 STRIP_AXIS: Final = {

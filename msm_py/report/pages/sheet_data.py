@@ -110,6 +110,11 @@ class SheetData:
         """The states that there can be, from ALTS to MAJORS."""
         return REGIMES_OF[self.run.spec["state_mapping"]["n_regimes"]]
 
+    @cached_property
+    def present(self) -> Sequence[str]:
+        """The states that occur, from ALTS to MAJORS."""
+        return [regime for regime in self.regimes if regime in self.days["regime"]]
+
     def series(self, name: str) -> Floats:
         """Return a column of days, NaN where missing; shape (days,). All NaN when there is none."""
         values = self.days.get(name) or [None] * len(self.days["date"])

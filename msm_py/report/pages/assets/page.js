@@ -86,6 +86,7 @@
     }
     const { spec, relayouts } = state.get(element);
     const palette = colours();
+    if (narrow()) element.style.minHeight = "0";
     const drawn = Plotly.react(
       element,
       coloured(spec.data, palette),
