@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +40,8 @@ def tell_page(page: Path, *, open_it: bool) -> None:
     """Say where a page is, and open it if asked to."""
     out.print(Text(f"tear sheet: {relative_path(page)}"), soft_wrap=True)
     if open_it:
+        import webbrowser
+
         webbrowser.open(page.absolute().as_uri())
 
 
