@@ -15,7 +15,14 @@ import pyarrow as pa
 
 from msm_py._typing import Floats, Row
 from msm_py.regimes import REGIMES_OF
-from msm_py.store import formats, layout, looks, null_market_records, robustness_records
+from msm_py.store import (
+    formats,
+    layout,
+    looks,
+    null_market_records,
+    robustness_records,
+    sweep_records,
+)
 from msm_py.store.families import Family
 from msm_py.store.looks import Seen
 from msm_py.store.run import Run
@@ -42,6 +49,8 @@ class SheetData:
         What was chosen before each test window; None without a search.
     robustness, null_markets
         The records of these names; None where there is none.
+    sweeps
+        The records of sweeps that it is a variant of.
     seen
         What is known of its hold-out.
     """
@@ -56,6 +65,7 @@ class SheetData:
     walk_forward: Row | None
     robustness: Row | None
     null_markets: Row | None
+    sweeps: Sequence[Row]
     seen: Seen
 
     @classmethod
@@ -90,6 +100,11 @@ class SheetData:
             json.loads(search.read_bytes()) if search.exists() else None,
             robustness_records.read_record(runs, run.run_id),
             null_market_records.read_record(runs, run.run_id),
+            [
+                sweep
+                for sweep in sweep_records.read_records(runs)
+                if any(row["run_id"] == run.run_id for row in sweep["runs"])
+            ],
             looks.seen(runs, run.manifest, run.metrics["window"]["last_date"]),
         )
 

@@ -10,9 +10,10 @@ from typing import Any, Final, NamedTuple
 from msm_py import __version__
 from msm_py._typing import Row
 from msm_py.experiment.neighbours import PLACEBO
+from msm_py.regimes import BEFORE, HOLDOUT
 from msm_py.report import robustness_report
 from msm_py.report.figures import count_of, excludes_zero, joined, p_text
-from msm_py.report.pages import charts_attribution, charts_returns, charts_states
+from msm_py.report.pages import charts_attribution, charts_checks, charts_returns, charts_states
 from msm_py.report.pages.figure import DataTable, Figure
 from msm_py.report.pages.page import write_page
 from msm_py.report.pages.sheet_data import SheetData
@@ -81,6 +82,8 @@ def content(sheet: SheetData) -> dict[str, Any]:
         "basket_now": charts_attribution.basket_now(sheet),
         "basket_day": max(sheet.baskets["date"], default=None),
         "windows": windows(sheet),
+        "samples": samples(sheet),
+        "checks": checks(sheet),
         "robustness": robustness(sheet),
         "robustness_verdict": sheet.robustness and robustness_report.verdict(sheet.robustness),
         "null_markets": null_markets(sheet),
@@ -184,6 +187,14 @@ def trust(sheet: SheetData) -> Iterator[tuple[str, str, str]]:
     fallback = coverage["n_fallback_days"]
     yield "Fallback days", f"{fallback} (funding without weights)", "warn" if fallback else ""
     yield "Trials", *_trials(sheet)
+    for sweep in sheet.sweeps:
+        own = next(row for row in sweep["runs"] if row["run_id"] == run.run_id)
+        yield (
+            "Sweep",
+            f"one of {len(sweep['trials']):,} variants of {sweep['name']}; deflated Sharpe ratio "
+            f"{number(own['deflated_sharpe'])}",
+            "" if (own["deflated_sharpe"] or 0) >= 0.95 else "warn",
+        )
     yield "Hold-out", sheet.seen.holdout or "none", "" if not sheet.seen.alarms else "bad"
     for note in sheet.seen.notes:
         yield "", note, ""
@@ -246,6 +257,44 @@ def sections(sheet: SheetData) -> Iterator[Section]:
         rows([returns.trading(sheet)], [returns.rolling_sharpe(sheet)]),
     )
     yield Section("basket", "Short basket", rows([parts.baskets(sheet)]))
+
+
+def checks(sheet: SheetData) -> list[Figure]:
+    """Return the figures of the robustness panel; none without one."""
+    if sheet.robustness is None:
+        return []
+    found = (charts_checks.placebos(sheet.robustness), charts_checks.neighbours(sheet.robustness))
+    return [figure for figure in found if figure is not None]
+
+
+def samples(sheet: SheetData) -> DataTable | None:
+    """Return what days before the hold-out and those of it say, of a run that looked; else None."""
+    found = sheet.run.samples()
+    if not found:
+        return None
+    rows = []
+    for name, run in found.items():
+        net, tests = run.series("net"), run.metrics["sharpe_tests"]
+        spread = standard_spread.of_edges(run.edges)
+        rows.append(
+            (
+                {BEFORE: "before the hold-out", HOLDOUT: "in the hold-out"}[name],
+                f"{net['n_days']:,}",
+                number(net["sharpe"]),
+                f"{number(tests['net_sharpe_ci_low'])} to {number(tests['net_sharpe_ci_high'])}",
+                percent(net["cagr"]),
+                percent(spread.get("trade_edge"), 2),
+                p_value(spread.get("p_edge")),
+                spread.get("evidence", "—"),
+            )
+        )
+    return DataTable(
+        (
+            *("days", "test days", "net Sharpe", "95% CI", "net CAGR", "spread's trade edge"),
+            *("p", "evidence"),
+        ),
+        rows,
+    )
 
 
 def windows(sheet: SheetData) -> DataTable | None:

@@ -109,7 +109,14 @@
     { rootMargin: "800px" }
   );
   plots.forEach((element) => watch.observe(element));
-  addEventListener("beforeprint", drawAll);
+  const PRINTED = 680; // pixels between the margins of A4 and of Letter
+  addEventListener("beforeprint", () => {
+    drawAll();
+    plots.forEach((element) => Plotly.relayout(element, { width: PRINTED }));
+  });
+  addEventListener("afterprint", () => {
+    plots.forEach((element) => Plotly.relayout(element, { width: null, autosize: true }));
+  });
   dark.addEventListener("change", again);
 
   addEventListener("click", (event) => {
