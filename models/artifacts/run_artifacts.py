@@ -16,6 +16,10 @@ def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
             "strategies": dbt.ref("strategies").filter("is_run").to_arrow_table(),
             "states": dbt.ref("states").to_arrow_table(),
             "daily_returns": dbt.ref("daily_returns").filter("is_run").to_arrow_table(),
+            "control_returns": dbt.ref("daily_returns")
+            .filter("not is_run")
+            .project("strategy_id, date, r_net")
+            .to_arrow_table(),
             "regime_statistics": dbt.ref("regime_statistics").to_arrow_table(),
             "edges": dbt.ref("edges").to_arrow_table(),
             "regime_metrics": dbt.ref("regime_metrics").to_arrow_table(),
@@ -24,6 +28,8 @@ def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
             "stability": dbt.ref("stability").to_arrow_table(),
             "coverage": dbt.ref("coverage").to_arrow_table(),
             "suspect_gains": dbt.ref("suspect_gains").to_arrow_table(),
+            "attribution": dbt.ref("attribution").to_arrow_table(),
+            "state_paths": dbt.ref("state_paths").to_arrow_table(),
             "search_windows": dbt.ref("search_windows").to_arrow_table(),
             "strategy_metrics": dbt.ref("strategy_metrics").to_arrow_table(),
             "sharpe_tests": dbt.ref("sharpe_tests").to_arrow_table(),

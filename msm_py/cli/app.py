@@ -6,7 +6,13 @@ import signal
 import sys
 from types import FrameType
 
-from msm_py.cli import check, ingest, run, show  # noqa: F401  (importing them adds their commands)
+from msm_py.cli import (  # noqa: F401  (importing them adds their commands)
+    check,
+    ingest,
+    report,
+    run,
+    show,
+)
 from msm_py.cli.catalog import catalog_app
 from msm_py.cli.lake import lake_app
 from msm_py.cli.options import app, err, tell_in_red

@@ -31,6 +31,7 @@ from msm_py.cli.options import (
     tell_alarms,
     tell_in_red,
 )
+from msm_py.cli.report import write_pages
 from msm_py.errors import MsmError
 from msm_py.report.terminal import Text, write_exactly
 from msm_py.store.written_places import check_outside_lake
@@ -74,6 +75,9 @@ def run(
         ),
     ] = None,
     all_figures: AllFigures = False,
+    with_pages: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write report.html into each run folder.")
+    ] = True,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show dbt's own log.")] = False,
 ) -> None:
     """Run experiments and show what they found.
@@ -127,6 +131,8 @@ def run(
         for record in records:
             out.print(null_market_report.report(record))
         errors += [str(x) for x in map(null_markets.failure, records) if x is not None]
+    if with_pages:
+        errors += write_pages(done.folders, places.warehouse)
     # reports tell of the ledger of looks themselves
     tell_alarms(places.runs, places.warehouse, with_looks=not run_summary.are_whole(done))
     _tell_failures(errors)

@@ -29,7 +29,8 @@ from msm_py.markup import markdown_table
 from msm_py.pull.datasets import DATASETS
 from msm_py.settings import project_dir
 from msm_py.store import catalog_columns, declared_text
-from msm_py.store.warehouse_tables import ALL_TABLES, CATALOG, VIEWS
+from msm_py.store.warehouse_tables import ALL_TABLES, CATALOG
+from msm_py.store.warehouse_views import VIEWS
 from msm_py.text import listed
 
 PACKAGE: Final = Path(__file__).parent.parent

@@ -37,6 +37,12 @@ def student_t_two_sided_p(t: pa.Array, degrees_of_freedom: pa.Array) -> pa.Array
     return pa.array(2.0 * special.stdtr(df, -np.abs(_doubles(t))), from_pandas=True)
 
 
+def student_t_quantile(p: pa.Array, degrees_of_freedom: pa.Array) -> pa.Array:
+    """Return the quantile of Student's distribution at ``p``; NULL stays NULL."""
+    df = _doubles(degrees_of_freedom)
+    return pa.array(special.stdtrit(df, _doubles(p)), from_pandas=True)
+
+
 _STARTED_AT = datetime.now(UTC)
 
 
@@ -126,7 +132,11 @@ class Plugin(BasePlugin):
         """Register the distribution functions that DuckDB lacks."""
         global _STARTED_AT
         _STARTED_AT = datetime.now(UTC)
-        for function, arguments in ((normal_cdf, 1), (student_t_two_sided_p, 2)):
+        for function, arguments in (
+            (normal_cdf, 1),
+            (student_t_two_sided_p, 2),
+            (student_t_quantile, 2),
+        ):
             conn.create_function(
                 function.__name__,
                 cast("Callable[..., Any]", function),

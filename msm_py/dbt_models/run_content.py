@@ -86,11 +86,12 @@ class RunTables:
     """The rows of an invocation's runs that go into run folders, by run or by what runs share.
 
     Every field is the model of that name, see there for grain and units; `judged` holds those that
-    have rows by sample.
+    have rows by sample, `control_returns` are the daily_returns of controls.
     """
 
     states: RowsByKey
     daily_returns: RowsByKey
+    control_returns: RowsByKey
     judged: Mapping[str, Judged]
     regime_metrics: RowsByKey
     regime_distribution: RowsByKey
@@ -98,6 +99,8 @@ class RunTables:
     stability: RowsByKey
     coverage: RowsByKey
     suspect_gains: RowsByKey
+    attribution: RowsByKey
+    state_paths: RowsByKey
     search_windows: RowsByKey
 
 
@@ -162,7 +165,11 @@ def write_run_folder(
             regime_rows, [name for name in _columns(tables.regime_metrics) if name not in _HIDDEN]
         ),
         layout.REGIME_TIMESERIES: tables.states[run_id].select(list(layout.TIMESERIES_COLUMNS)),
-        layout.RETURNS: tables.daily_returns[run_id].select(list(layout.RETURNS_COLUMNS)),
+        layout.RETURNS: tables.daily_returns[run_id]
+        .append_column("r_ungated", tables.control_returns[strategy.control_id]["r_net"])
+        .select(list(layout.RETURNS_COLUMNS)),
+        layout.ATTRIBUTION: tables.attribution[run_id].select(list(layout.ATTRIBUTION_COLUMNS)),
+        layout.STATE_PATHS: tables.state_paths[run_id].select(list(layout.STATE_PATHS_COLUMNS)),
         layout.CATALOG_ENTRY: {
             **catalog_entry(run, metrics, provenance),
             **{name: panels[name].content_id(panel_id) for name, panel_id in panel_ids.items()},
@@ -561,6 +568,7 @@ def run_tables(models: Mapping[str, pa.Table]) -> RunTables:
     return RunTables(
         states=RowsByKey(without_nan(models["states"]), "run_id", ["date"]),
         daily_returns=RowsByKey(without_nan(models["daily_returns"]), "strategy_id", ["date"]),
+        control_returns=RowsByKey(without_nan(models["control_returns"]), "strategy_id", ["date"]),
         judged={sample: _judged(models, sample) for sample in (ALL, BEFORE, HOLDOUT)},
         regime_metrics=RowsByKey(models["regime_metrics"], "run_id", ["regime_order"]),
         regime_distribution=RowsByKey(models["regime_distribution"], "run_id", ["regime_order"]),
@@ -570,6 +578,8 @@ def run_tables(models: Mapping[str, pa.Table]) -> RunTables:
         stability=RowsByKey(models["stability"], "run_id"),
         coverage=RowsByKey(models["coverage"], "run_id"),
         suspect_gains=RowsByKey(models["suspect_gains"], "run_id"),
+        attribution=RowsByKey(models["attribution"], "run_id", ["leg", "asset_id", "regime"]),
+        state_paths=RowsByKey(models["state_paths"], "run_id", ["regime_order", "day_number"]),
         search_windows=RowsByKey(models["search_windows"], "run_id", ["window_number"]),
     )
 

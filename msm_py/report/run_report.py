@@ -68,6 +68,8 @@ FILES: Final[Mapping[str, str]] = {
     layout.REGIME_METRICS: "strategy by state",
     layout.REGIME_TIMESERIES: "score and state, day by day",
     layout.RETURNS: "returns, costs, equity, day by day",
+    layout.ATTRIBUTION: "what each asset earned and cost",
+    layout.STATE_PATHS: "what followed the entry into each state",
     layout.BASKET: "short baskets",
     layout.FEATURES: "features and z-scores",
     layout.CATALOG_ENTRY: "the run's row of the catalog",

@@ -32,6 +32,14 @@ def verdict(run: Run, family: Family | None) -> str:
     return " ".join([*_edge_verdict(run, family), *_strategy_verdict(run, family)])
 
 
+def short_verdict(run: Run, family: Family | None) -> str:
+    """Return the two sentences of the verdict that matter most: on the edge, on what was earned."""
+    return " ".join(
+        next(sentences)
+        for sentences in (_edge_verdict(run, family), _strategy_verdict(run, family))
+    )
+
+
 def sample_verdict(run: Run) -> str:
     """Return what the days before a hold-out, or those of it, say by themselves.
 

@@ -15,8 +15,11 @@ RETURNS: Final = "returns.parquet"
 BASKET: Final = "basket.parquet"
 FEATURES: Final = "features.parquet"
 ELIGIBILITY: Final = "eligibility.parquet"
+ATTRIBUTION: Final = "attribution.parquet"
+STATE_PATHS: Final = "state_paths.parquet"
 CATALOG_ENTRY: Final = "catalog_entry.json"
 WALK_FORWARD: Final = "walk_forward.json"  # of runs with a search only
+REPORT: Final = "report.html"  # a page for people: made anew at any time, no part of the run
 LOOK: Final = "look.json"  # of runs that looked at their hold-out only
 SIGN_NOTE: Final = (
     "Y and edge are alts minus BTC (or the long leg, with target.benchmark: long_leg): negative is "
@@ -33,3 +36,5 @@ PANELS: Final = {
     "eligibility_panel": ("eligibility", ELIGIBILITY),
 }
 """What runs share: key of the panel's id in catalog_entry.json, table of the warehouse, file."""
+ATTRIBUTION_COLUMNS: Final = tuple(column.name for column in run_file_columns.ATTRIBUTION)
+STATE_PATHS_COLUMNS: Final = tuple(column.name for column in run_file_columns.STATE_PATHS)

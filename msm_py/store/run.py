@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from msm_py._typing import Row
 from msm_py.errors import MsmError
 from msm_py.regimes import BEFORE, HOLDOUT
-from msm_py.store import edge_rows, layout, run_list
+from msm_py.store import edge_rows, formats, layout, run_list
 from msm_py.text import relative_path
 
 
@@ -126,11 +125,15 @@ class Run:
             key=lambda row: int(row["horizon_days"]),
         )
 
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return what a Parquet file of the folder holds, or some columns of it."""
+        file = self.folder / name
+        with _telling_of(file):
+            return formats.read_parquet(file, columns)
+
     def states(self) -> dict[Any, str]:
         """Return the state of every day."""
-        file = self.folder / layout.REGIME_TIMESERIES
-        with _telling_of(file):
-            table = pq.read_table(file, columns=["date", "regime"])
+        table = self.table(layout.REGIME_TIMESERIES, ["date", "regime"])
         return dict(zip(*table.to_pydict().values(), strict=True))
 
 

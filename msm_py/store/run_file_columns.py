@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from msm_py.store.catalog_columns import OF_VALUE, SHARE
@@ -89,6 +90,13 @@ RETURNS: Final = (
     ),
     Column("r_net", "double", "r_gross - cost - funding.", unit=OF_VALUE),
     Column(
+        "r_ungated",
+        "double",
+        "Net return of the control: the same long-short held whatever the state.",
+        unit=OF_VALUE,
+        since="0.3.0",
+    ),
+    Column(
         "equity_gross",
         "double",
         "1 compounded with r_gross from the first decision day up to and including t.",
@@ -119,6 +127,81 @@ BASKET: Final = (
     Column("rank", "integer", "Place by market cap, 1 being the largest; ties by asset_id."),
     Column("marketcap_usd", "double", "Market cap at t.", unit="USD"),
     Column("weight", "double", "Weight in the basket, above 0; they sum to 1.", unit=SHARE),
+)
+REGIME: Final = Column("regime", "varchar", "The state.")
+ATTRIBUTION: Final = tuple(
+    replace(column, since="0.3.0")
+    for column in (
+        Column(
+            "leg",
+            "varchar",
+            "long or short; missing for what was lost on the day of ruin beyond all there was.",
+        ),
+        Column(
+            "asset_id",
+            "varchar",
+            "The asset as the lake names it, case-sensitive; missing where leg is.",
+        ),
+        replace(
+            REGIME,
+            description="State that the position held was decided in (held_regime of `daily`); "
+            "missing for days before the first decision was held.",
+        ),
+        Column("n_days", "integer", "Test days into which the asset was held.", unit="days"),
+        Column(
+            "gross",
+            "double",
+            "Sum of what the asset added to r_gross, not compounded.",
+            unit=OF_VALUE,
+        ),
+        Column("turnover", "double", "Sum of absolute trades.", unit=OF_VALUE),
+        Column("fees", "double", "Exchange fees of these trades.", unit=OF_VALUE),
+        Column("slippage", "double", "Their slippage.", unit=OF_VALUE),
+        Column(
+            "impact",
+            "double",
+            "Their market impact; 0 without capital and where it cannot be estimated.",
+            unit=OF_VALUE,
+        ),
+        Column("funding", "double", "Funding: positive is paid, negative received.", unit=OF_VALUE),
+        Column(
+            "net",
+            "double",
+            "gross - fees - slippage - impact - funding; without leg, the loss that nobody paid. "
+            "Sums to r_net of the test days.",
+            unit=OF_VALUE,
+        ),
+    )
+)
+STATE_PATHS: Final = tuple(
+    replace(column, since="0.3.0")
+    for column in (
+        replace(REGIME, description="The state that was entered."),
+        Column(
+            "day_number",
+            "integer",
+            "Days after the entry (and the execution lag), from 0 to the longest horizon.",
+            unit="days",
+        ),
+        Column(
+            "n_entries",
+            "integer",
+            "Entries whose path is known that far; with a search, those on test days.",
+        ),
+        Column(
+            "mean",
+            "double",
+            "Mean over them of minus Y, cumulative since the entry: plus is good for the trade.",
+            unit=SHARE,
+        ),
+        Column(
+            "ci_low",
+            "double",
+            "Lower end of its 95% interval (Student's, over entries); missing below 3 entries.",
+            unit=SHARE,
+        ),
+        Column("ci_high", "double", "Upper end of it.", unit=SHARE),
+    )
 )
 FEATURES: Final = (
     DATE,

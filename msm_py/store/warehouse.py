@@ -47,7 +47,8 @@ from msm_py.store import (
 from msm_py.store.flat_params import flat_params
 from msm_py.store.lake_records import Findings
 from msm_py.store.run_list import Skipped
-from msm_py.store.warehouse_tables import ALL_TABLES, DERIVED_TABLES, OF_RUNS, RUN_TABLES, VIEWS
+from msm_py.store.warehouse_tables import ALL_TABLES, DERIVED_TABLES, OF_RUNS, RUN_TABLES
+from msm_py.store.warehouse_views import VIEWS
 
 Rows = Iterable[tuple[str, Row]]
 # A file in DuckDB 2.0's own format cannot be opened by any 1.x client; this one can, by all.
@@ -334,12 +335,14 @@ def _remove_unfinished(path: Path) -> None:
 def _written(folder: Path) -> int:
     """Return what tells a run folder from one in which a file was touched: a number of 63 bits.
 
-    It is made of names, sizes and times of its files; 0 for a folder that is gone meanwhile.
+    It is made of names, sizes and times of its files but its page; 0 for a folder that is gone
+    meanwhile.
     """
     try:
         facts = [
             (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
             for entry in os.scandir(folder)
+            if entry.name != layout.REPORT
         ]
     except OSError:
         return 0
@@ -476,14 +479,14 @@ class Content:
     ----------
     rows
         Rows by table.
-    daily
-        The table ``daily`` of a run.
+    frames
+        Tables of a run that are files of its folder, by name.
     panels
         Shared panels of a run by table: name of the column, id of the panel, its file.
     """
 
     rows: Mapping[str, Sequence[Row]]
-    daily: pa.Table | None = None
+    frames: Mapping[str, pa.Table] = field(default_factory=dict)
     panels: Mapping[str, tuple[str, str, Path]] = field(default_factory=dict)
 
 
@@ -518,7 +521,12 @@ def _read_run(folder: Path, whole: dict[tuple[int, ...], str]) -> Content:
         with _reading(folder / name) as file:
             _check_panel(file, content_id, whole)
         panels[table] = (panel, content_id, file)
-    return Content(rows, _daily(folder, named), panels)
+    frames = {"daily": _daily(folder, named)}
+    for table, name in (("attribution", layout.ATTRIBUTION), ("state_paths", layout.STATE_PATHS)):
+        if (folder / name).exists():  # not in runs of older versions
+            with _reading(folder / name) as file:
+                frames[table] = _by_state(formats.read_parquet(file), table, named)
+    return Content(rows, frames, panels)
 
 
 def _check_panel(file: Path, content_id: str, whole: dict[tuple[int, ...], str]) -> None:
@@ -589,8 +597,8 @@ def _insert_all(con: duckdb.DuckDBPyConnection, contents: Mapping[str, Content])
     for content in contents.values():
         for table, of_table in content.rows.items():
             rows[table].extend(of_table)
-        if content.daily is not None:
-            frames["daily"].append(content.daily)
+        for table, frame in content.frames.items():
+            frames[table].append(frame)
         for table, (panel, content_id, file) in content.panels.items():
             if content_id not in known[panel]:
                 known[panel].add(content_id)
@@ -873,6 +881,8 @@ _FILES: Final = {
     **dict.fromkeys(("look_edges", "look_metrics"), layout.LOOK),
     "regime_metrics": layout.REGIME_METRICS,
     "daily": f"{layout.RETURNS} or {layout.REGIME_TIMESERIES}",
+    "attribution": layout.ATTRIBUTION,
+    "state_paths": layout.STATE_PATHS,
     **{table: file for table, file in layout.PANELS.values()},
 }
 
@@ -888,11 +898,22 @@ def _daily(folder: Path, named: Row) -> pa.Table:
     columns = {name: timeseries[name] for name in timeseries.column_names}
     columns |= {name: returns[name] for name in returns.column_names}
     held = columns.setdefault("held_regime", pa.nulls(len(days), pa.string()))
-    for name, regimes in (("state_order", columns["regime"]), ("held_state_order", held)):
-        columns[name] = pa.array(map(_state_order, regimes.to_pylist()), pa.int32())
-    columns |= {name: _constant(value, len(days)) for name, value in named.items()}
-    columns["is_latest"] = pa.nulls(len(days), pa.bool_())
-    return pa.table({name: columns[name] for name in ALL_TABLES["daily"].names})
+    columns.setdefault("r_ungated", pa.nulls(len(days), pa.float64()))
+    columns["held_state_order"] = _state_orders(held)
+    return _by_state(pa.table(columns), "daily", named)
+
+
+def _by_state(table: pa.Table, name: str, named: Row) -> pa.Table:
+    """Return rows of a run as a table of the warehouse, with the run and the places of states."""
+    columns = {column: table[column] for column in table.column_names}
+    columns["state_order"] = _state_orders(columns["regime"])
+    columns |= {column: _constant(value, table.num_rows) for column, value in named.items()}
+    columns["is_latest"] = pa.nulls(table.num_rows, pa.bool_())
+    return pa.table({column: columns[column] for column in ALL_TABLES[name].names})
+
+
+def _state_orders(regimes: pa.ChunkedArray) -> pa.Array:
+    return pa.array(map(_state_order, regimes.to_pylist()), pa.int32())
 
 
 def _state_order(regime: object) -> int | None:

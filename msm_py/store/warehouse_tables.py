@@ -1,7 +1,8 @@
-"""Every table, column and view that a reader of the warehouse finds: the one declaration.
+"""Every table and column that a reader of the warehouse finds: the one declaration.
 
-The warehouse's tables and comments, the contract of the model `catalog` and the tables of
-docs/bi.md are made from it (`msm_py.store.declared_text`).
+Its views are in `msm_py.store.warehouse_views`. The warehouse's tables and comments, the contract
+of the model `catalog` and the tables of docs/bi.md are made from both
+(`msm_py.store.declared_text`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from msm_py.store import catalog_columns as of_catalog
-from msm_py.store import run_file_columns, standard_spread
+from msm_py.store import run_file_columns
 from msm_py.store.catalog_columns import OF_VALUE, RUN, SHARE
 from msm_py.store.declarations import Column, Table, by_name
 
@@ -19,7 +20,7 @@ P: Final = "probability"
 HORIZON: Final = Column(
     "horizon_days", "integer", "Days over which the forward return runs.", unit="days"
 )
-REGIME: Final = Column("regime", "varchar", "The state.")
+REGIME: Final = run_file_columns.REGIME
 STATE_ORDER: Final = Column(
     "state_order",
     "integer",
@@ -93,7 +94,7 @@ ELIGIBILITY_PANEL: Final = Column(
 )
 
 
-def _of_spread(edge: Column) -> Column:
+def of_spread(edge: Column) -> Column:
     """Return a column of edges as one of the spread that lists show."""
     return edge.called(f"spread_{edge.name}")
 
@@ -374,6 +375,20 @@ DAILY: Final = Table(
         ),
     ),
 )
+ATTRIBUTION: Final = Table(
+    "attribution",
+    "One row per run, leg, asset and state: what the asset earned and cost on the test days on "
+    "which the position held had been decided in that state. Trades at the close of a day count to "
+    "that day. Runs of older versions have none.",
+    (*RUN, *run_file_columns.ATTRIBUTION, STATE_ORDER),
+)
+STATE_PATHS: Final = Table(
+    "state_paths",
+    "One row per run, state that it entered and day after the entry: what the trade made on "
+    "average since. Paths may overlap, and no drift is taken off: edges say whether there is more "
+    "to it than on any day. Runs of older versions have none.",
+    (*RUN, *run_file_columns.STATE_PATHS, STATE_ORDER),
+)
 RUN_PANELS: Final = Table(
     "run_panels",
     "One row per run: which baskets, features and eligibility are its own.",
@@ -438,7 +453,8 @@ LOOK_METRICS: Final = Table(
 RUN_TABLES: Final[Mapping[str, Table]] = by_name(
     *(CATALOG, RUN_PARAMS, REGIME_STATISTICS, EDGES, REGIME_METRICS, STABILITY),
     *(REGIME_DISTRIBUTION, REGIME_TRANSITIONS, CHOSEN_PARAMETERS, RUN_WARNINGS, DAILY),
-    *(LOOK_EDGES, LOOK_METRICS, RUN_PANELS, BASKETS, FEATURES, ELIGIBILITY),
+    *(ATTRIBUTION, STATE_PATHS, LOOK_EDGES, LOOK_METRICS, RUN_PANELS, BASKETS, FEATURES),
+    ELIGIBILITY,
 )
 
 SWEEPS: Final = Table(
@@ -593,7 +609,7 @@ ROBUSTNESS: Final = Table(
         Column("net_sharpe_change", "double", "Its net_sharpe minus that of the run."),
         CATALOG["net_cagr"],
         CATALOG["avg_turnover"],
-        *map(_of_spread, (HORIZON, TRADE_EDGE, P_EDGE, P_VALUE, P_SHIFT, EVIDENCE)),
+        *map(of_spread, (HORIZON, TRADE_EDGE, P_EDGE, P_VALUE, P_SHIFT, EVIDENCE)),
         Column("sign_flips", "boolean", "Whether net_sharpe has another sign than the run's."),
         Column(
             "edge_sign_flips",
@@ -767,128 +783,3 @@ DERIVED_TABLES: Final[Mapping[str, Table]] = by_name(
 ALL_TABLES: Final[Mapping[str, Table]] = {**RUN_TABLES, **DERIVED_TABLES}
 OF_RUNS: Final = tuple(name for name, table in ALL_TABLES.items() if "run_id" in table.names)
 """Tables whose rows belong to a run, and so have what names one."""
-
-_LEADERBOARD: Final = (
-    Column("place", "bigint", "Place in the list, from 1."),
-    *RUN,
-    *map(CATALOG.__getitem__, ("lake_name", "n_family", "deflated_sharpe", "p_family")),
-    *(SWEEP_ID, DEFLATED_SHARPE.called("sweep_deflated_sharpe"), IS_TIED, IS_SUPERIOR),
-    *map(
-        CATALOG.__getitem__,
-        (
-            *("net_sharpe", "net_sharpe_ci_low", "net_sharpe_ci_high"),
-            *("net_probabilistic_sharpe", "net_cagr", "net_max_drawdown", "net_calmar"),
-            *("ungated_net_sharpe", "p_ungated", "btc_sharpe", "p_btc", "switches_per_year"),
-        ),
-    ),
-    *map(_of_spread, (HORIZON, TRADE_EDGE, P_EDGE, P_VALUE, P_SHIFT, EVIDENCE)),
-    *map(
-        CATALOG.__getitem__,
-        (
-            *("n_test_days", "n_warnings", "first_date", "last_date"),
-            *("holdout_start", "is_look", "created_at"),
-        ),
-    ),
-)
-_LATEST_STATE: Final = (
-    *RUN,
-    *map(
-        DAILY.__getitem__,
-        ("date", "regime", "state_order", "regime_age_days", "score", "feature_coverage"),
-    ),
-)
-
-
-def _leaderboard_sql(runs: str) -> str:
-    """Return the query of a leaderboard among the rows of the catalog that are in question."""
-    return f"""
-        select
-            row_number() over (
-                order by
-                    catalog.deflated_sharpe desc nulls last,
-                    catalog.net_probabilistic_sharpe desc nulls last,
-                    catalog.net_sharpe desc nulls last,
-                    catalog.run_id
-            ) as place,
-            catalog.run_id, catalog.experiment_id, catalog.title, catalog.is_latest,
-            catalog.lake_name, catalog.n_family, catalog.deflated_sharpe, catalog.p_family,
-            of_sweep.sweep_id, of_sweep.deflated_sharpe as sweep_deflated_sharpe,
-            of_sweep.is_tied_with_leader, of_sweep.is_superior,
-            catalog.net_sharpe, catalog.net_sharpe_ci_low, catalog.net_sharpe_ci_high,
-            catalog.net_probabilistic_sharpe,
-            catalog.net_cagr, catalog.net_max_drawdown, catalog.net_calmar,
-            catalog.ungated_net_sharpe, catalog.p_ungated, catalog.btc_sharpe, catalog.p_btc,
-            catalog.switches_per_year,
-            spread.horizon_days as spread_horizon_days,
-            spread.trade_edge as spread_trade_edge, spread.p_edge as spread_p_edge,
-            spread.p_value as spread_p_value, spread.p_shift as spread_p_shift,
-            spread.evidence as spread_evidence,
-            catalog.n_test_days, catalog.n_warnings, catalog.first_date, catalog.last_date,
-            catalog.holdout_start, catalog.is_look,
-            catalog.created_at
-        from catalog
-        left join ({standard_spread.SQL}) as spread on catalog.run_id = spread.run_id
-        left join (
-            select * from sweep_statistics
-            qualify row_number() over (
-                partition by run_id order by deflated_sharpe nulls last, sweep_id
-            ) = 1
-        ) as of_sweep on catalog.run_id = of_sweep.run_id
-        where catalog.is_placebo is not true{runs}
-    """
-
-
-def _latest_state_sql(runs: str) -> str:
-    """Return the query of the last decision day of the runs of the catalog that are in question."""
-    return f"""
-        select
-            catalog.run_id, catalog.experiment_id, catalog.title, catalog.is_latest,
-            daily.date, daily.regime, daily.state_order, daily.regime_age_days, daily.score,
-            daily.feature_coverage
-        from daily
-        inner join catalog
-            on daily.run_id = catalog.run_id and daily.date = catalog.last_date
-        where catalog.is_placebo is not true{runs}
-    """
-
-
-_BEST_FIRST: Final = (
-    "best first, without placebos: by the deflated Sharpe ratio within its family, which allows "
-    "for all that was tried on the same days. A run of several sweeps is shown with the one that "
-    "asks most of it. The spread is the one whose horizon is nearest to "
-    f"{standard_spread.HORIZON_DAYS} days."
-)
-V_LEADERBOARD: Final = Table(
-    "v_leaderboard",
-    f"One row per experiment, window asked for and lake's name, its newest run: {_BEST_FIRST}",
-    _LEADERBOARD,
-    query=_leaderboard_sql(" and catalog.is_latest"),
-)
-V_LEADERBOARD_ALL: Final = Table(
-    "v_leaderboard_all",
-    f"One row per run, older ones too, {_BEST_FIRST}",
-    _LEADERBOARD,
-    query=_leaderboard_sql(""),
-)
-V_LATEST_STATE: Final = Table(
-    "v_latest_state",
-    "One row per experiment, without placebos: the last decision day of its newest run, of those "
-    "that reach furthest.",
-    _LATEST_STATE,
-    query=_latest_state_sql(
-        """
-        qualify row_number() over (
-            partition by catalog.experiment_id
-            order by catalog.last_date desc, catalog.created_at desc, catalog.run_id
-        ) = 1"""
-    ),
-)
-V_LATEST_STATE_ALL: Final = Table(
-    "v_latest_state_all",
-    "One row per run, without placebos: its last decision day.",
-    _LATEST_STATE,
-    query=_latest_state_sql(""),
-)
-VIEWS: Final[Mapping[str, Table]] = by_name(
-    V_LEADERBOARD, V_LEADERBOARD_ALL, V_LATEST_STATE, V_LATEST_STATE_ALL
-)

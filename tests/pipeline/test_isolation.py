@@ -200,6 +200,13 @@ READ = {
     "baskets": "basket_panel, date, rank",
     "v_leaderboard": "place",
     "v_latest_state": "run_id",
+    "attribution": "run_id, leg, asset_id, regime",
+    "state_paths": "run_id, regime, day_number",
+    "v_equity": "run_id, date",
+    "v_monthly_returns": "run_id, month",
+    "v_state_returns": "run_id, state_order",
+    "v_basket_now": "run_id, rank",
+    "v_attribution": "run_id, place",
 }
 FLAT = {"VARCHAR", "DATE", "TIMESTAMP", "DOUBLE", "INTEGER", "BIGINT", "BOOLEAN"}
 

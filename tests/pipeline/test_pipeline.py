@@ -108,6 +108,8 @@ def _until_cut(folder: Path) -> dict[str, pd.DataFrame]:
     found = {}
     for file in sorted(folder.glob("*.parquet")):
         table = pd.read_parquet(file)
+        if "date" not in table:
+            continue  # sums over all days
         table = table[pd.to_datetime(table["date"]) <= CUT].reset_index(drop=True)
         found[file.name] = table.drop(columns="is_test_day", errors="ignore")
     return found

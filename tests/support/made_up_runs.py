@@ -99,6 +99,21 @@ def run_files(
         "held_regime": [None, None, "BALANCED", "BALANCED"],
         "is_test_day": [True] * len(DAYS),
     }
+    attribution = {
+        "leg": ["long", "short", "short"],
+        "asset_id": ["BTC", "AAA", "AAA"],
+        "regime": ["BALANCED", "BALANCED", None],
+        "n_days": pa.array([2, 2, 0], pa.int32()),
+        **{name: [0.5, 0.25, 0.125] for name in layout.ATTRIBUTION_COLUMNS[4:]},
+    }
+    state_paths = {
+        "regime": ["BALANCED"] * 2,
+        "day_number": pa.array([0, 1], pa.int32()),
+        "n_entries": pa.array([1, 1], pa.int32()),
+        "mean": [0.0, 0.5],
+        "ci_low": pa.nulls(2, pa.float64()),
+        "ci_high": pa.nulls(2, pa.float64()),
+    }
     stability = {"n_days": 4, "n_spells": 1, "total_switches": 0, "switches_per_year": 0.0}
     shares = {"regime": "BALANCED", "n_days": 4, "n_spells": 1, "pct": 100.0}
     return {
@@ -126,6 +141,8 @@ def run_files(
         layout.REGIME_METRICS: "regime,position_scale,n_days,total_net\nBALANCED,0.0,4,\n",
         layout.REGIME_TIMESERIES: pa.table(timeseries),
         layout.RETURNS: pa.table(returns),
+        layout.ATTRIBUTION: pa.table(attribution),
+        layout.STATE_PATHS: pa.table(state_paths),
         layout.CATALOG_ENTRY: {
             "title": "Made up",
             "net_sharpe": sharpe,
@@ -166,6 +183,8 @@ ALL_FILES = sorted(
         layout.REGIME_METRICS,
         layout.REGIME_TIMESERIES,
         layout.RETURNS,
+        layout.ATTRIBUTION,
+        layout.STATE_PATHS,
         layout.BASKET,
         layout.FEATURES,
         layout.ELIGIBILITY,

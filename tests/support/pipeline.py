@@ -197,11 +197,11 @@ def run_experiments(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the files of a run folder but the manifest, by name."""
+    """Return the files of a run folder but the manifest and the page, by name."""
     return {
         file.name: file.read_bytes()
         for file in sorted(folder.iterdir())
-        if file.name != "manifest.json"
+        if file.name not in ("manifest.json", "report.html")
     }
 
 

@@ -33,7 +33,8 @@ from msm_py.lake.contract import REASONS, SQL_TYPES, TABLES, LakeColumn, TableSp
 from msm_py.store import catalog_columns, declared_text, layout, origin
 from msm_py.store.catalog_columns import SHARE
 from msm_py.store.declarations import Column, Table
-from msm_py.store.warehouse_tables import ALL_TABLES, CATALOG, DAILY, EDGES, VIEWS
+from msm_py.store.warehouse_tables import ALL_TABLES, CATALOG, DAILY, EDGES
+from msm_py.store.warehouse_views import VIEWS
 
 EVERYTHING = {**ALL_TABLES, **VIEWS}
 COPIED = (*schema.FILES, "docs/performance.md", "seeds/feature_registry.csv", "pyproject.toml")

@@ -1,0 +1,62 @@
+"""``msm report``: pages for a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from msm_py.cli.options import RUNS, WAREHOUSE, Runs, Warehouse, app, out
+from msm_py.errors import MsmError
+from msm_py.report.terminal import Text
+from msm_py.store import run_list
+from msm_py.text import relative_path
+
+
+@app.command()
+def report(
+    run_id: Annotated[
+        str, typer.Argument(help="A run's id, its beginning, its digits, or an experiment's id.")
+    ],
+    runs: Runs = RUNS,
+    warehouse_file: Warehouse = WAREHOUSE,
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write the tear sheet of a run: report.html in its folder, a page that needs no network.
+
+    Example: msm report msm_v1_baseline --open
+    """
+    from msm_py.report.pages.tear_sheet import write_tear_sheet
+
+    found = run_list.find_run(runs, run_id)
+    if found.note is not None:
+        out.print(Text(found.note, style="dim"))
+    tell_page(write_tear_sheet(found.folder, warehouse=warehouse_file), open_it=open_it)
+
+
+def tell_page(page: Path, *, open_it: bool) -> None:
+    """Say where a page is, and open it if asked to."""
+    out.print(Text(f"tear sheet: {relative_path(page)}"), soft_wrap=True)
+    if open_it:
+        import webbrowser
+
+        webbrowser.open(page.absolute().as_uri())
+
+
+def write_pages(folders: Iterable[Path], warehouse_file: Path) -> list[str]:
+    """Write the tear sheets of runs that have ended and say where they are; return what failed."""
+    from msm_py.report.pages.tear_sheet import write_tear_sheet
+
+    pages, failures = [], []
+    for folder in folders:
+        try:
+            pages.append(write_tear_sheet(folder, warehouse=warehouse_file))
+        except MsmError as error:  # the run is complete all the same
+            failures.append(str(error))
+    if len(pages) == 1:
+        tell_page(pages[0], open_it=False)
+    elif pages:
+        out.print(Text(f"{len(pages)} tear sheets: report.html in each run folder"))
+    return failures

@@ -1,0 +1,1 @@
+"""Pages for a browser: what a person looks at, from files on a disk, without a network."""

@@ -1,0 +1,130 @@
+"""A page: a Jinja2 template, its figures, and the scripts that all pages of a folder share.
+
+What stands on a page comes from files that anybody may have written, so every text is escaped, data
+reach the script as JSON that is no markup, and the page allows no script but those in the shared
+folder, and no connection at all. Scripts are written once per runs folder (`SHARED`, hidden there);
+their names say what is in them, so pages of other versions keep theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+from markupsafe import Markup
+
+from msm_py.errors import MsmError
+from msm_py.report.pages import texts
+
+HERE: Final = Path(__file__).parent
+SHARED: Final = ".pages"
+SCRIPTS: Final = ("plotly-cartesian.min.js", "page.js")
+"""In the order in which a page loads them; docs/architecture.md says where Plotly is from."""
+
+
+def write_page(file: Path, template: str, *, runs: Path, **content: Any) -> None:
+    """Write a page, wholly or not at all.
+
+    Parameters
+    ----------
+    file
+        Where to.
+    template
+        Name of the template, which extends ``base.html``.
+    runs
+        The runs folder, which keeps what pages share.
+    content
+        What the template shows; `msm_py.report.pages.figure.Figure` among it.
+
+    Raises
+    ------
+    MsmError
+        When it cannot be written.
+    """
+    try:
+        shared = os.path.relpath(shared_folder(runs), file.parent)
+        scripts = [f"{Path(shared).as_posix()}/{name}" for name in _assets()]
+        text = environment().get_template(template).render(scripts=scripts, **content)
+        _put(text.encode(), file)
+    except OSError as error:
+        raise MsmError(
+            "a page could not be written",
+            where=str(file),
+            received=error.strerror or str(error),
+            remedy="free space on the disk, or give a place that you may write to",
+        ) from None
+
+
+def shared_folder(runs: Path) -> Path:
+    """Return the folder of what the pages of a runs folder share, with all that belongs there."""
+    folder = runs / SHARED
+    for name, content in _assets().items():
+        file = folder / name
+        if not file.exists() or file.stat().st_size != len(content):
+            folder.mkdir(parents=True, exist_ok=True)
+            _put(content, file)
+    return folder
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Return where templates are rendered: everything escaped, a name that is missing an error."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters.update(
+        data=script_json,
+        number=texts.number,
+        percent=texts.percent,
+        p_value=texts.p_value,
+        state=texts.state_name,
+    )
+    found.globals["style"] = Markup((HERE / "assets" / "page.css").read_text())
+    return found
+
+
+def script_json(value: object) -> Markup:
+    r"""Return JSON for a script element: nothing in it ends the element or a line of JavaScript.
+
+    Examples
+    --------
+    >>> print(script_json({"title": "</script>\u2028"}))
+    {"title":"\u003c/script\u003e\u2028"}
+    """
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)  # non-ASCII is escaped too
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+@cache
+def _assets() -> dict[str, bytes]:
+    """Return the scripts by the names that they have in a runs folder."""
+    found = {}
+    for name in SCRIPTS:
+        content = (HERE / "assets" / name).read_bytes()
+        stem, _, ending = name.partition(".")
+        found[f"{stem}-{hashlib.sha256(content).hexdigest()[:8]}.{ending}"] = content
+    return found
+
+
+def _put(content: bytes, file: Path) -> None:
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".", delete=False) as unfinished:
+        try:
+            unfinished.write(content)
+            unfinished.close()
+            os.chmod(unfinished.name, 0o644)
+            os.replace(unfinished.name, file)
+        except OSError:
+            Path(unfinished.name).unlink(missing_ok=True)
+            raise
