@@ -40,8 +40,8 @@ Warehouse = Annotated[
 ]
 Start = Annotated[str | None, typer.Option("--start", help="First day of the window, YYYY-MM-DD.")]
 End = Annotated[str | None, typer.Option("--end", help="Last day of the window, YYYY-MM-DD.")]
-AllFigures = Annotated[
-    bool, typer.Option("--all", help="Show mean Y and edge beside the trade edge.")
+Full = Annotated[
+    bool, typer.Option("--full", help="Show all that is known, not the first screen only.")
 ]
 
 

@@ -13,10 +13,10 @@ from msm_py.cli.options import (
     LAKE,
     RUNS,
     WAREHOUSE,
-    AllFigures,
     End,
     ExecutorName,
     Experiments,
+    Full,
     InExecutor,
     Lake,
     RayAddress,
@@ -74,7 +74,7 @@ def run(
             help="Open the hold-out, for a reason: recorded for good, and a trial from then on.",
         ),
     ] = None,
-    all_figures: AllFigures = False,
+    full: Full = False,
     with_pages: Annotated[
         bool, typer.Option("--report/--no-report", help="Write report.html into each run folder.")
     ] = True,
@@ -104,7 +104,7 @@ def run(
     places = places_of(lake, runs, warehouse_file, force=force)
     with RunDisplay(out, tell_in_red, verbose=verbose) as display:
         done = experiment_work.carry_out(rendered, places, display.tell, look=look, verbose=verbose)
-    for part in run_summary.reports(done, places.warehouse, all_figures=all_figures):
+    for part in run_summary.reports(done, places.warehouse, full=full):
         out.print(part, soft_wrap=isinstance(part, Text))
     errors = list(done.errors)
     if robust and done.folders:

@@ -11,7 +11,7 @@ from msm_py import settings
 from msm_py.cli.options import (
     RUNS,
     WAREHOUSE,
-    AllFigures,
+    Full,
     Runs,
     Warehouse,
     app,
@@ -83,19 +83,21 @@ def show(
     ],
     runs: Runs = RUNS,
     warehouse_file: Warehouse = WAREHOUSE,
-    all_figures: AllFigures = False,
+    full: Full = False,
 ) -> None:
     """Show what a run found, as one of all that were tried on its days.
 
     Example: msm show msm_v1_baseline
     """
-    from msm_py.report import null_market_report, robustness_report, run_report
+    from msm_py.report import null_market_report, robustness_report
+    from msm_py.report.run_report import run_report
+    from msm_py.report.run_screen import run_screen
     from msm_py.store import null_market_records, robustness_records
 
     folder = _named(runs, run_id)
     if warehouse.is_of(runs, warehouse_file):
         _refresh(runs, warehouse_file)
-    out.print(run_report.run_report(folder, warehouse=warehouse_file, all_figures=all_figures))
+    out.print((run_report if full else run_screen)(folder, warehouse=warehouse_file))
     if panel := robustness_records.read_record(runs, folder.name):
         out.print(robustness_report.panel(panel))
     if markets := null_market_records.read_record(runs, folder.name):

@@ -34,7 +34,6 @@ from msm_py.report.figures import (
     side_colour,
     starred_p,
     states_of,
-    trade_bounds,
     trade_edge_text,
 )
 from msm_py.report.lake_report import lake_findings
@@ -76,10 +75,8 @@ FILES: Final[Mapping[str, str]] = {
 }
 
 
-def run_report(
-    folder: Path, *, warehouse: Path | None = None, all_figures: bool = False
-) -> RenderableType:
-    """Return the headline of a run: what it found, how sure one may be, where its files are.
+def run_report(folder: Path, *, warehouse: Path | None = None) -> RenderableType:
+    """Return all that is told of a run: what it found, how sure one may be, where its files are.
 
     Parameters
     ----------
@@ -87,8 +84,6 @@ def run_report(
         The run's folder.
     warehouse
         The warehouse file, which knows the run's family; by default the one in use.
-    all_figures
-        Whether mean Y, hit rate and edge stand beside the trade edge.
 
     Returns
     -------
@@ -107,20 +102,20 @@ def run_report(
     family = family_of(folder.parent, warehouse, run.run_id)
     return Group(
         *lake_findings(found),
-        *_doubts(run),
+        *tell_doubts(run),
         *_header(run, family),
-        *_holdout(run),
+        *seen_looks(run),
         *_search(run),
         *section("States", Fitted(lambda width: _distribution(run, width))),
-        *section("Forward returns by state", *_forward_returns(run, all_figures=all_figures)),
+        *section("Forward returns by state", *_forward_returns(run)),
         *section(
             "Strategy, on test days",
             _strategy_table(run),
-            *_why_missing(run),
+            *why_missing(run),
             Text(),
             prose(STRATEGY_NOTE, "dim"),
         ),
-        *_samples(run),
+        *look_samples(run),
         *section("Verdict", prose(verdict(run, family))),
         *section("Coverage and warnings", *_coverage(run)),
         *section("Files", *_files(run, warehouse)),
@@ -133,8 +128,9 @@ STRATEGY_NOTE: Final = (
 )
 
 
-def _doubts(run: Run) -> Iterator[RenderableType]:
-    doubts = _doubts_of(run)
+def tell_doubts(run: Run) -> Iterator[RenderableType]:
+    """Yield what stands above the result."""
+    doubts = doubts_of(run)
     for doubt in doubts:
         yield prose(f"!! {doubt}", "bold red")
     if doubts:
@@ -155,7 +151,7 @@ def _bad_prices(suspect: Row) -> str:
     return "; ".join(parts) or "not known"
 
 
-def _doubts_of(run: Run) -> Sequence[str]:
+def doubts_of(run: Run) -> Sequence[str]:
     """Return what stands above the result; nothing in a run of an older version."""
     doubts: Sequence[str] = run.metrics.get("doubts", ())
     return doubts
@@ -167,13 +163,7 @@ def _header(run: Run, family: Family | None) -> Iterator[RenderableType]:
     tests = f"{window['n_test_days']} of them test days"
     if backtest["walk_forward"]:
         tests += f" (after a lookback of {backtest['lookback_window_days']})"
-    rotation = run.spec["state_mapping"].get("placebo_rotation_days", 0)
-    if rotation:
-        yield prose(
-            f"PLACEBO: its states are rotated by {count_of(rotation, 'day')} in time. It knows the "
-            "future and is no result; it is there for comparison only.",
-            "bold white on red",
-        )
+    yield from placebo_note(run)
     yield Text(run.metrics["title"], style="bold")
     yield Text(run.run_id, style="cyan", overflow="fold")
     yield Text()
@@ -190,6 +180,17 @@ def _header(run: Run, family: Family | None) -> Iterator[RenderableType]:
     )
 
 
+def placebo_note(run: Run) -> Iterator[RenderableType]:
+    """Say of a placebo that it is one."""
+    rotation = run.spec["state_mapping"].get("placebo_rotation_days", 0)
+    if rotation:
+        yield prose(
+            f"PLACEBO: its states are rotated by {count_of(rotation, 'day')} in time. It knows the "
+            "future and is no result; it is there for comparison only.",
+            "bold white on red",
+        )
+
+
 def _family(run: Run, family: Family | None) -> str:
     if run.spec["state_mapping"].get("placebo_rotation_days", 0):
         return "none, it is no trial"
@@ -204,7 +205,8 @@ def _family(run: Run, family: Family | None) -> str:
     )
 
 
-def _holdout(run: Run) -> Iterator[RenderableType]:
+def seen_looks(run: Run) -> Iterator[RenderableType]:
+    """Yield what the ledger of looks says of a run with a hold-out."""
     seen = looks.seen(run.folder.parent, run.manifest, run.metrics["window"]["last_date"])
     if seen.holdout is None and not seen.notes and not seen.alarms:
         return
@@ -295,13 +297,6 @@ def _distribution(run: Run, width: int) -> RenderableType:
     return table
 
 
-# one of the two stands above the edges
-TRADE_EDGE: Final = (
-    "A trade edge is what {benchmark} returns more than the alts over the horizon, from the "
-    "decision days of a state on, minus the same of all days: ",
-    ("plus is good for the trade", "bold"),
-    " (long majors, short alts). In percent; with --all also Y and edge, its negative.",
-)
 Y_AND_EDGE: Final = (
     "Y is the return of the alts minus that of {benchmark} from the decision day on. ",
     ("Negative Y and edge are good for the trade", "bold"),
@@ -312,43 +307,36 @@ Y_AND_EDGE: Final = (
 )
 
 
-def _forward_returns(run: Run, *, all_figures: bool) -> Iterator[RenderableType]:
+def _forward_returns(run: Run) -> Iterator[RenderableType]:
     if not run.edges:
         yield prose("Not evaluated (backtest.with_regime_eval: false).", "dim")
         return
     against = run.spec["target"].get("benchmark", "btc")  # a run of an older version has none
     benchmark = {"btc": "BTC", "long_leg": "the long leg"}[against]
-    note = Y_AND_EDGE if all_figures else TRADE_EDGE
-    first, more = note[0], note[1:]
+    first, more = Y_AND_EDGE[0], Y_AND_EDGE[1:]
     yield Constrain(Text.assemble(first.format(benchmark=benchmark), *more), PROSE_WIDTH)
     yield Text()
-    yield Fitted(lambda width: _edge_table(run, width, all_figures=all_figures))
+    yield Fitted(lambda width: _edge_table(run, width))
     yield Text()
     yield prose(_edge_note(run), "dim")
 
 
-def _edge_table(run: Run, width: int, *, all_figures: bool) -> RenderableType:
+def _edge_table(run: Run, width: int) -> RenderableType:
     named, all_tests = width >= 100, width >= 116
     table = new_table()
     table.add_column("state", no_wrap=True)
     number_columns(table, *(("n", "spells") if named else ("n/\nspells",)))
     interval = ("95%\nlow", "CI\nhigh")
-    if all_figures:
-        hit = "hit\nrate" if named else "\nhit"
-        number_columns(table, "mean\nY", hit, "\nedge", *interval, "trade\nedge")
-    else:
-        number_columns(table, "trade\nedge", *interval)
+    hit = "hit\nrate" if named else "\nhit"
+    number_columns(table, "mean\nY", hit, "\nedge", *interval, "trade\nedge")
     table.add_column("p_edge" if named else "p\nedge", no_wrap=True)
-    tests = [
-        *(("p_value",) if named and not all_figures else ()),
-        *(("p_shift", "p_max_t", "p_ewc") if all_tests else ("p_shift",)),
-    ]
+    tests = ("p_shift", "p_max_t", "p_ewc") if all_tests else ("p_shift",)
     number_columns(table, *(test if named else test.replace("_", "\n") for test in tests))
     table.add_column("evidence", no_wrap=True)
     for horizon in run.horizons:
         edges = [row for row in run.edges if row["horizon_days"] == horizon]
         states = {row["regime"]: row for row in run.statistics if row["horizon_days"] == horizon}
-        digits = edge_digits(edges, states.values() if all_figures else ())
+        digits = edge_digits(edges, states.values())
         table.add_section()
         table.add_row(Text(count_of(horizon, "day"), style="bold"))
         for edge in edges:
@@ -359,9 +347,8 @@ def _edge_table(run: Run, width: int, *, all_figures: bool) -> RenderableType:
             table.add_row(
                 Text(edge["edge"] if named else short_state(edge["edge"])),
                 *((n, spells) if named else (f"{n}/{spells}",)),
-                *(_all_figures(edge, state, digits) if all_figures else ()),
+                *_all_figures(edge, state, digits),
                 trade_edge_text(edge, digits),
-                *(() if all_figures else trade_bounds(edge, digits)),
                 starred_p(edge),
                 # a run of an older version has other tests
                 *(p_text(edge.get(test)) for test in tests),
@@ -429,7 +416,7 @@ def _strategy_table(run: Run) -> RenderableType:
     return table
 
 
-def _samples(run: Run) -> Iterator[RenderableType]:
+def look_samples(run: Run) -> Iterator[RenderableType]:
     """Show what a look saw: the days before the hold-out and those of it, each alone."""
     samples = run.samples()
     if HOLDOUT not in samples:
@@ -479,7 +466,7 @@ def _samples(run: Run) -> Iterator[RenderableType]:
     )
 
 
-def _why_missing(run: Run) -> Iterator[RenderableType]:
+def why_missing(run: Run) -> Iterator[RenderableType]:
     """Say why annualised figures are missing, of the strategy and its controls."""
     for name, whose in (("net", "strategy"), ("ungated_net", "ungated"), ("btc", "BTC")):
         if reason := run.series(name).get("ratios_missing_because"):
@@ -519,7 +506,7 @@ def _coverage(run: Run) -> Iterator[RenderableType]:
         ("bad prices", _bad_prices(run.metrics.get("suspect_gains", {}))),
         ("impact", impact),
     )
-    warnings = [x for x in run.metrics["warnings"] if x not in _doubts_of(run)]
+    warnings = [x for x in run.metrics["warnings"] if x not in doubts_of(run)]
     yield Text(f"{count_of(len(warnings), 'warning')}{':' if warnings else '.'}")
     for warning in warnings:
         line = Table.grid(padding=(0, 1, 0, 0))

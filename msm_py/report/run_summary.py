@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 
 from msm_py.report.lake_report import lake_findings
 from msm_py.report.run_report import run_report
+from msm_py.report.run_screen import run_screen
 from msm_py.report.sweep_report import headline
 from msm_py.report.terminal import Text
 from msm_py.runner.experiment_work import RunsEnded
@@ -22,13 +23,11 @@ def are_whole(done: RunsEnded) -> bool:
     return 0 < len(done.folders) <= MOST_REPORTS
 
 
-def reports(
-    done: RunsEnded, warehouse: Path, *, all_figures: bool = False
-) -> Iterator[RenderableType]:
+def reports(done: RunsEnded, warehouse: Path, *, full: bool = False) -> Iterator[RenderableType]:
     """Yield the report of every run that ended; of many a line each, texts that wrap by words."""
     if are_whole(done):
         for folder in done.folders:
-            yield run_report(folder, warehouse=warehouse, all_figures=all_figures)
+            yield (run_report if full else run_screen)(folder, warehouse=warehouse)
         return
     yield Group(*lake_findings(done.findings))  # else they stand at the top of each report
     for folder in done.folders:

@@ -40,6 +40,11 @@ def short_verdict(run: Run, family: Family | None) -> str:
     )
 
 
+def edge_verdict(run: Run, family: Family | None) -> str:
+    """Return the sentence of the verdict that is on the edge."""
+    return next(_edge_verdict(run, family))
+
+
 def sample_verdict(run: Run) -> str:
     """Return what the days before a hold-out, or those of it, say by themselves.
 

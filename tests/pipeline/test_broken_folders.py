@@ -33,7 +33,7 @@ def test_bad_folders_stop_nobody(tmp_path: Path) -> None:
     (runs / "my notes" / "todo.txt").write_text("sell everything")
     done = run_experiments([spec_of("new", {})], lake, tmp_path)
     assert done.code == 0, done.err
-    assert "Strategy" in done.out
+    assert "strategy, net" in done.out
     told = re.sub(r"\s+", " ", done.err)
     for part in ("broken-0000000001: metrics.json: no JSON", "lost+found: no run folder", "@eaDir"):
         assert part in told

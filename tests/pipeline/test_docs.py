@@ -168,14 +168,9 @@ def test_what_takes_long_goes_too(desk: Path, snippet: Snippet) -> None:
 def test_the_table_of_the_readme_is_what_a_run_shows(desk: Path) -> None:
     said(desk, "msm run experiments/msm/msm_v1_baseline.yaml")
     shown = said(desk, "msm show msm_v1_baseline").out
-    table = shown[shown.index("\n5 days") : shown.index("\n10 days")].splitlines()
     (told,) = (x.text for x in snippets("text") if x.page == "README.md")
-    rows = [line for line in told.splitlines() if re.search(r"\d\.\d\d", line)]
-    assert len(rows) == 4
-    for row in rows:
-        words = [word for word in row.split() if word != "to"]
-        (line,) = (iter(x.split()) for x in table if x.split()[:1] == words[:1])
-        assert all(word in line for word in words), "in their order: each search goes on"
+    assert len(told.splitlines()) == 5
+    assert {line.rstrip() for line in told.splitlines()} <= {x.rstrip() for x in shown.splitlines()}
 
 
 def test_figures_of_the_readme_are_those_of_the_code() -> None:

@@ -69,7 +69,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(place: Path) -> Said:
     """A run with a look, its title and the reason of the look hostile, in a plain terminal."""
     evaluation = {**tiny_spec()["evaluation"], "holdout_start": "2024-05-20"}
-    words = ("run", str(experiment_file(place, evaluation=evaluation)), "--lake")
+    words = ("run", str(experiment_file(place, evaluation=evaluation)), "--full", "--lake")
     look = ("--look", HOSTILE)
     return msm(*words, str(place / "lake"), *look, place=place, encoding="ascii")
 

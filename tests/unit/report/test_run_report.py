@@ -27,6 +27,7 @@ from msm_py.errors import MsmError
 from msm_py.report.comparison import comparison
 from msm_py.report.figures import MISSING, excludes_zero, figure, p_text
 from msm_py.report.run_report import run_report
+from msm_py.report.run_screen import run_screen
 from msm_py.report.verdict import verdict
 from msm_py.store import layout
 from msm_py.store.families import Family
@@ -75,7 +76,7 @@ def test_report_shows_every_headline_number_at_every_width(
         "WEAK_RISK_ON_MAJORS",
         "26.0%",
         "95 days",
-        "plus is good for the trade (long majors, short alts)",
+        "plus is good",
         "12.3%",  # total return
         "1.25",  # Sharpe
         "87.0%",  # PSR
@@ -97,18 +98,7 @@ def test_report_shows_every_headline_number_at_every_width(
 
 def test_edge_row_carries_all_its_numbers_in_order(content: dict[str, Any], run: Write) -> None:
     content["evaluation"]["edges"][3] |= {"p_edge": 0.044, "p_shift": 0.044, "ci_high": -0.001}
-    (row,) = [
-        line.split()
-        for line in shown(run_report(run(content)), 120).splitlines()
-        if line.startswith("WEAK_RISK_ON_MAJORS") and "normal" in line
-    ]
-    # state, n, spells, trade edge, CI, p_edge, p_value, p_shift, p_max_t, p_ewc, evidence
-    assert row[1:] == "95 12 +0.90 +0.10 +2.90 0.044* 0.400 0.044 0.430 0.420 normal".split()
-
-
-def test_all_figures_show_y_and_edge_in_order(content: dict[str, Any], run: Write) -> None:
-    content["evaluation"]["edges"][3] |= {"p_edge": 0.044, "p_shift": 0.044, "ci_high": -0.001}
-    text = shown(run_report(run(content), all_figures=True), 120)
+    text = shown(run_report(run(content)), 120)
     assert "Negative Y and edge are good for the trade" in words(text)
     (row,) = [
         line.split()
@@ -121,37 +111,50 @@ def test_all_figures_show_y_and_edge_in_order(content: dict[str, Any], run: Writ
     )
 
 
-@pytest.mark.parametrize(
-    ("all_figures", "numbers"),
-    [
-        (False, "95/12 +0.90 -1.10 +2.90 0.410 0.410 normal"),
-        (True, "95/12 -1.23 44 -0.90 -2.90 1.10 +0.90 0.410 0.410 normal"),
-    ],
-)
 def test_narrow_report_has_short_names_and_the_same_numbers(
-    content: dict[str, Any], run: Write, all_figures: bool, numbers: str
+    content: dict[str, Any], run: Write
 ) -> None:
-    text = shown(run_report(run(content), all_figures=all_figures), 80)
+    text = shown(run_report(run(content)), 80)
     (row,) = [line.split() for line in text.splitlines() if line.startswith("weak majors")]
-    assert row[2:] == numbers.split()
+    assert row[2:] == "95/12 -1.23 44 -0.90 -2.90 1.10 +0.90 0.410 0.410 normal".split()
 
 
-def test_widest_numbers_fit_80_columns(content: dict[str, Any], run: Write) -> None:
+def widest(content: dict[str, Any]) -> None:
     for row in content["evaluation"]["edges"]:
         row |= {"estimate": -0.123, "ci_low": -0.234, "ci_high": -0.112, "trade_edge": 0.123}
         row |= {"p_edge": 0.001, "n_spells": 123, "evidence": "shift only"}
     for row in content["evaluation"]["regime_statistics"]:
         row |= {"n": 1234, "n_spells": 123, "mean": -0.123, "hit_rate": 1.0}
-    numbers = {
-        False: "1234/123 +12.3 +11.2 +23.4 0.001* 0.410 shift only",
-        True: "1234/123 -12.3 100 -12.3 -23.4 -11.2 +12.3 0.001* 0.410 shift only",
-    }
-    folder = run(content)
-    for all_figures, expected in numbers.items():
-        text = shown(run_report(folder, all_figures=all_figures), 80)
-        (row,) = [line.split() for line in text.splitlines() if line.startswith("weak majors")]
-        assert "strong majors" in text
-        assert row[2:] == expected.split()
+
+
+def test_widest_numbers_fit_80_columns(content: dict[str, Any], run: Write) -> None:
+    widest(content)
+    text = shown(run_report(run(content)), 80)
+    (row,) = [line.split() for line in text.splitlines() if line.startswith("weak majors")]
+    assert "strong majors" in text
+    expected = "1234/123 -12.3 100 -12.3 -23.4 -11.2 +12.3 0.001* 0.410 shift only"
+    assert row[2:] == expected.split()
+
+
+def test_the_first_screen_is_24_lines_of_80_columns(content: dict[str, Any], run: Write) -> None:
+    widest(content)
+    content["metrics"]["warnings"] = [f"Warning {i}. It goes on and on. " * 5 for i in range(9)]
+    text = shown(run_screen(run(content)), 80)
+    lines = text.rstrip().splitlines()
+    assert len(lines) <= 23, text
+    assert max(map(len, lines)) <= 80
+    for expected in (
+        "Demo [not markup]",
+        "demo-0123456789, 2024-01-01 to 2024-12-31, 100 test days",
+        "weak majors 1234/123 +12.3 +11.2 +23.4 0.001* shift only",
+        "plus is good for long majors, short alts",
+        "strategy, net",
+        "ungated, net",
+        "! Warning 0",
+        "! and 7 warnings more",
+        "msm show demo-0123456789 --full",
+    ):
+        assert expected in words(text), expected
 
 
 def test_few_spells_show_neither_p_nor_interval(content: dict[str, Any], run: Write) -> None:
@@ -161,7 +164,7 @@ def test_few_spells_show_neither_p_nor_interval(content: dict[str, Any], run: Wr
         for line in shown(run_report(run(content)), 100).splitlines()
         if line.startswith("WEAK_RISK_ON_MAJORS") and "none" in line
     ]
-    assert row[3:] == ["+0.90", MISSING, MISSING, MISSING, MISSING, MISSING, "none"]
+    assert row[3:] == ["-1.23", "44", "-0.90", MISSING, MISSING, "+0.90", *[MISSING] * 2, "none"]
 
 
 def test_student_p_of_overlapping_returns_is_not_shown(content: dict[str, Any], run: Write) -> None:
@@ -345,7 +348,7 @@ def test_a_run_of_an_older_version_can_be_shown(content: dict[str, Any], run: Wr
         for name in ("p_edge", "p_ewc", "regime", "against_regime"):
             row.pop(name)
     text = shown(run_report(run(content)), 120)
-    assert "0.400 0.410 0.430 — normal" in words(text)
+    assert "0.410 0.430 — normal" in words(text)
     assert "p_edge 0.410" in words(text)  # the larger of its two
 
 
