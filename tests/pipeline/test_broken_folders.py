@@ -39,7 +39,7 @@ def test_bad_folders_stop_nobody(tmp_path: Path) -> None:
         assert part in told
     assert "delete" not in told
     assert "Traceback" not in told
-    assert names(done.folder("new")) == ALL_FILES
+    assert names(done.folder("new")) == sorted([*ALL_FILES, layout.REPORT])
     assert (runs / "my notes" / "todo.txt").read_text() == "sell everything"
     listed = msm("list", place=tmp_path)
     assert listed.code == 0
@@ -70,7 +70,7 @@ def test_a_broken_run_is_shown_as_such_and_force_mends_it(tmp_path: Path) -> Non
         )
     forced = msm("run", str(tmp_path / "new.yaml"), "--lake", str(lake), "--force", place=tmp_path)
     assert forced.code == 0, forced.err
-    assert names(folder) == sorted([*ALL_FILES, "my notes.txt"])
+    assert names(folder) == sorted([*ALL_FILES, layout.REPORT, "my notes.txt"])
     assert catalog(done.warehouse) != []
 
 

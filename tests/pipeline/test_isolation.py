@@ -40,7 +40,7 @@ from msm_py.store import warehouse_tables
 from msm_py.store.run_list import existing_runs
 
 DUCKDB_VERSIONS = ("1.1.3", "1.4.4", duckdb.__version__)
-N_FILES = 9
+N_FILES = 11
 
 
 def set_writable(folder: Path, writable: bool) -> None:
@@ -100,7 +100,7 @@ def test_two_runs_at_once_are_both_in_the_catalog_once(two: Done) -> None:
     runs = existing_runs(two.runs)
     assert [run_id.rsplit("-", 1)[0] for run_id in runs] == ["plain", "three_states"]
     left = sorted(entry.name for entry in two.runs.iterdir())
-    assert left == [".lakes", *runs], "something is left"
+    assert left == [".lakes", ".pages", *runs], "something is left"
     with duckdb.connect(two.warehouse, read_only=True) as con:
         assert con.sql("select run_id from catalog order by 1").fetchall() == [(x,) for x in runs]
         days = con.sql("select run_id, count(*), count(distinct date) from daily group by 1")

@@ -42,7 +42,7 @@ def neighbours(record: Row) -> Figure | None:
         ],
         {
             "yaxis": {"autorange": "reversed", "type": "category", "dtick": 1},
-            "xaxis": {"zeroline": True, "zerolinecolor": MUTED},
+            "xaxis": {"zeroline": True, "zerolinecolor": MUTED, "rangemode": "tozero"},
             "shapes": [_line(own)],
             "hovermode": "closest",
         },

@@ -52,7 +52,6 @@ def equity(sheet: SheetData) -> Figure:
     lines = [
         ("net", sheet.series("equity_net"), {"color": INK, "width": 2.2}),
         ("gross", sheet.series("equity_gross"), {"color": INK, "width": 1, "dash": "dot"}),
-        ("BTC", compounded(sheet.series("r_btc")), {"color": SERIES[1], "width": 1.3}),
     ]
     if not np.isnan(sheet.series("r_ungated")).all():
         ungated = compounded(sheet.series("r_ungated"))
@@ -65,6 +64,12 @@ def equity(sheet: SheetData) -> Figure:
             | {"y": rounded(values, 5), "hovertemplate": "%{y:.3f}"}
             for name, values, line in lines
         ),
+        {
+            **{"type": "scatter", "mode": "lines", "name": "BTC, right scale", "yaxis": "y4"},
+            **{"line": {"color": SERIES[1], "width": 1.3}, **daily(first)},
+            "y": rounded(compounded(sheet.series("r_btc")), 5),
+            "hovertemplate": "%{y:.3f}",
+        },
         {
             **{"type": "scatter", "mode": "lines", "name": "drawdown, net", "yaxis": "y3"},
             **{"line": {"color": BAD, "width": 1}, "fill": "tozeroy", **daily(first)},
@@ -86,12 +91,23 @@ def equity(sheet: SheetData) -> Figure:
             "yaxis": {**OVER_STRIP, "domain": [0.3, 1], "tickformat": ".2f"},
             "yaxis2": {**STRIP_AXIS, "domain": [0.3, 1]},
             "yaxis3": {"domain": [0, 0.24], "tickformat": ".1%", "rangemode": "tozero"},
+            "yaxis4": {
+                **OVER_STRIP,
+                **{"domain": [0.3, 1], "tickformat": ".2f", "side": "right", "anchor": "x"},
+                **{"showgrid": False, "zeroline": False, "tickfont": {"color": SERIES[1]}},
+            },
             "xaxis": {"anchor": "y3"},
             "shapes": _lookback(sheet),
         },
         height=470,
         key=state_key(sheet.present),
-        switches=(Switch("Log scale", {"yaxis.type": "log"}, {"yaxis.type": "linear"}),),
+        switches=(
+            Switch(
+                "Log scale",
+                dict.fromkeys(("yaxis.type", "yaxis4.type"), "log"),
+                dict.fromkeys(("yaxis.type", "yaxis4.type"), "linear"),
+            ),
+        ),
     )
 
 

@@ -32,6 +32,7 @@ from msm_py.report.pages.texts import number, percent, plain, state_name
 from msm_py.store import standard_spread
 from msm_py.store.edge_rows import SUMMARY_EDGES
 
+FEWEST_SHOWN: Final = 3  # spells: states with less are switched on in the legend
 MOST_BARS: Final = 30  # of the histogram of stays: the last one holds all longer ones
 
 
@@ -209,6 +210,7 @@ def edges(sheet: SheetData) -> Figure | None:
         "state than after any day; plus is good. Bars are 95% intervals; a filled marker says that "
         "the interval excludes zero and p is at most 5%. "
         f"{len(starred) or 'None'} of {len(known)} do."
+        + _hidden(data)
         + (
             f" The spread between best and worst state at {standard['horizon_days']} days is "
             f"{percent(standard['trade_edge'], 2)}."
@@ -235,6 +237,7 @@ def _whiskers(rows: Sequence[Row], horizons: Sequence[int], name: str, offset: f
     colour = STATE_COLOURS.get(name, INK)
     return {
         **{"type": "scatter", "mode": "markers", "name": _edge_name(name)},
+        "visible": True if all(x["n_spells"] >= FEWEST_SHOWN for x in rows) else "legendonly",
         "x": [round(horizons.index(x["horizon_days"]) + offset, 3) for x in rows],
         "y": rounded(x["trade_edge"] for x in rows),
         "error_y": {
@@ -262,6 +265,15 @@ def _whiskers(rows: Sequence[Row], horizons: Sequence[int], name: str, offset: f
         ],
         "hovertemplate": "%{text}",
     }
+
+
+def _hidden(data: Sequence[Row]) -> str:
+    """Say that states are not drawn, where that is so."""
+    if all(trace.get("visible", True) is True for trace in data):
+        return ""
+    return (
+        f" A state entered less than {FEWEST_SHOWN} times is grey in the legend: click to see it."
+    )
 
 
 def _edge_name(name: str) -> str:
@@ -330,6 +342,7 @@ def paths(sheet: SheetData) -> Figure | None:
         data.append(
             {
                 **{"type": "scatter", "mode": "lines", "name": name, "legendgroup": regime},
+                "visible": True if bounded else "legendonly",
                 **{"x": days, "y": rounded(row["mean"] for row in path)},
                 "line": {"color": colour, "width": 2.4},
                 "customdata": [row["n_entries"] for row in path],
@@ -355,7 +368,8 @@ def paths(sheet: SheetData) -> Figure | None:
         "After entering a state",
         f"Mean of what the trade made in the days since, plus is good: after "
         f"{max(row['day_number'] for row in sheet.paths)} days {', '.join(said)}. Bands are 95% "
-        "intervals over entries; the dotted line is any day, which an edge is measured against.",
+        "intervals over entries; the dotted line is any day, which an edge is measured against."
+        + _hidden(data),
         data,
         {
             "xaxis": {"title": {"text": "days after the entry"}, "zeroline": False},
