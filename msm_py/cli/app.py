@@ -12,6 +12,7 @@ from msm_py.cli import (  # noqa: F401  (importing them adds their commands)
     report,
     run,
     show,
+    status,
 )
 from msm_py.cli.catalog import catalog_app
 from msm_py.cli.lake import lake_app

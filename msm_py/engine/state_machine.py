@@ -186,6 +186,30 @@ def walk(
     return here
 
 
+def next_state(state: Ints, age: Ints, score: Floats, cuts: Floats, rules: StateRules) -> Ints:
+    """Return the state after a day on which the machine may move.
+
+    Parameters
+    ----------
+    state
+        The state of the day before, shape (runs,).
+    age
+        Days since that was entered, on the day.
+    score
+        The day's final score; NaN carries the state.
+    cuts
+        Those of the day, shape (runs, 4).
+    rules
+        The others.
+    """
+    known = ~np.isnan(score)
+    raw = np.where(known, classify(np.where(known, score, 0.0), cuts), state)
+    young = age < rules.min_duration_days
+    factor = np.where(young & rules.requires_stronger_signal, YOUNG_BAND_FACTOR, 1.0)
+    may_move = known & ~(young & ~rules.requires_stronger_signal)
+    return walk(state, np.where(may_move, raw, state), score, factor, cuts, rules)
+
+
 def run_state_machine(score: Floats, first_day: Ints, rules: StateRules) -> tuple[Ints, Ints]:
     """Return state and age of every run and day.
 
@@ -218,10 +242,7 @@ def run_state_machine(score: Floats, first_day: Ints, rules: StateRules) -> tupl
         known = ~np.isnan(today)
         raw = np.where(known, classify(np.where(known, today, 0.0), cuts[:, day]), state)
         age = np.where(started, age + 1, 0)
-        young = age < rules.min_duration_days
-        factor = np.where(young & rules.requires_stronger_signal, YOUNG_BAND_FACTOR, 1.0)
-        may_move = started & known & ~(young & ~rules.requires_stronger_signal)
-        moved = walk(state, np.where(may_move, raw, state), today, factor, cuts[:, day], rules)
+        moved = np.where(started, next_state(state, age, today, cuts[:, day], rules), state)
         age = np.where(moved != state, 0, age)
         state = np.where(starts, raw, moved)
         visible = started | starts
