@@ -40,7 +40,7 @@ from msm_py.store import warehouse_tables
 from msm_py.store.run_list import existing_runs
 
 DUCKDB_VERSIONS = ("1.1.3", "1.4.4", duckdb.__version__)
-N_FILES = 11
+N_FILES = 12
 
 
 def set_writable(folder: Path, writable: bool) -> None:

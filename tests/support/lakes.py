@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -200,15 +201,20 @@ def tiny_lake(
     tables["dim_asset"] = pd.DataFrame(
         {"asset_id": assets, **flags, "symbol": assets, "name": assets}
     )
+
     # every second alt could be traded on X all along, others from or until a day, or twice; A03 on
     # Y only
+    def day_of(place: int) -> date:
+        day: date = dates[min(place, n_days - 1)].date()
+        return day
+
     listings: list[tuple[str, str, str | None, int, int | None]]
     listings = [(asset, "X", None, 0, None) for asset in assets[::2]]
     listings += [("A03", "Y", "A03-P", 10, 150), ("A05", "X", "A05-P", 70, 110)]
     listings += [("A05", "X", "A05-P", 120, None), ("A05", "X", "A05-Q", 105, 108)]
     tables["dim_listing"] = pd.DataFrame(
         [
-            (asset, exchange, what, dates[a].date(), None if b is None else dates[b].date())
+            (asset, exchange, what, day_of(a), None if b is None else day_of(b))
             for asset, exchange, what, a, b in listings
         ],
         columns=["asset_id", "exchange", "instrument_id", "listed", "delisted"],
