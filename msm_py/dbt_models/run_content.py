@@ -578,8 +578,12 @@ def run_tables(models: Mapping[str, pa.Table]) -> RunTables:
         stability=RowsByKey(models["stability"], "run_id"),
         coverage=RowsByKey(models["coverage"], "run_id"),
         suspect_gains=RowsByKey(models["suspect_gains"], "run_id"),
-        attribution=RowsByKey(models["attribution"], "run_id", ["leg", "asset_id", "regime"]),
-        state_paths=RowsByKey(models["state_paths"], "run_id", ["regime_order", "day_number"]),
+        attribution=RowsByKey(
+            without_nan(models["attribution"]), "run_id", ["leg", "asset_id", "regime"]
+        ),
+        state_paths=RowsByKey(
+            without_nan(models["state_paths"]), "run_id", ["regime_order", "day_number"]
+        ),
         search_windows=RowsByKey(models["search_windows"], "run_id", ["window_number"]),
     )
 

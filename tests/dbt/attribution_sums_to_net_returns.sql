@@ -14,7 +14,8 @@ net_returns as (
 attributed as (
     select
         run_id,
-        sum(net) as net
+        sum(net) as net,
+        bool_and(isfinite(net)) as is_sound
     from {{ ref('attribution') }}
     group by run_id
 )
@@ -26,6 +27,5 @@ select
 from net_returns
 left join attributed on net_returns.run_id = attributed.run_id
 where
-    not coalesce(
-        abs(coalesce(attributed.net, 0) - net_returns.r_net) <= net_returns.tolerance, false
-    )
+    coalesce(attributed.is_sound, true)
+    and abs(coalesce(attributed.net, 0) - net_returns.r_net) > net_returns.tolerance

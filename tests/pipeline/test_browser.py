@@ -30,6 +30,18 @@ addEventListener("load", () => setTimeout(async () => {
     figures[plot.id] = (plot.data || []).map((trace) => [trace.name || trace.type,
       Array.from(trace.y || []).flat().filter((x) => typeof x === "number").slice(-1)[0] ?? null]);
   }
+  const paper = () => getComputedStyle(document.body).backgroundColor;
+  const pause = () => new Promise((done) => setTimeout(done, 500));
+  const light = paper(), log = document.querySelector("[data-switch]");
+  log.click();
+  document.querySelector("[data-theme]").click();
+  await pause();
+  const equity = document.getElementById("equity-plot")._fullLayout;
+  const pressed = [log.getAttribute("aria-pressed"), equity.yaxis.type, equity.font.color, light,
+    paper()];
+  log.click();
+  await pause();
+  const released = document.getElementById("equity-plot")._fullLayout.yaxis.type;
   const found = document.createElement("pre");
   found.id = "probe";
   found.textContent = JSON.stringify({
@@ -38,6 +50,7 @@ addEventListener("load", () => setTimeout(async () => {
     requests: performance.getEntriesByType("resource").map((entry) => entry.name),
     images: document.querySelectorAll("header img, main img").length,
     buttons: [...document.querySelectorAll(".modebar-btn")].map((x) => x.dataset.title),
+    pressed, released,
     wide: document.documentElement.scrollWidth - innerWidth,
   });
   document.body.append(found);
@@ -101,6 +114,10 @@ def test_a_tear_sheet(done: Done, tmp_path: Path, width: int) -> None:
     assert seen.found["drawn"]
     assert seen.found["wide"] <= 0  # nothing sticks out
     assert not [name for name in seen.found["buttons"] if name and "loud" in name]
+    is_on, scale, ink, before, after = seen.found["pressed"]
+    assert (is_on, scale, seen.found["released"]) == ("true", "log", "linear")
+    assert before != after
+    assert ink == "#e6e9ee"  # the figures follow the page into the dark
     figures = seen.found["figures"]
     assert len(figures) > 12
     assert all(figures.values())

@@ -20,7 +20,6 @@ import jinja2
 from markupsafe import Markup
 
 from msm_py.errors import MsmError
-from msm_py.report.pages import texts
 
 HERE: Final = Path(__file__).parent
 SHARED: Final = ".pages"
@@ -51,7 +50,7 @@ def write_page(file: Path, template: str, *, runs: Path, **content: Any) -> None
         shared = os.path.relpath(shared_folder(runs), file.parent)
         scripts = [f"{Path(shared).as_posix()}/{name}" for name in _assets()]
         text = environment().get_template(template).render(scripts=scripts, **content)
-        _put(text.encode(), file)
+        _put(text.encode(errors="replace"), file)
     except OSError as error:
         raise MsmError(
             "a page could not be written",
@@ -82,14 +81,8 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(
-        data=script_json,
-        number=texts.number,
-        percent=texts.percent,
-        p_value=texts.p_value,
-        state=texts.state_name,
-    )
-    found.globals["style"] = Markup((HERE / "assets" / "page.css").read_text())
+    found.filters["data"] = script_json
+    found.globals["style"] = Markup((HERE / "assets" / "page.css").read_text("utf-8"))
     return found
 
 

@@ -44,7 +44,8 @@ class SheetData:
     features, baskets
         The panels of these names, by column.
     attribution, paths
-        Rows of the files of these names; empty in runs of older versions.
+        Rows of the files of these names; empty in runs of older versions, the former also where its
+        amounts are too large to be summed.
     walk_forward
         What was chosen before each test window; None without a search.
     robustness, null_markets
@@ -88,6 +89,7 @@ class SheetData:
             found: list[Row] = run.table(name).to_pylist() if (folder / name).exists() else []
             return found
 
+        parts = rows(layout.ATTRIBUTION)
         search = folder / layout.WALK_FORWARD
         return cls(
             run,
@@ -95,7 +97,7 @@ class SheetData:
             {**columns(layout.REGIME_TIMESERIES), **columns(layout.RETURNS)},
             columns(layout.FEATURES),
             columns(layout.BASKET),
-            rows(layout.ATTRIBUTION),
+            [] if any(row["net"] is None for row in parts) else parts,
             rows(layout.STATE_PATHS),
             json.loads(search.read_bytes()) if search.exists() else None,
             robustness_records.read_record(runs, run.run_id),
