@@ -454,9 +454,11 @@ def _check_btc(
     con: duckdb.DuckDBPyConnection, lake: Path, settings: LakeSettings, price: TableFiles
 ) -> None:
     """Raise when no usable price of BTC exists, whose first and last close span the grid."""
-    prices = resolved(price.sql, TABLES["fact_price"], settings.aliases)
+    spec = TABLES["fact_price"]
+    prices = resolved(price.sql, spec, settings.aliases)
     usable = (
-        f"close > 0 and isfinite(close) and date between date '{FIRST_DAY}' and date '{LAST_DAY}'"
+        f"close > 0 and isfinite(close) and close < {spec.below!r} "
+        f"and date between date '{FIRST_DAY}' and date '{LAST_DAY}'"
     )
     query = f"select 1 from {prices} where asset_id = 'BTC' and {usable} limit 1"
     if _first_row(con, query, price.files):

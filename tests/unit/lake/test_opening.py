@@ -282,8 +282,9 @@ def test_no_btc_suggests_what_looks_like_it(lake: Path) -> None:
     assert "WBTC, AAVE" in text
 
 
-def test_btc_with_impossible_prices_only(lake: Path) -> None:
-    put(lake, "fact_price", fact("close", [0.0, float("nan")]))
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), 1e15, 1e308])
+def test_btc_with_impossible_prices_only(lake: Path, value: float) -> None:
+    put(lake, "fact_price", fact("close", [value, float("nan")]))
     assert "no usable price of BTC" in message(lake)
 
 
