@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from msm_py.runner.invocation import build
+from msm_py.runner.invocation import NodeFinished, build
 from msm_py.settings import Places
 
 
@@ -24,10 +24,12 @@ def main(experiments: str, lake: str) -> None:
     nodes: list[dict[str, str | float]] = []
     last = {"wall": 0.0, "cpu": 0.0}
 
-    def note(folder: str, name: str, seconds: float) -> None:
+    def note(node: NodeFinished) -> None:
         now = {"wall": time.perf_counter(), "cpu": time.process_time()}
         if last["wall"]:  # what comes before the end of the first node is dbt's own
-            nodes.append({"folder": folder, "name": name} | {k: now[k] - last[k] for k in now})
+            nodes.append(
+                {"folder": node.folder, "name": node.name} | {k: now[k] - last[k] for k in now}
+            )
         last.update(now)
 
     places = Places(

@@ -21,10 +21,10 @@ from msm_py.runner.experiment_work import (
     LedgerDamaged,
     LookedBefore,
     LookRecorded,
-    NodeFinished,
     RunEvent,
     WarehouseDisturbed,
 )
+from msm_py.runner.invocation import NodeFinished
 from msm_py.runner.null_markets import (
     MarketEnded,
     MarketEvent,
@@ -83,6 +83,34 @@ class _Display:
         self._console.print(text, soft_wrap=True)
 
 
+class _Steps:
+    """The steps of invocations as lines, for outputs that are no terminals: each once."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def line(self, node: NodeFinished) -> str | None:
+        """Return the line of a step that begins; None of one that goes on."""
+        if node.n_done == 1:  # of the next invocation
+            self._seen.clear()
+        # what goes into run folders is made along the way
+        is_early = node.folder == "artifacts" and node.name != "run_artifacts"
+        if node.folder not in STEPS or node.folder in self._seen or is_early:
+            return None
+        self._seen.add(node.folder)
+        return f"  {node.seconds:5.1f} s  {STEPS[node.folder]}"
+
+
+def _step_text(node: NodeFinished) -> str:
+    """Return what an invocation does, how far it is, and how long the rest takes at its pace."""
+    step = STEPS.get(node.folder, "checking")
+    text = f"{step}, {node.n_done} of {node.n_nodes} done, {node.seconds:.0f} s"
+    if 2 * node.n_done > node.n_nodes:  # before, the pace says little
+        left = node.seconds * (node.n_nodes - node.n_done) / node.n_done
+        text += f", about {left:.0f} s left"
+    return text
+
+
 class RunDisplay(_Display):
     """Shows the steps of ``msm run``: a line each, on a terminal one that changes.
 
@@ -104,7 +132,7 @@ class RunDisplay(_Display):
         self._verbose = verbose
         self._spinner = Spinner("line")
         self._what = ""
-        self._seen: set[str] = set()
+        self._steps = _Steps()
 
     def tell(self, event: RunEvent) -> None:
         """Show an event."""
@@ -146,23 +174,20 @@ class RunDisplay(_Display):
 
     def _step(self, node: NodeFinished) -> None:
         if self._console.is_terminal:
-            step = STEPS.get(node.folder, "checking")
-            text = f"{self._what}: {step} ({node.name}, {node.seconds:.0f} s)"
-            self._spinner.update(text=Text(text))
-        # panels are made along the way and written at the end
-        elif (
-            node.folder in STEPS
-            and node.folder not in self._seen
-            and not node.name.endswith("_panels")
-        ):
-            self._seen.add(node.folder)
-            self._console.print(f"  {node.seconds:5.1f} s  {STEPS[node.folder]}")
+            self._spinner.update(text=Text(f"{self._what}: {_step_text(node)}"))
+        elif (line := self._steps.line(node)) is not None:
+            self._say(line)
 
 
 class PanelDisplay(_Display):
-    """Shows that robustness panels are computed."""
+    """Shows that robustness panels are computed, step by step."""
 
-    def tell(self, event: PanelBegun | PanelEnded) -> None:
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._status = Status(Text("computing"), console=console, spinner="line")
+        self._steps = _Steps()
+
+    def tell(self, event: PanelBegun | PanelEnded | NodeFinished) -> None:
         """Show an event."""
         match event:
             case PanelBegun(run_id, n_neighbours, n_placebos, n_waiting):
@@ -171,8 +196,12 @@ class PanelDisplay(_Display):
                     f"{n_waiting or 'none'} to compute"
                 )
                 if n_waiting:
-                    text = Text("computing")
-                    self._start(Status(text, console=self._console, spinner="line"))
+                    self._start(self._status)
+            case NodeFinished():
+                if self._console.is_terminal:
+                    self._status.update(Text(_step_text(event)))
+                elif (line := self._steps.line(event)) is not None:
+                    self._say(line)
             case PanelEnded():
                 self._stop()
 
@@ -188,6 +217,7 @@ class _BarDisplay(_Display):
             TextColumn("{task.fields[speed]}", markup=False),
             TextColumn("{task.fields[failed]} failed", markup=False),
             TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
             console=console,
             transient=True,
         )
@@ -235,6 +265,7 @@ class SweepDisplay(_BarDisplay):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._begun: SweepBegun | None = None
+        self._steps = _Steps()
 
     def tell(self, event: SweepEvent) -> None:
         """Show an event."""
@@ -243,6 +274,8 @@ class SweepDisplay(_BarDisplay):
                 self._begin(event)
             case TrialEnded():
                 self._end(event)
+            case NodeFinished():
+                self._step(event)
             case SweepStopped(counts, n_left, force):
                 self._stop()
                 self._say(
@@ -268,6 +301,15 @@ class SweepDisplay(_BarDisplay):
             text = f" {trial.title}: {trial.error or ''}"
             self._say(Text.assemble(("rejected", "red"), text))
         self._begin_bar(begun.n_waiting)
+
+    def _step(self, node: NodeFinished) -> None:
+        """Show what the batch at hand is doing."""
+        if not self._console.is_terminal:
+            if (line := self._steps.line(node)) is not None:
+                self._say(line)
+            return
+        for task in self._bar.task_ids:
+            self._bar.update(task, description=_step_text(node))
 
     def _end(self, ended: TrialEnded) -> None:
         assert self._begun is not None

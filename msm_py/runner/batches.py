@@ -15,12 +15,13 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from functools import partial
 from typing import Any, TypeVar
 
 from msm_py.errors import Interrupted, MsmError
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.runner.executors import WorkerLost, local_executor, run_batch
-from msm_py.runner.invocation import Outcome
+from msm_py.runner.invocation import Outcome, Progress
 from msm_py.settings import Places
 from msm_py.store.trial import Trial
 
@@ -67,6 +68,7 @@ def run_sweep(
     fail_fast: bool = False,
     open_executor: Callable[[int], Executor] | None = None,
     compute: Callable[[list[ResolvedRun], Places], tuple[list[Outcome], str, float]] = run_batch,
+    progress: Progress | None = None,
 ) -> Generator[Trial, None, None]:
     """Compute what is not there yet and yield what becomes of every variant, as it is known.
 
@@ -88,7 +90,11 @@ def run_sweep(
         then it is opened again.
     compute
         What computes a batch.
+    progress
+        Told of every finished node of batches that are computed in this process.
     """
+    if jobs == 1 and open_executor is None and compute is run_batch:
+        compute = partial(run_batch, progress=progress)
     waiting = []
     for spec in specs:
         if (places.runs / spec.run_id).is_dir() and not places.force:

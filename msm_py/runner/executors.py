@@ -106,10 +106,12 @@ def _in_worker(fn: Callable[..., Any], *args: Any) -> Any:
             os._exit(1)
 
 
-def run_batch(specs: list[ResolvedRun], places: Places) -> tuple[list[Outcome], str, float]:
+def run_batch(
+    specs: list[ResolvedRun], places: Places, progress: invocation.Progress | None = None
+) -> tuple[list[Outcome], str, float]:
     """Compute one batch without publishing; return outcomes, start and seconds."""
     started = datetime.now(UTC)
-    outcomes = invocation.build(specs, places, publish=False)
+    outcomes = invocation.build(specs, places, progress=progress, publish=False)
     seconds = (datetime.now(UTC) - started).total_seconds()
     return outcomes, started.isoformat(timespec="seconds"), seconds
 

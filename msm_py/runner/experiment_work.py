@@ -14,6 +14,7 @@ from msm_py.experiment.ids import ResolvedRun, resolve
 from msm_py.experiment.variants import collect
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation, sweep_statistics
+from msm_py.runner.invocation import NodeFinished
 from msm_py.runner.sweep_plan import ResolvedSweep
 from msm_py.settings import Places
 from msm_py.store import lake_records, looks, run_folder, warehouse
@@ -67,15 +68,6 @@ class Computing:
 
     n_experiments: int
     title: str
-
-
-@dataclass(frozen=True)
-class NodeFinished:
-    """A node of the graph is done: folder of the model (empty for tests), name, seconds so far."""
-
-    folder: str
-    name: str
-    seconds: float
 
 
 RunEvent = (
@@ -230,12 +222,9 @@ def carry_out(
         tell(WarehouseDisturbed(sentence))
     failed: dict[str, str] = {}
 
-    def tell_node(folder: str, name: str, seconds: float) -> None:
-        tell(NodeFinished(folder, name, seconds))
-
     if waiting:
         tell(Computing(len(waiting), waiting[0].title))
-        progress = None if verbose else tell_node
+        progress = None if verbose else tell
         outcomes = invocation.build(waiting, places, progress=progress, verbose=verbose)
         failed = {x.run_id: x.error or "the run failed" for x in outcomes if x.status == "failed"}
     else:

@@ -7,6 +7,7 @@ scratch database what became of each run.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -29,8 +30,32 @@ from msm_py.experiment.ids import ResolvedRun
 from msm_py.settings import DATABASE_FILE, Places, project_dir, target_root
 from msm_py.store import scratch
 
-Progress = Callable[[str, str, float], None]
-"""Told of every finished node: folder of the model, its name, seconds since the start."""
+
+@dataclass(frozen=True)
+class NodeFinished:
+    """A node of the graph is done.
+
+    Parameters
+    ----------
+    folder
+        The folder of the model; empty for tests.
+    name
+        Its name.
+    seconds
+        Since the start of the invocation.
+    n_done, n_nodes
+        Nodes that are done, this one included, and all of them.
+    """
+
+    folder: str
+    name: str
+    seconds: float
+    n_done: int
+    n_nodes: int
+
+
+Progress = Callable[[NodeFinished], object]
+"""Told of every finished node."""
 LOG_FILE: Final = "dbt.log"
 EXPERIMENTS_FILE: Final = "experiments.json"
 PARSED: Final = "partial_parse.msgpack"
@@ -181,14 +206,18 @@ def _invoke(arguments: list[str], progress: Progress | None) -> list[str]:
     from dbt.cli.main import dbtRunner
 
     started = time.monotonic()
+    done, total = itertools.count(1), 0
 
     def tell(event: Any) -> None:
-        if event.info.name != "NodeFinished":
+        nonlocal total
+        if event.info.name == "LogStartLine":
+            total = event.data.total
+        if event.info.name != "NodeFinished" or progress is None:
             return
         node = event.data.node_info
         folder = Path(node.node_path).parts[0] if node.resource_type == "model" else ""
-        if progress is not None:
-            progress(folder, node.node_name, time.monotonic() - started)
+        seconds, n_done = time.monotonic() - started, next(done)
+        progress(NodeFinished(folder, node.node_name, seconds, n_done, max(total, n_done)))
 
     here = Path.cwd()
     try:

@@ -21,6 +21,7 @@ from msm_py.experiment.ids import ResolvedRun
 from msm_py.experiment.load import from_resolved
 from msm_py.experiment.neighbours import PLACEBO, Neighbour
 from msm_py.runner import batches
+from msm_py.runner.invocation import NodeFinished
 from msm_py.settings import Places
 from msm_py.stats.sharpe import sign_flips
 from msm_py.store import (
@@ -242,7 +243,7 @@ class PanelEnded:
 
 
 def compute(
-    run_id: str, places: Places, tell: Callable[[PanelBegun], object], *, force: bool
+    run_id: str, places: Places, tell: Callable[[PanelBegun | NodeFinished], object], *, force: bool
 ) -> dict[str, Any]:
     """Compute what is not there yet of the neighbours of a run, and write its panel.
 
@@ -253,7 +254,7 @@ def compute(
     places
         Where it is.
     tell
-        Called once, when it is known what there is to do.
+        Told what there is to do, once that is known, and of every finished node.
     force
         Whether neighbours that are there are computed again.
 
@@ -291,7 +292,8 @@ def compute(
     tell(PanelBegun(run_id, len(wanted) - n_placebos, n_placebos, n_waiting))
     errors: dict[str, str] = {}
     try:
-        for trial in batches.run_sweep(wanted, hidden, batch_size=max(1, len(wanted))):
+        size = max(1, len(wanted))
+        for trial in batches.run_sweep(wanted, hidden, batch_size=size, progress=tell):
             if trial.status == "failed":
                 errors[str(trial.run_id)] = trial.error or "no message"
     except KeyboardInterrupt:
@@ -303,7 +305,7 @@ def compute(
 def compute_panels(
     run_ids: Sequence[str],
     places: Places,
-    tell: Callable[[PanelBegun | PanelEnded], object],
+    tell: Callable[[PanelBegun | PanelEnded | NodeFinished], object],
     *,
     force: bool,
 ) -> list[dict[str, Any]]:

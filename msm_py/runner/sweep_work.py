@@ -13,6 +13,7 @@ from typing import Any
 from msm_py.errors import Interrupted
 from msm_py.runner import batches, sweep_statistics
 from msm_py.runner.executors import workers
+from msm_py.runner.invocation import NodeFinished
 from msm_py.runner.sweep_plan import Options, ResolvedSweep, is_waiting, rejected_here
 from msm_py.settings import Places
 from msm_py.store import lake_records, run_folder, warehouse
@@ -87,7 +88,7 @@ class SweepEnded:
         return self.counts["failed"] + self.counts["rejected"]
 
 
-SweepEvent = SweepBegun | TrialEnded | SweepStopped
+SweepEvent = SweepBegun | TrialEnded | SweepStopped | NodeFinished
 
 
 def carry_out(
@@ -119,6 +120,7 @@ def carry_out(
         jobs=by.jobs,
         fail_fast=options.fail_fast,
         open_executor=by.open_executor,
+        progress=tell,
     )
     try:
         with closing(work):  # closed before anything else, so that no worker goes on

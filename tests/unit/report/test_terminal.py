@@ -27,7 +27,8 @@ from msm_py.report.run_report import run_report
 from msm_py.report.runs_table import Choice, choose, runs_table
 from msm_py.report.terminal import REPLACEMENT, Table, Text, encodable, visible
 from msm_py.runner import robustness_panel
-from msm_py.runner.experiment_work import Computing, NodeFinished
+from msm_py.runner.experiment_work import Computing
+from msm_py.runner.invocation import NodeFinished
 from msm_py.store.trial import Trial
 
 # --- The cleaner ---------------------------------------------------------------------------------
@@ -106,7 +107,7 @@ def test_the_display_of_a_run_shows_its_title() -> None:
     console, written = terminal(force_terminal=True, color_system=None)
     with RunDisplay(console, lambda *_: None) as display:
         display.tell(Computing(1, HOSTILE))
-        display.tell(NodeFinished("states", HOSTILE, 1.0))
+        display.tell(NodeFinished("states", HOSTILE, 1.0, 1, 2))
     assert MARKUP in written()
     assert f"({SHOWN_IN['utf-8']}, 1 s)" in " ".join(written().split())
     assert STEERING[:5] not in written()
