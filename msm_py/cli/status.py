@@ -12,6 +12,7 @@ from msm_py.cli.options import LAKE, RUNS, WAREHOUSE, Full, Lake, Runs, app, out
 from msm_py.errors import MsmError
 from msm_py.report.terminal import write_exactly
 from msm_py.settings import Places
+from msm_py.store.written_places import check_outside_lake
 
 SHIPPED = Path("experiments")
 
@@ -32,6 +33,15 @@ def status(
     ] = 2,
     full: Full = False,
     as_json: Annotated[bool, typer.Option("--json", help="All of it as JSON.")] = False,
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Write a page too, for a screen on the wall.")
+    ] = None,
+    notify: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Send changes of state there, with apprise: the extra msm[notify]."
+        ),
+    ] = None,
 ) -> None:
     """Show the state of the market at the last close, how near a switch is, and what to trade.
 
@@ -56,8 +66,41 @@ def status(
         write_exactly(status_report.status_json(found, said))
     else:
         out.print(status_report.status_report(found, said, today, full=full))
+    if page is not None:
+        from msm_py.report.pages.status_page import write_status_page
+
+        check_outside_lake(lake, {"the page (--html)": page})
+        write_status_page(page, found, [text for _, text in said])
+    if notify is not None and (text := status_report.changes(found)):
+        _send(notify, text)
     if code := status_report.exit_code(said):
         raise typer.Exit(code)
+
+
+def _send(url: str, text: str) -> None:
+    """Send a text; the only thing here that touches a network."""
+    try:
+        import apprise
+    except ImportError:
+        raise MsmError(
+            "nothing can be sent without apprise",
+            where="--notify",
+            remedy='pip install "msm[notify]"',
+        ) from None
+    sender = apprise.Apprise()
+    # the address may hold a password: it is not repeated
+    if not sender.add(url):
+        raise MsmError(
+            "apprise does not know this kind of address",
+            where="--notify",
+            remedy="see the list of its services, such as mailto://... or tgram://...",
+        )
+    if not sender.notify(title="Market state", body=text):
+        raise MsmError(
+            "the change of state could not be sent",
+            where="--notify",
+            remedy="see that the service can be reached; the state itself is shown above",
+        )
 
 
 def _shipped() -> list[Path]:

@@ -57,6 +57,16 @@ def exit_code(said: list[tuple[int, str]]) -> int:
     return max((code for code, _ in said), default=FRESH)
 
 
+def changes(found: Statuses) -> str:
+    """Return the changes of state against the day before, a line each; empty without any."""
+    return "\n".join(
+        f"{one.title}: {one.regime} since {one.day}, {one.regime_before} before "
+        f"(score {figure(one.score, 2, sign=True)})"
+        for one in found.experiments
+        if one.has_changed
+    )
+
+
 def status_json(found: Statuses, said: list[tuple[int, str]]) -> str:
     """Return all of it as JSON."""
     return json.dumps(

@@ -40,6 +40,7 @@ MODELS: Final = (
     *("positions", "leg_weights"),
 )
 HORIZON: Final = 5
+HISTORY_DAYS: Final = 120
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class Status:
         shares of net asset value, short ones negative.
     basket
         The basket of the day, by rank: asset_id, rank, weight.
+    history
+        Final scores of the last days, the newest last; None without coverage.
     worth
         What the state has been worth by the newest run of the experiment: run_id, horizon_days,
         trade_edge, low, high, p_edge, evidence, n_spells; None without such a run.
@@ -110,6 +113,7 @@ class Status:
     trades: Sequence[Row] = ()
     basket: Sequence[Row] = ()
     worth: Row | None = None
+    history: Sequence[float | None] = ()
 
     @property
     def has_changed(self) -> bool:
@@ -187,7 +191,7 @@ def _status(con: duckdb.DuckDBPyConnection, run: ResolvedRun, runs: Path) -> Sta
         return Status(*named, error)
     days = _rows(
         con,
-        "select * from states where run_id = $run_id order by date desc limit 2",
+        f"select * from states where run_id = $run_id order by date desc limit {HISTORY_DAYS}",
         own,
     )
     if not days or days[0]["score"] is None:
@@ -221,6 +225,7 @@ def _status(con: duckdb.DuckDBPyConnection, run: ResolvedRun, runs: Path) -> Sta
         _rows(con, _TRADES, {**own, "day": today["date"]}),
         _rows(con, _BASKET, {**own, "day": today["date"]}),
         _worth(runs, run.experiment.experiment_id, today["regime"]),
+        [row["score"] for row in reversed(days)],
     )
 
 

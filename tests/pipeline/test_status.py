@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 from support.lakes import rewritten, tiny_lake
-from support.pipeline import Done, msm, run_experiments
+from support.pipeline import Done, msm, msm_process, run_experiments
 from support.specs import ODD_SPECS, spec_of
 
 from msm_py.regimes import CUTS, REGIMES_OF
@@ -111,11 +111,59 @@ def test_one_experiment_is_a_screen_and_nothing_is_written(place: Path) -> None:
 
     before = files()
     file = str(place / "impact.yaml")
-    done = msm("status", file, "--lake", str(place / "lake"), "--asof", "2024-06-08", place=place)
+    words = ("status", file, "--lake", str(place / "lake"), "--asof", "2024-06-08")
+    done = msm_process(*words, place=place, COLUMNS="80")
     assert files() == before
     assert "at the close of" in done.out
     assert "contribution" in done.out
     assert max(map(len, done.out.splitlines())) <= 80
+
+
+def test_a_page_for_the_wall(place: Path) -> None:
+    page = place / "status.html"
+    done = asked(place, "--asof", "2024-06-08", "--html", str(page))
+    assert done.code == 0, done.err
+    text = page.read_text()
+    assert "<script" not in text
+    assert "http" not in text.replace("http-equiv", "")
+    for name in NAMES:
+        assert name in text
+    assert text.count("<polyline") >= len(NAMES)
+    inside = asked(place, "--html", str(place / "lake" / "x.html"))
+    assert inside.code == 1
+    assert not (place / "lake" / "x.html").exists()
+
+
+def test_a_change_of_state_is_sent_once_a_day(place: Path) -> None:
+    """With a stand-in for apprise that writes down what it is given."""
+    stand_in = place / "stand_in"
+    stand_in.mkdir()
+    (stand_in / "apprise.py").write_text(
+        "class Apprise:\n"
+        "    def add(self, url): return url.startswith('json://')\n"
+        "    def notify(self, title, body):\n"
+        f"        open({str(stand_in / 'sent')!r}, 'a').write(body)\n"
+        "        return True\n"
+    )
+    states = pd.read_parquet(next((place / "runs").glob("plain-*")) / "regime_timeseries.parquet")
+    changed = states["regime"] != states["regime"].shift()
+    day = str(states["date"][changed].iloc[-1])[:10]
+    same = str(states["date"][~changed].iloc[-1])[:10]
+    words = ("status", str(place / "plain.yaml"), "--lake", str(place / "lake"), "--asof")
+    for asof in (same, day):
+        sent = (*words, asof, "--notify", "json://x")
+        done = msm_process(*sent, place=place, PYTHONPATH=str(stand_in))
+        assert done.code == 0, done.err
+    assert (stand_in / "sent").read_text().count("since") == 1
+    assert day in (stand_in / "sent").read_text()
+    wrong = msm_process(
+        *(*words, day, "--notify", "secret://pw"), place=place, PYTHONPATH=str(stand_in)
+    )
+    assert wrong.code == 1
+    assert "does not know this kind of address" in wrong.err
+    assert "pw" not in wrong.err + wrong.out
+    without = msm(*words, day, "--notify", "json://x", place=place)
+    assert 'pip install "msm[notify]"' in without.err
 
 
 def test_a_window_that_ended_and_a_hold_out_play_no_part(place: Path) -> None:

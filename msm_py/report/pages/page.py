@@ -27,7 +27,7 @@ SCRIPTS: Final = ("plotly-cartesian.min.js", "page.js")
 """In the order in which a page loads them; docs/architecture.md says where Plotly is from."""
 
 
-def write_page(file: Path, template: str, *, runs: Path, **content: Any) -> None:
+def write_page(file: Path, template: str, *, runs: Path | None, **content: Any) -> None:
     """Write a page, wholly or not at all.
 
     Parameters
@@ -37,7 +37,7 @@ def write_page(file: Path, template: str, *, runs: Path, **content: Any) -> None
     template
         Name of the template, which extends ``base.html``.
     runs
-        The runs folder, which keeps what pages share.
+        The runs folder, which keeps what pages share; None for a page without scripts.
     content
         What the template shows; `msm_py.report.pages.figure.Figure` among it.
 
@@ -47,8 +47,10 @@ def write_page(file: Path, template: str, *, runs: Path, **content: Any) -> None
         When it cannot be written.
     """
     try:
-        shared = os.path.relpath(shared_folder(runs), file.parent)
-        scripts = [f"{Path(shared).as_posix()}/{name}" for name in _assets()]
+        scripts: list[str] = []
+        if runs is not None:
+            shared = os.path.relpath(shared_folder(runs), file.parent)
+            scripts = [f"{Path(shared).as_posix()}/{name}" for name in _assets()]
         text = environment().get_template(template).render(scripts=scripts, **content)
         _put(text.encode(errors="replace"), file)
     except OSError as error:
