@@ -156,8 +156,7 @@ def _doubts(edge: Row, n_tested: int, family: Family | None) -> list[str]:
                 "the number of questions tried, which nobody has counted (`msm catalog rebuild` "
                 "does)"
                 if family is None
-                else f"being one of {family.n_family} questions tried on these days "
-                f"(p {p_text(edge['p_edge'])} becomes {p_text(p_family)})",
+                else f"{_tries(family)} (p {p_text(edge['p_edge'])} becomes {p_text(p_family)})",
                 p_family is None or p_family > SIGNIFICANCE,
             ),
         )
@@ -236,6 +235,12 @@ def _earned(run: Run) -> Iterator[str]:
     )
     yield from _difference("gating", "the ungated control", net, ungated, tests.get("p_ungated"))
     yield from _difference("the strategy", "BTC", net, btc, tests.get("p_btc"))
+
+
+def _tries(family: Family) -> str:
+    if family.n_family == 1:
+        return "all tests of the run taken together"
+    return f"being one of {family.n_family} questions tried on these days"
 
 
 def _deflated(family: Family | None) -> str:
