@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def asked(place: Path, *options: str, lake: str = "lake") -> Done:
     return msm("status", *files, "--lake", str(place / lake), *options, place=place)
 
 
+@cache  # an invocation takes seconds
 def of(place: Path, *options: str, lake: str = "lake") -> dict[str, Any]:
     found = json.loads(asked(place, "--json", *options, lake=lake).out)
     return {one["experiment_id"]: one for one in found["experiments"]}
