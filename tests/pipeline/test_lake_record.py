@@ -201,7 +201,7 @@ def done(bad_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 
 def first_lines(text: str) -> str:
-    return text[: text.index("States ──")]
+    return text[: text.index("on test days")]
 
 
 def test_a_run_goes_on_and_says_it_first(done: Done, bad_lake: Path) -> None:
