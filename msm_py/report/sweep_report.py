@@ -149,6 +149,7 @@ def summary(ended: SweepEnded, runs: Path) -> RenderableType:
             reason = " ".join((trial.error or "").split())
             lines.append(f"  {trial.experiment_id}: {reason}")
     lines.append(f"Next: msm sweep show {record['sweep_id']}")
+    lines.append(f"Page: msm report --sweep {record['sweep_id']} --open")
     board = [leaderboard(record, runs), Text()] if record["runs"] else []
     about_lake = lake_report.lake_line(ended.findings)
     return Group(*about_lake, *board, *(Text(line) for line in lines))

@@ -34,16 +34,27 @@ def varying(specs: Sequence[Row | None], titles: Sequence[str]) -> list[LineColu
     if len(found) < max(len(specs), 2) or len(families) > 1:
         return [title]
     flat = [{row["param"]: row["value"] for row in flat_params(spec)} for spec in found]
-    keys = [
-        key
-        for key in dict.fromkeys(key for params in flat for key in params)
-        if key not in (*NAMES, "run_id") and len({params.get(key) for params in flat}) > 1
-    ]
+    keys = differing_keys(flat)
     if not 0 < len(keys) <= MOST:
         return [title]
     return [
         LineColumn(name, [params.get(key) or MISSING for params in flat])
         for key, name in short_names(keys).items()
+    ]
+
+
+def differing_keys(flat: Sequence[Mapping[str, str | None]]) -> list[str]:
+    """Return the dotted keys in which flat experiments differ, their names aside.
+
+    Examples
+    --------
+    >>> differing_keys([{"title": "a", "n": "1", "m": "2"}, {"title": "b", "n": "3", "m": "2"}])
+    ['n']
+    """
+    return [
+        key
+        for key in dict.fromkeys(key for params in flat for key in params)
+        if key not in (*NAMES, "run_id") and len({params.get(key) for params in flat}) > 1
     ]
 
 

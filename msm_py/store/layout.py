@@ -20,6 +20,7 @@ STATE_PATHS: Final = "state_paths.parquet"
 CATALOG_ENTRY: Final = "catalog_entry.json"
 WALK_FORWARD: Final = "walk_forward.json"  # of runs with a search only
 REPORT: Final = "report.html"  # a page for people: made anew at any time, no part of the run
+LEADERBOARD: Final = "leaderboard.html"  # another one, in the runs folder itself
 LOOK: Final = "look.json"  # of runs that looked at their hold-out only
 SIGN_NOTE: Final = (
     "Y and edge are alts minus BTC (or the long leg, with target.benchmark: long_leg): negative is "
@@ -38,3 +39,13 @@ PANELS: Final = {
 """What runs share: key of the panel's id in catalog_entry.json, table of the warehouse, file."""
 ATTRIBUTION_COLUMNS: Final = tuple(column.name for column in run_file_columns.ATTRIBUTION)
 STATE_PATHS_COLUMNS: Final = tuple(column.name for column in run_file_columns.STATE_PATHS)
+
+
+def sweep_page(sweep_id: str) -> str:
+    """Return the name of the leaderboard of a sweep, in the runs folder."""
+    return f"leaderboard-{sweep_id}.html"
+
+
+def is_page(name: str) -> bool:
+    """Return whether something in a runs folder is called as a leaderboard is."""
+    return name.startswith("leaderboard") and name.endswith(".html")

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from msm_py.errors import MsmError
-from msm_py.store.layout import MANIFEST
+from msm_py.store.layout import MANIFEST, is_page
 
 
 class Skipped(NamedTuple):
@@ -36,7 +36,7 @@ class Skipped(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in a runs folder, hidden entries aside.
+    """What lies in a runs folder, hidden entries and leaderboards aside.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def list_runs(folder: Path) -> Listing:
     found = {
         entry.name: no_run(Path(entry.path), is_folder=entry.is_dir())
         for entry in entries
-        if not entry.name.startswith(".")
+        if not entry.name.startswith(".") and not is_page(entry.name)
     }
     return Listing(
         [name for name, why in found.items() if why is None],

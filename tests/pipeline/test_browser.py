@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from support.lakes import tiny_lake
-from support.pipeline import Done, run_experiments
+from support.pipeline import Done, msm, run_experiments
 from support.specs import spec_of
+from support.sweeps import grid_file, sweep
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -25,6 +26,21 @@ HOSTILE = "<script>document.title = 'taken'</script> {{ 7 * 7 }} <img src=x oner
 PROBE = """
 addEventListener("load", () => setTimeout(async () => {
   await msmPages.drawAll();
+  const tell = (what) => {
+    const found = document.createElement("pre");
+    found.id = "probe";
+    found.textContent = JSON.stringify({
+      title: document.title, heading: document.querySelector("h1").textContent,
+      requests: performance.getEntriesByType("resource").map((entry) => entry.name),
+      wide: document.documentElement.scrollWidth - innerWidth,
+      ...what,
+    });
+    document.body.append(found);
+  };
+ASKED
+}, 200));
+"""
+OF_A_SHEET = """
   const figures = {};
   for (const plot of document.querySelectorAll(".plot")) {
     figures[plot.id] = (plot.data || []).map((trace) => [trace.name || trace.type,
@@ -42,19 +58,42 @@ addEventListener("load", () => setTimeout(async () => {
   log.click();
   await pause();
   const released = document.getElementById("equity-plot")._fullLayout.yaxis.type;
-  const found = document.createElement("pre");
-  found.id = "probe";
-  found.textContent = JSON.stringify({
-    title: document.title, heading: document.querySelector("h1").textContent, figures,
+  tell({
+    figures,
     drawn: document.querySelectorAll(".plot[data-drawn] svg.main-svg").length > 0,
-    requests: performance.getEntriesByType("resource").map((entry) => entry.name),
     images: document.querySelectorAll("header img, main img").length,
     buttons: [...document.querySelectorAll(".modebar-btn")].map((x) => x.dataset.title),
     pressed, released,
-    wide: document.documentElement.scrollWidth - innerWidth,
   });
-  document.body.append(found);
-}, 200));
+"""
+OF_A_BOARD = """
+  const rows = () => [...document.querySelectorAll("#board tbody tr")];
+  const places = () => rows().filter((row) => !row.hidden).map((row) => +row.cells[0].textContent);
+  const heads = [...document.querySelectorAll("#board thead button")];
+  const press = (name) => heads.find((head) => head.textContent === name).click();
+  const input = document.querySelector("[data-filter]");
+  const filter = (text) => {
+    input.value = text;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    return [places().length, document.querySelector("[data-count]").textContent];
+  };
+  const column = (name) => {
+    const place = [...document.querySelectorAll("#board thead th")].findIndex(
+      (cell) => cell.textContent === name);
+    return rows().map((row) => parseFloat(row.cells[place].textContent));
+  };
+  const first = places();
+  press("switches");
+  const down = column("switches");
+  press("switches");
+  const up = column("switches");
+  const sort = document.querySelector("#board thead [aria-sort]").getAttribute("aria-sort");
+  press("place");
+  tell({
+    first, down, up, sort, again: places(), all: filter(""), low: filter("low=-0.3"),
+    both: filter("low=-0.3 high<=0.2"), none: filter("nothing"),
+    undrawn: document.querySelectorAll(".plot:not([data-drawn])").length,
+  });
 """
 
 
@@ -66,14 +105,16 @@ class Seen:
     console: list[str]
 
 
-def browse(page: Path, *, width: int = 1200, place: Path) -> Seen:
+def browse(page: Path, asked: str, *, width: int = 1200, place: Path) -> Seen:
     assert CHROMIUM is not None
-    probe = page.parent.parent / ".pages" / "probe.js"
-    probe.write_text(PROBE)
-    probed = page.with_name("probed.html")
     text = page.read_text()
     last = re.findall(r"<script defer src=.*?></script>\n", text)[-1]
-    probed.write_text(text.replace(last, last + '<script defer src="../.pages/probe.js"></script>'))
+    shared = last.split('"')[1].rpartition("/")[0]
+    probe = page.parent / shared / "probe.js"
+    probe.write_text(PROBE.replace("ASKED", asked))
+    probed = page.with_name("probed.html")
+    ours = f'<script defer src="{shared}/probe.js"></script>'
+    probed.write_text(text.replace(last, last + ours))
     done = subprocess.run(
         [
             *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
@@ -105,7 +146,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
 @pytest.mark.parametrize("width", [1200, 500])
 def test_a_tear_sheet(done: Done, tmp_path: Path, width: int) -> None:
     folder = done.folder("hostile")
-    seen = browse(folder / "report.html", width=width, place=tmp_path)
+    seen = browse(folder / "report.html", OF_A_SHEET, width=width, place=tmp_path)
     assert seen.console == []
     assert all(name.startswith("file://") for name in seen.found["requests"])
     assert seen.found["heading"] == HOSTILE
@@ -124,3 +165,25 @@ def test_a_tear_sheet(done: Done, tmp_path: Path, width: int) -> None:
     total = json.loads((folder / "metrics.json").read_text())["headline"]["net"]["total_return"]
     net = dict(figures["parts-plot"])["bar"]
     assert net == pytest.approx(abs(total), abs=0.02)  # summed there, compounded here
+
+
+@pytest.mark.parametrize("width", [1200, 500])
+def test_a_leaderboard(tmp_path_factory: pytest.TempPathFactory, width: int) -> None:
+    place = tmp_path_factory.mktemp("board")
+    lake = tiny_lake(place / "lake", seed=8)
+    file = grid_file(place, [-0.2, -0.3], [0.2, 0.3])
+    done = sweep(file, lake=lake, place=place)
+    assert msm("report", "--sweep", "grid", place=place).code == 0, done.err
+    (page,) = done.runs.glob("leaderboard-*.html")
+    seen = browse(page, OF_A_BOARD, width=width, place=place)
+    assert seen.console == []
+    found = seen.found
+    assert all(name.startswith("file://") for name in found["requests"])
+    assert (found["undrawn"], found["first"], found["again"]) == (0, [1, 2, 3, 4], [1, 2, 3, 4])
+    assert found["wide"] <= 0
+    assert found["down"] == sorted(found["down"], reverse=True)
+    assert found["up"] == sorted(found["down"])
+    assert len(set(found["up"])) > 1
+    assert found["sort"] == "ascending"
+    assert (found["all"], found["low"]) == ([4, ""], [2, "2 of 4"])
+    assert (found["both"], found["none"]) == ([1, "1 of 4"], [0, "0 of 4"])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import duckdb
 import numpy as np
 import pytest
 from support.lakes import tiny_lake
+from support.pages import Page
 from support.pipeline import Done, msm, run_experiments
 from support.specs import ODD_SPECS, spec_of
 
@@ -60,33 +59,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     return found
 
 
-class _Page(HTMLParser):
-    """What a browser makes of a page, as far as tests ask."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.figures: dict[str, dict[str, Any]] = {}
-        self._script: str | None = None
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._script = dict(attrs).get("id") if tag == "script" else None
-
-    def handle_data(self, data: str) -> None:
-        if self._script:
-            self.figures[self._script.removesuffix("-spec")] = json.loads(data)
-        else:
-            self.texts.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        self._script = None
-
-
-def page_of(done: Done, name: str) -> _Page:
-    return _Page((done.folder(name) / "report.html").read_text())
+def page_of(done: Done, name: str) -> Page:
+    return Page((done.folder(name) / "report.html").read_text())
 
 
 def sheet_of(done: Done, name: str) -> SheetData:
@@ -224,7 +198,7 @@ def test_a_run_of_an_older_version_has_a_page(done: Done, tmp_path: Path) -> Non
         if file.name not in ("attribution.parquet", "state_paths.parquet"):
             (folder / file.name).write_bytes(file.read_bytes())
     page = tear_sheet.write_tear_sheet(folder, warehouse=tmp_path / "none.duckdb")
-    found = _Page(page.read_text())
+    found = Page(page.read_text())
     assert "assets" not in found.figures
     assert "equity" in found.figures
     assert any("nobody has counted" in text for text in found.texts)

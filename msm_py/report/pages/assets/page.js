@@ -1,5 +1,77 @@
-// Draws the figures of a page, in its colours; runs the buttons. Data is JSON in the page.
+// Draws the figures of a page, in its colours; runs the buttons; sorts and filters its table. Data is
+// JSON in the page.
 "use strict";
+(() => {
+  // a cell's number: 1.23, +4.5%, <.001, 1,234; a name has none, and neither has what is missing
+  function numberIn(text) {
+    if (text.startsWith("<")) return 0;
+    const found = /^[+-]?[\d,]*\.?\d+(e[+-]?\d+)?/.exec(text);
+    return found ? parseFloat(found[0].replace(/,/g, "")) : null;
+  }
+  const cellText = (row, column) => row.cells[column].textContent.trim();
+  const isMissing = (text) => text === "" || text === "\u2014";
+
+  function sort(button) {
+    const head = button.closest("th");
+    const table = head.closest("table");
+    const column = head.cellIndex;
+    const isNumber = !head.classList.contains("text");
+    const before = head.getAttribute("aria-sort");
+    // numbers begin with the largest, names and places with the first
+    const isDown = before ? before === "ascending" : isNumber && column > 0;
+    const body = table.tBodies[0];
+    const keyed = [...body.rows].map((row) => {
+      const text = cellText(row, column);
+      const value = isMissing(text) ? null : isNumber ? numberIn(text) ?? text : text.toLowerCase();
+      return [value, row];
+    });
+    const sign = isDown ? -1 : 1;
+    keyed.sort(([a], [b]) => {
+      if (a === null || b === null) return (a === null) - (b === null); // missing ones last
+      return typeof a === typeof b ? (a < b ? -sign : a > b ? sign : 0) : typeof a === "number" ? -1 : 1;
+    });
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", isDown ? "descending" : "ascending");
+    body.append(...keyed.map(([, row]) => row));
+  }
+
+  // words that a row must hold, and comparisons such as Sharpe>1 or tied=yes
+  function condition(word, heads) {
+    const parts = /^(.+?)(<=|>=|=|<|>)(.+)$/.exec(word);
+    const column = parts ? heads.indexOf(parts[1]) : -1;
+    if (column < 0) return (row) => row.textContent.toLowerCase().includes(word);
+    const [, , sign, wanted] = parts;
+    return (row) => {
+      const text = cellText(row, column).toLowerCase();
+      const [a, b] = [numberIn(text), numberIn(wanted)];
+      if (sign === "=") return text === wanted || (a !== null && a === b);
+      if (isMissing(text) || a === null || b === null) return false;
+      return sign === "<" ? a < b : sign === ">" ? a > b : sign === "<=" ? a <= b : a >= b;
+    };
+  }
+
+  function filter(input) {
+    const table = document.getElementById(input.dataset.filter);
+    const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim().toLowerCase());
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const all = words.map((word) => condition(word, heads));
+    let shown = 0;
+    for (const row of table.tBodies[0].rows) {
+      row.hidden = !all.every((holds) => holds(row));
+      shown += !row.hidden;
+    }
+    const count = document.querySelector(`[data-count="${table.id}"]`);
+    count.textContent = words.length ? `${shown} of ${table.tBodies[0].rows.length}` : "";
+  }
+
+  addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-sort]");
+    if (button) sort(button);
+  });
+  addEventListener("input", (event) => {
+    if (event.target.dataset.filter) filter(event.target);
+  });
+})();
 (() => {
   const root = document.documentElement;
   const plots = [...document.querySelectorAll(".plot[data-spec]")];
