@@ -3,7 +3,7 @@
 "use strict";
 (() => {
   // a cell's number: 1.23, +4.5%, <.001, 1,234; a name has none, and neither has what is missing
-  function numberIn(text) {
+  function numberOf(text) {
     if (text.startsWith("<")) return 0;
     const found = /^[+-]?[\d,]*\.?\d+(e[+-]?\d+)?/.exec(text);
     return found ? parseFloat(found[0].replace(/,/g, "")) : null;
@@ -22,7 +22,7 @@
     const body = table.tBodies[0];
     const keyed = [...body.rows].map((row) => {
       const text = cellText(row, column);
-      const value = isMissing(text) ? null : isNumber ? numberIn(text) ?? text : text.toLowerCase();
+      const value = isMissing(text) ? null : isNumber ? numberOf(text) ?? text : text.toLowerCase();
       return [value, row];
     });
     const sign = isDown ? -1 : 1;
@@ -43,7 +43,7 @@
     const [, , sign, wanted] = parts;
     return (row) => {
       const text = cellText(row, column).toLowerCase();
-      const [a, b] = [numberIn(text), numberIn(wanted)];
+      const [a, b] = [numberOf(text), numberOf(wanted)];
       if (sign === "=") return text === wanted || (a !== null && a === b);
       if (isMissing(text) || a === null || b === null) return false;
       return sign === "<" ? a < b : sign === ">" ? a > b : sign === "<=" ? a <= b : a >= b;
