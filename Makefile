@@ -9,10 +9,11 @@ DOCS := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs experiments .git
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 LOCKED = $$(grep -c "^[a-z0-9].*==" $(1))
 INSTALL_LOCK := $(INSTALL) --require-hashes --only-binary :all: --requirement
+SOURCES_ONLY := odfpy,wtforms-json
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-build --generate-hashes \
 	--no-strip-extras --no-annotate --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: run test test-all lint-sql lint-others test-ray ray bench calibrate sample-null lint format coverage setup lock schema docs site clean help
+.PHONY: run test test-all lint-sql lint-others test-ray ray bench calibrate sample-null lint format coverage setup lock schema docs site superset-demo clean help
 
 run: setup $(SAMPLE)/lake.yaml  ## Set up, write the sample lake, run the baseline, show the result
 	@echo "Running $(BASELINE) on $(SAMPLE)/"
@@ -21,7 +22,7 @@ run: setup $(SAMPLE)/lake.yaml  ## Set up, write the sample lake, run the baseli
 test: setup lint  ## Set up and pass all tests (those on a real lake need ../shared/lake)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-test-all: $(VENV)/slow-installed lint  ## The slow tests too: simulations, DuckDB versions, isolation, Ray, S3
+test-all: $(VENV)/slow-installed $(VENV)-mlflow/installed $(VENV)-superset/installed lint  ## The slow tests too: simulations, isolation, Ray, S3, browser, servers
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "slow or not slow"
 
 test-ray: ray  ## Sweeps on a Ray cluster, one of its nodes killed
@@ -63,13 +64,17 @@ format: setup  ## Let ruff, sqlfluff and mdformat write what they would ask for
 docs: setup  ## dbt's documentation as one page: target/static_index.html
 	$(BIN)/dbt docs generate --static
 
+superset-demo: setup $(VENV)-superset/installed  ## Apache Superset on 127.0.0.1:8088 with a dashboard of the warehouse
+	@$(BIN)/python docs/examples/superset/demo.py
+
 site: $(VENV)-docs/installed  ## The docs as a web site, with the reference of msm_py: site/index.html
 	$(VENV)-docs/bin/python docs/build_site.py
 
-$(VENV)-docs/installed: requirements-docs.lock
-	@echo "Setting up $(VENV)-docs with the $(call LOCKED,requirements-docs.lock) packages of requirements-docs.lock"
-	@$(PYTHON) -m venv $(VENV)-docs
-	@$(VENV)-docs/bin/python $(INSTALL_LOCK) requirements-docs.lock
+# environments of their own, beside MSM's; two packages of Superset's come as sources only
+$(VENV)-%/installed: requirements-%.lock
+	@echo "Setting up $(VENV)-$* with the $(call LOCKED,$<) packages of $<"
+	@$(PYTHON) -m venv $(VENV)-$*
+	@$(VENV)-$*/bin/python $(INSTALL_LOCK) $< $(if $(filter superset,$*),--no-binary $(SOURCES_ONLY))
 	@touch $@
 
 coverage: setup  ## How much of msm_py the tests reach
@@ -110,6 +115,8 @@ lock: setup  ## Write the lock files; UPGRADE=--upgrade takes the newest version
 	$(COMPILE) --extra dev --extra slow --constraint requirements.lock \
 		--output-file requirements-slow.lock pyproject.toml
 	$(COMPILE) --group docs --output-file requirements-docs.lock
+	$(COMPILE) --group mlflow --output-file requirements-mlflow.lock
+	$(filter-out --no-build,$(COMPILE)) --group superset --output-file requirements-superset.lock
 
 schema: setup  ## Write what is made from declarations: JSON Schema, contract, sources, tables in docs
 	$(BIN)/python -m msm_py.cli.schema

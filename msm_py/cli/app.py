@@ -8,6 +8,7 @@ from types import FrameType
 
 from msm_py.cli import (  # noqa: F401  (importing them adds their commands)
     check,
+    export,
     ingest,
     report,
     run,

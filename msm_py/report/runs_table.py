@@ -25,10 +25,7 @@ NEWEST_FIRST: Final = "created_at"
 SHOWN: Final = 20
 FIRST_RUN: Final = "Make one with `make run`, or with `msm run EXPERIMENT --lake DIR`."
 ID_DIGITS: Final = 6  # of the ten at the end of a run id
-_SPREAD: Final = (
-    *("horizon_days", "trade_edge", "ci_low", "ci_high"),
-    *("p_edge", "p_value", "p_shift", "evidence"),
-)
+_SPREAD: Final = ("horizon_days", "trade_edge", "p_edge", "p_value", "p_shift", "evidence")
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,9 @@ def choose(warehouse: Path, choice: Choice) -> Chosen:
 def _choose(con: duckdb.DuckDBPyConnection, choice: Choice) -> Chosen:
     spread = ", ".join(f"spread.{name} as spread_{name}" for name in _SPREAD)
     every = f"""
-        select catalog.*, {spread}
+        select
+            catalog.*, {spread},
+            -spread.ci_high as spread_trade_ci_low, -spread.ci_low as spread_trade_ci_high
         from catalog
         left join ({standard_spread.SQL}) as spread on catalog.run_id = spread.run_id
     """
@@ -255,7 +254,8 @@ def _columns(rows: Sequence[Row], told_apart: Sequence[LineColumn]) -> list[Line
 
     is_title = [column.head for column in told_apart] == ["title"]
     edges = [
-        {name: row[f"spread_{name}"] for name in _SPREAD} | {"estimate": row["spread_trade_edge"]}
+        {name: row[f"spread_{name}"] for name in _SPREAD}
+        | {f"ci_{end}": row[f"spread_trade_ci_{end}"] for end in ("low", "high")}
         for row in rows
     ]
     spread = [

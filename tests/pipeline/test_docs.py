@@ -40,6 +40,7 @@ NOT_EXECUTED = {
     "--shard": "tests/pipeline/test_sweep.py spreads a sweep",
     "--print-commands": "tests/pipeline/test_sweep.py runs printed commands",
     "--look": "tests/pipeline/test_holdout.py has a hold-out to look at",
+    "export mlflow": "tests/pipeline/test_mlflow.py has a server",
     "lake pull": "tests/unit/pull/test_pull.py has vendors",
     "lake fetch": "tests/unit/pull/test_s3.py has a storage",
     "lakes/lake": "what was fetched",

@@ -267,13 +267,14 @@ def _sharpe_interval(row: Row) -> str:
 
 
 def _edge(row: Row) -> str:
-    spread = {name: row[f"spread_{name}"] for name in ("p_edge", "ci_low", "ci_high")}
+    ends = {f"ci_{end}": row[f"spread_trade_ci_{end}"] for end in ("low", "high")}
+    spread = {"p_edge": row["spread_p_edge"], **ends}
     return percent(row["spread_trade_edge"], 2) + "*" * excludes_zero(spread)
 
 
 def _edge_interval(row: Row) -> str:
-    low, high = row["spread_ci_low"], row["spread_ci_high"]
-    return MISSING if low is None else f"{percent(-high, 2)} to {percent(-low, 2)}"
+    low, high = row["spread_trade_ci_low"], row["spread_trade_ci_high"]
+    return MISSING if low is None else f"{percent(low, 2)} to {percent(high, 2)}"
 
 
 def _link(runs: Path, row: Row) -> str | None:

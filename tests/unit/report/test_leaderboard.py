@@ -16,7 +16,7 @@ from msm_py.report.pages.page import write_page
 NUMBERS = (
     *("net_sharpe", "net_sharpe_ci_low", "net_sharpe_ci_high", "net_cagr", "net_max_drawdown"),
     *("switches_per_year", "n_warnings", "deflated_sharpe", "common_sharpe"),
-    *("spread_trade_edge", "spread_ci_low", "spread_ci_high", "spread_p_edge"),
+    *("spread_trade_edge", "spread_trade_ci_low", "spread_trade_ci_high", "spread_p_edge"),
 )
 
 
