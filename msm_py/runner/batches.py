@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from msm_py.errors import Interrupted, MsmError
 from msm_py.experiment.ids import ResolvedRun
-from msm_py.runner.executors import WorkerLost, local_executor, run_batch
+from msm_py.runner.executors import WorkerLost, local_executor, run_batch, tell_parent
 from msm_py.runner.invocation import Outcome, Progress
 from msm_py.settings import Places
 from msm_py.store.trial import Trial
@@ -91,10 +91,12 @@ def run_sweep(
     compute
         What computes a batch.
     progress
-        Told of every finished node of batches that are computed in this process.
+        Told of the finished nodes of batches that are computed on this machine.
     """
-    if jobs == 1 and open_executor is None and compute is run_batch:
-        compute = partial(run_batch, progress=progress)
+    if open_executor is None:
+        open_executor = partial(local_executor, progress=progress)
+        if compute is run_batch:
+            compute = partial(run_batch, progress=progress if jobs == 1 else tell_parent)
     waiting = []
     for spec in specs:
         if (places.runs / spec.run_id).is_dir() and not places.force:
@@ -105,7 +107,7 @@ def run_sweep(
     # Runs whose worker died. Another one may have killed it, so that each is tried again when all
     # else is done, with nobody beside it: the second time it was the run.
     suspects: deque[list[ResolvedRun]] = deque()
-    pool = (open_executor or local_executor)(jobs)
+    pool = open_executor(jobs)
     running: dict[Future[Any], list[ResolvedRun]] = {}
     try:
         while queue or running or suspects:
@@ -136,7 +138,7 @@ def run_sweep(
                     queue.extendleft(running.values())
                     running.clear()
                     pool.shutdown(wait=False, cancel_futures=True)
-                    pool = (open_executor or local_executor)(jobs)
+                    pool = open_executor(jobs)
                     break
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

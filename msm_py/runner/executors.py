@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context
@@ -18,7 +19,7 @@ from typing import Any, Final
 from msm_py.errors import Interrupted
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.runner import invocation
-from msm_py.runner.invocation import Outcome
+from msm_py.runner.invocation import NodeFinished, Outcome
 from msm_py.settings import Places
 
 SECONDS_TO_STOP: Final = 10.0
@@ -49,13 +50,25 @@ class Processes(ProcessPoolExecutor):
     They are spawned, not forked: this process may have threads of DuckDB and of the terminal's
     display. Ctrl-C is theirs only while they compute; shutting down with ``cancel_futures`` gives
     it to them, time to clean up, and an end.
+
+    Parameters
+    ----------
+    jobs
+        How many.
+    progress
+        Told, in a thread of its own, of the steps of the worker that is least far.
     """
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, progress: invocation.Progress | None = None) -> None:
         context = get_context("spawn")
         # its other end is read by all workers: closed by us, or with us, it tells them to stop
         ours, self._hold = context.Pipe(duplex=False)
-        super().__init__(jobs, context, initializer=_begin_worker, initargs=(os.getpid(), ours))
+        told, steps = context.Pipe(duplex=False)
+        if progress is not None:
+            threading.Thread(target=_pass_on, args=(told, progress), daemon=True).start()
+        super().__init__(
+            jobs, context, initializer=_begin_worker, initargs=(os.getpid(), ours, steps)
+        )
 
     def submit(  # type: ignore[override]  # the base class is generic in the function
         self, fn: Callable[..., Any], /, *args: Any
@@ -70,14 +83,48 @@ class Processes(ProcessPoolExecutor):
         super().shutdown(wait=wait or cancel_futures, cancel_futures=cancel_futures)
 
 
-# of a worker process: whose it is, and whether it is to stop
+def _pass_on(told: Connection, progress: invocation.Progress) -> None:
+    """Tell of the steps of the worker that is least far, as it gets on; returns with the last."""
+    last: dict[int, NodeFinished] = {}
+    shown = 0.0
+    with suppress(EOFError, OSError):
+        while True:
+            worker, node = told.recv()
+            last[worker] = node
+            if node.n_done == node.n_nodes:
+                del last[worker]
+            least = min(last.values(), key=_share_done, default=None)
+            if least is None:
+                shown = 0.0
+            elif _share_done(least) > shown:
+                shown = _share_done(least)
+                progress(least)
+
+
+def _share_done(node: NodeFinished) -> float:
+    return node.n_done / node.n_nodes
+
+
+# of a worker process: whose it is, whether it is to stop, and where it tells of its steps
 _parent: int = 0
 _stop: Connection | None = None
+_steps: Connection | None = None
 
 
-def _begin_worker(parent: int, stop: Connection) -> None:
-    global _parent, _stop
-    _parent, _stop = parent, stop
+def tell_parent(node: NodeFinished) -> None:
+    """Tell the process that this one works for of a step.
+
+    All workers write into one pipe without a lock, which one that is killed could take along: what
+    is written at once and is this short arrives whole.
+    """
+    if _steps is not None:
+        with suppress(OSError):  # nobody is there any more; the worker will learn that elsewhere
+            _steps.send((os.getpid(), node))
+
+
+def _begin_worker(parent: int, stop: Connection, steps: Connection) -> None:
+    global _parent, _stop, _steps
+    _parent, _stop, _steps = parent, stop, steps
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_in_time, daemon=True).start()
 
@@ -116,9 +163,9 @@ def run_batch(
     return outcomes, started.isoformat(timespec="seconds"), seconds
 
 
-def local_executor(jobs: int) -> Executor:
+def local_executor(jobs: int, progress: invocation.Progress | None = None) -> Executor:
     """Return what computes so many batches at a time on this machine."""
-    return InProcess() if jobs == 1 else Processes(jobs)
+    return InProcess() if jobs == 1 else Processes(jobs, progress)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import duckdb
 import pytest
 import yaml
 from support.lakes import tiny_lake, tiny_spec
+from support.made_up_runs import ALL_FILES
 from support.pipeline import ROOT, Done, environment, msm
 from support.sweeps import catalog, folders, grid_file, no_overlap_file, sweep
 
@@ -66,16 +67,17 @@ def test_one_at_a_time_in_workers_with_an_injected_fault(
     lake: Path, undisturbed: Done, tmp_path: Path
 ) -> None:
     """A file stands where a run folder should go: that run fails, whatever batch it is in."""
-    file = grid_file(tmp_path, [-0.2, -0.3, -0.9], [0.2, 0.3])
+    files = [grid_file(tmp_path, [-0.2, -0.3, -0.9], [0.2, 0.3]), no_overlap_file(tmp_path)]
     doomed = sorted(folders(undisturbed))[1]
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / doomed).write_text("in the way")
-    done = sweep(file, lake=lake, place=tmp_path, options=("--jobs", "2", "--batch-size", "2"))
+    done = sweep(*files, lake=lake, place=tmp_path, options=("--jobs", "2", "--batch-size", "2"))
     assert done.code == 1
-    assert "3 computed, 0 were there already, 1 failed, 2 rejected" in done.out
+    assert "3 computed, 0 were there already, 2 failed, 2 rejected" in done.out
+    assert "choosing baskets, holding legs" in done.out  # the workers tell of their steps
     (tmp_path / "runs" / doomed).unlink()
-    resumed = sweep(file, lake=lake, place=tmp_path)
-    assert "1 computed, 3 were there already, 0 failed" in resumed.out
+    resumed = sweep(*files, lake=lake, place=tmp_path)
+    assert "1 computed, 3 were there already, 1 failed" in resumed.out
     assert folders(resumed) == folders(undisturbed)
     assert catalog(resumed) == catalog(undisturbed)
 
@@ -255,7 +257,7 @@ def test_three_hundred_variants_killed_in_the_middle(lake: Path, tmp_path: Path)
     process.send_signal(signal.SIGKILL)
     process.wait()
     for folder in (rough / "runs").iterdir():  # no half run is visible
-        assert folder.name.startswith(".") or len(list(folder.iterdir())) == 11
+        assert folder.name.startswith(".") or len(list(folder.iterdir())) == len(ALL_FILES)
     doomed = next(name for name in folders(expected) if not (rough / "runs" / name).exists())
     (rough / "runs" / doomed).write_text("in the way")
     resumed = sweep(
