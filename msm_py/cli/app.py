@@ -14,6 +14,7 @@ from msm_py.cli import (  # noqa: F401  (importing them adds their commands)
     run,
     show,
     status,
+    trust,
 )
 from msm_py.cli.catalog import catalog_app
 from msm_py.cli.lake import lake_app

@@ -149,6 +149,33 @@ def built(
 
 
 @contextmanager
+def built_without(
+    experiments: Sequence[ResolvedRun],
+    places: Places,
+    models: Sequence[str],
+    *,
+    progress: Progress | None = None,
+) -> Iterator[Path]:
+    """Yield a database that holds all models but some, as dbt selects them; gone afterwards.
+
+    Parameters
+    ----------
+    experiments, places, progress
+        As of `build`.
+    models
+        Those that are not built.
+
+    Raises
+    ------
+    MsmError
+        As `build`.
+    """
+    selection = ["--exclude-resource-type", "test", "--exclude", *models]
+    with _built(experiments, places, selection, progress=progress) as own:
+        yield own / DATABASE_FILE
+
+
+@contextmanager
 def _built(
     experiments: Sequence[ResolvedRun],
     places: Places,
