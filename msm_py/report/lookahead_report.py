@@ -11,7 +11,8 @@ from msm_py.report.figures import count_of
 from msm_py.report.layout import prose
 from msm_py.report.line_list import LineColumn, line_list
 from msm_py.report.terminal import Text
-from msm_py.runner.lookahead import Compared, Parting
+from msm_py.runner.lookahead import Compared
+from msm_py.store.parting import Parting
 
 FIRST_SHOWN: Final = 20
 
@@ -86,12 +87,12 @@ def _parting_lines(found: Sequence[Compared]) -> Iterator[RenderableType]:
 def _values(parting: Parting) -> tuple[str, str]:
     """Return both values, floats with as many digits as it takes to see that they differ."""
     if parting.column is None:
-        return ("there", "not there") if parting.whole else ("not there", "there")
+        return ("there", "not there") if parting.left else ("not there", "there")
     for digits in (6, 10):
-        whole, cut = _shown(parting.whole, digits), _shown(parting.cut, digits)
+        whole, cut = _shown(parting.left, digits), _shown(parting.right, digits)
         if whole != cut:
             return whole, cut
-    return _shown(parting.whole, 17), _shown(parting.cut, 17)
+    return _shown(parting.left, 17), _shown(parting.right, 17)
 
 
 def _shown(value: Any, digits: int) -> str:

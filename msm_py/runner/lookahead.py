@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
@@ -32,6 +32,7 @@ from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation
 from msm_py.settings import Places, project_dir
 from msm_py.store.origin import code_fingerprint
+from msm_py.store.parting import Parting, partings_of
 
 NOT_COMPARED: Final = frozenset(
     {"is_test_day", "trade_number", "long_trade_number", "short_trade_number"}
@@ -46,30 +47,6 @@ choose assets, are compared row by row.
 NOT_OF_A_DAY: Final = ("edges+", "sharpe_tests+", "run_artifacts+")
 """Models of the window as a whole, and what comes after them: nothing in them is dated."""
 SEED: Final = 7
-
-
-@dataclass(frozen=True)
-class Parting:
-    """The first row in which a column of a table parts from that of the whole lake.
-
-    Parameters
-    ----------
-    table, column
-        Where. The column is None where a row is on one side only.
-    day
-        Its date.
-    key
-        What else names the row.
-    whole, cut
-        Both values.
-    """
-
-    table: str
-    column: str | None
-    day: date
-    key: Mapping[str, Any]
-    whole: Any
-    cut: Any
 
 
 @dataclass(frozen=True)
@@ -126,6 +103,7 @@ def check_lookahead(
         The lake cannot be read, or an experiment has no decision day on it.
     """
     lake = open_lake(places.lake)
+    experiments = [_without_labels(x) for x in experiments]
     runs = _runs(experiments, places.lake, None)
     lag = max(x.backtest.execution_lag_days for x in experiments)
     order: list[str] = []
@@ -138,7 +116,8 @@ def check_lookahead(
         )
         grains = grains_of(project_dir() / "models")
         own = stack.enter_context(invocation.scratch_folder())
-        for last_day in sampled_days(_decision_days(whole, runs), n_dates):
+        days = _decision_days(whole, runs)
+        for last_day in sampled_days(days, n_dates):
             for noise in (None, SEED):
                 folder = own / f"lake_{last_day}_{noise}"
                 write_lake(lake, folder, until=last_day, noise=noise)
@@ -171,25 +150,43 @@ def until(experiment: Experiment, last_day: date | None) -> Experiment:
     """Return an experiment whose window ends with a day, if it would end later."""
     if last_day is None:
         return experiment
-    spec = resolve(experiment)
-    end = spec["window"]["end"]
+    end = resolve(experiment)["window"]["end"]
     ends = last_day.isoformat() if end is None else min(end, last_day.isoformat())
+    return _with(experiment, "window", end=ends)
+
+
+def _without_labels(experiment: Experiment) -> Experiment:
+    """Return an experiment of which all days count, which any length of window allows."""
+    if experiment.backtest.grid_search is not None:
+        return experiment  # its windows are when parameters are chosen
+    return _with(experiment, "backtest", walk_forward=False)
+
+
+def _with(experiment: Experiment, section: str, **changes: object) -> Experiment:
+    spec = resolve(experiment)
     return from_resolved(
-        {**spec, "window": {**spec["window"], "end": ends}}, where=experiment.experiment_id
+        {**spec, section: {**spec[section], **changes}}, where=experiment.experiment_id
     )
+
+
+def _fewest_days(experiments: Sequence[Experiment]) -> int:
+    """Return how many decision days a window needs for the searches among experiments."""
+    backtests = [x.backtest for x in experiments if x.backtest.grid_search is not None]
+    return max((x.lookback_window_days + x.min_test_days for x in backtests), default=0)
 
 
 def _decision_days(database: Path, runs: Sequence[ResolvedRun]) -> list[date]:
     with duckdb.connect(database, read_only=True) as con:
         rows = con.execute("select distinct date from states order by date").fetchall()
-    if len(rows) < 3:
+    days = [row[0] for row in rows][_fewest_days([run.experiment for run in runs]) :]
+    if len(days) < 3:
         raise MsmError(
             "there are too few decision days to check",
             where=", ".join(run.experiment.experiment_id for run in runs),
             received=f"{len(rows)} decision days on this lake",
             remedy="choose another window, or another lake",
         )
-    return [row[0] for row in rows]
+    return days
 
 
 def sampled_days(days: Sequence[date], n: int) -> list[date]:
@@ -218,7 +215,7 @@ class Sides:
     order
         The models in the order in which they were built.
     grains
-        What names a row, by model; where it is not told, see `_key`.
+        What names a row, by model; where it is not told, see `msm_py.store.parting.key_of`.
     """
 
     whole: Path
@@ -255,7 +252,13 @@ def compare(sides: Sides, last_day: date, lag_days: int, *, with_noise: bool) ->
             left = _arrow(a, _rows_until(name, shared, last_day, lag_days, {}))
             right = _arrow(b, _rows_until(name, shared, last_day, lag_days, ids))
             n_rows[name], columns[name] = left.num_rows, shared
-            partings += _partings(name, left, right, sides.grains.get(name) or _key(left))
+            partings += partings_of(
+                name,
+                left,
+                right,
+                sides.grains.get(name),
+                with_rows=name not in ROWS_BY_NEED,
+            )
     return Compared(last_day, with_noise, n_rows, columns, partings)
 
 
@@ -326,81 +329,6 @@ def _renamed(column: str, ids: Mapping[str, str]) -> str:
         return f'"{column}"'
     cases = " ".join(f"when '{before}' then '{after}'" for before, after in ids.items())
     return f'case "{column}" {cases} else "{column}" end as "{column}"'
-
-
-def _key(rows: pa.Table) -> list[str]:
-    """Return what may name a row where nobody says: what holds no measurement."""
-    return [
-        column.name
-        for column in rows.schema
-        if column.name == "horizon_days"
-        or pa.types.is_string(column.type)
-        or pa.types.is_date(column.type)
-        or pa.types.is_boolean(column.type)
-    ]
-
-
-def _partings(name: str, left: pa.Table, right: pa.Table, key: Sequence[str]) -> Iterator[Parting]:
-    """Yield the first parting of every column."""
-    if not set(key) <= set(left.column_names):  # of names that are not compared
-        key = _key(left)
-    if "date" not in key:
-        key = ["date", *key]
-    with duckdb.connect() as con:
-        con.register("a", left)
-        con.register("b", right)
-        columns = ", ".join(f'"{x}"' for x in left.column_names)
-        n_other = 0
-        for own, one, another in (("rest_a", "a", "b"), ("rest_b", "b", "a")):
-            con.execute(
-                f"create table {own} as "
-                f"select {columns} from {one} except all select {columns} from {another}"
-            )
-            n_other += con.execute(f"select count(*) from {own}").fetchall()[0][0]
-        if n_other == 0:
-            return
-        on = " and ".join(f'a."{x}" is not distinct from b."{x}"' for x in key)
-        names = ", ".join(f'coalesce(a."{x}", b."{x}") as "{x}"' for x in key)
-        rest = [x for x in left.column_names if x not in key]
-        pairs = ", ".join(f'a."{x}" as "whole {x}", b."{x}" as "cut {x}"' for x in rest)
-        con.execute(
-            f"""
-            create table pairs as
-            select {names}, a.here as in_whole, b.here as in_cut{", " if rest else ""}{pairs}
-            from (select *, true as here from rest_a) as a
-            full join (select *, true as here from rest_b) as b on {on}
-            """
-        )
-        places = ", ".join(f'"{x}"' for x in key)
-        first = con.execute(
-            f"select * from pairs where in_whole is null or in_cut is null "
-            f"order by date, {places} limit 1"
-        )
-        row = _first(first)
-        if row is not None and name not in ROWS_BY_NEED:
-            yield _parting(name, None, row, key, row["in_whole"], row["in_cut"])
-        for column in rest:
-            row = _first(
-                con.execute(
-                    f'select * from pairs where in_whole and in_cut and "whole {column}" is '
-                    f'distinct from "cut {column}" order by date, {places} limit 1'
-                )
-            )
-            if row is not None:
-                yield _parting(name, column, row, key, row[f"whole {column}"], row[f"cut {column}"])
-
-
-def _first(found: duckdb.DuckDBPyConnection) -> Row | None:
-    names = [column[0] for column in found.description]
-    row = found.fetchone()
-    return None if row is None else dict(zip(names, row, strict=True))
-
-
-def _parting(
-    name: str, column: str | None, row: Row, key: Sequence[str], whole: Any, cut: Any
-) -> Parting:
-    named = {x: row[x] for x in key if x != "date" and row[x] is not None}
-    return Parting(name, column, row["date"], named, whole, cut)
 
 
 def grains_of(models: Path) -> dict[str, list[str]]:
