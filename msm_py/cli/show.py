@@ -1,4 +1,4 @@
-"""``msm list``, ``show`` and ``compare``: what there is."""
+"""``msm list``, ``show`` and ``diff``: what there is."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def show(
 
 
 @app.command()
-def compare(
+def diff(
     run_id: Annotated[
         str, typer.Argument(help="A run's id, its beginning, its digits, or an experiment's id.")
     ],
@@ -114,9 +114,9 @@ def compare(
     runs: Runs = RUNS,
     warehouse_file: Warehouse = WAREHOUSE,
 ) -> None:
-    """Show what differs between two runs: question, data, states, results.
+    """Show what differs between two runs: question, lake, code, results, and from which day on.
 
-    Example: msm compare msm_v1_baseline msm_v1_trade_signs
+    Example: msm diff msm_v1_baseline msm_v1_trade_signs
     """
     from msm_py.report import comparison
 

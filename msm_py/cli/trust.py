@@ -1,4 +1,4 @@
-"""``msm check-lookahead``, ``msm check-warmup``: what an experiment knows, and needs to know."""
+"""``msm check-lookahead``, ``msm check-warmup``, ``msm verify``: what may be relied on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,22 @@ from typing import Annotated
 
 import typer
 
-from msm_py.cli.options import LAKE, RUNS, WAREHOUSE, Experiments, Full, Lake, app, err, out
+from msm_py.cli.options import (
+    LAKE,
+    RUNS,
+    WAREHOUSE,
+    Experiments,
+    Full,
+    Lake,
+    Runs,
+    app,
+    err,
+    out,
+)
+from msm_py.errors import MsmError
 from msm_py.report.terminal import write_exactly
 from msm_py.settings import Places
+from msm_py.store import run_list
 
 
 @app.command(name="check-lookahead")
@@ -50,4 +63,52 @@ def check_lookahead(
     else:
         out.print(lookahead_report.report(found, full=full))
     if any(compared.partings for compared in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    run_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="RUN_ID", help="Runs, as `msm show` takes them.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every run of the runs folder.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Compare files with their hashes; compute nothing.")
+    ] = False,
+    lake: Lake = LAKE,
+    runs: Runs = RUNS,
+) -> None:
+    """Show whether runs are what they say: files untouched, and the same bytes when made again.
+
+    Each is made again from its manifest, in scratch. Where the lake, the code or a version is not
+    the run's, that is said, and what it changed. Exit code 0: all are sound; 1: some are not.
+    Nothing is written.
+
+    Example: msm verify msm_v1_baseline --lake lake; msm verify --all --quick
+    """
+    from msm_py.report import verify_report
+    from msm_py.runner import verification
+
+    if bool(run_ids) == every:
+        raise MsmError(
+            "say which runs are verified",
+            where="msm verify",
+            received="both run ids and --all" if every else "nothing",
+            remedy="give run ids, or --all",
+        )
+    names = [run_list.find_run(runs, x).folder.name for x in run_ids or ()]
+    folders = [runs.absolute() / x for x in names or run_list.existing_runs(runs)]
+    found = (
+        map(verification.verify_files, folders)
+        if quick
+        else verification.verify(
+            folders, Places(lake.resolve(), runs.absolute(), WAREHOUSE.absolute())
+        )
+    )
+    verdicts = []
+    for verdict in found:
+        verdicts.append(verdict)
+        out.print(verify_report.verdict(verdict), soft_wrap=True)
+    out.print(verify_report.summary(verdicts), soft_wrap=True)
+    if not all(verdict.is_sound for verdict in verdicts):
         raise typer.Exit(1)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Group, RenderableType
 
 from msm_py._typing import Row
@@ -23,17 +25,27 @@ from msm_py.report.layout import Fitted, new_table, number_columns, pair_table, 
 from msm_py.report.metrics import METRICS, STABILITY
 from msm_py.report.terminal import Text
 from msm_py.settings import warehouse_path
+from msm_py.store import layout
 from msm_py.store.families import Family
 from msm_py.store.flat_params import flat_params
+from msm_py.store.parting import Parting, day_key, partings_of
 from msm_py.store.run import Run
 from msm_py.store.warehouse import family_of
 
 DIFFERENT_DAYS_SHOWN: Final = 5
 NAMES: Final = ("experiment_id", "title", "description")
+PARTS: Final = (
+    ("features", layout.FEATURES, ("date", "feature_id", "raw_value", "z_score")),
+    ("scores", layout.REGIME_TIMESERIES, ("date", "score")),
+    ("states", layout.REGIME_TIMESERIES, ("date", "regime")),
+    ("baskets", layout.BASKET, ("date", "asset_id", "weight")),
+    ("returns", layout.RETURNS, ("date", "r_gross", "r_net")),
+)
+"""What may part, its file and columns, in the order in which one follows from the other."""
 
 
 def comparison(a: Path, b: Path, *, warehouse: Path | None = None) -> RenderableType:
-    """Return two runs side by side: question, data and code, results, and days they differ on.
+    """Return what differs between two runs: question, data and code, results, and from when on.
 
     Parameters
     ----------
@@ -58,6 +70,7 @@ def comparison(a: Path, b: Path, *, warehouse: Path | None = None) -> Renderable
         *section("Results, net, on test days", *_metric_differences(left, right, families)),
         *section("Trade edges", *_edge_differences(left, right)),
         *section("States", *_state_differences(left, right)),
+        *section("First days that part", *_first_partings(left, right)),
     )
 
 
@@ -239,3 +252,41 @@ def _state_differences(a: Run, b: Run) -> Iterator[RenderableType]:
             *((str(day), left[day], right[day]) for day in shown),
             head="date" if len(shown) == len(different) else "first of them",
         )
+
+
+def _first_partings(a: Run, b: Run) -> Iterator[RenderableType]:
+    """Yield from which common day on features, scores, states, baskets and returns differ."""
+    rows = []
+    for what, file, columns in PARTS:
+        left, right = (
+            _of_common_days(run, other, file, columns) for run, other in ((a, b), (b, a))
+        )
+        found = list(partings_of(file, left, right, day_key(left)))
+        first = min(found, key=lambda x: (x.day, x.column is not None), default=None)
+        rows.append((what, *_when(first)))
+    table = new_table(roomy=True)
+    for head in ("", "from", ""):
+        table.add_column(head, no_wrap=head != "")
+    for row in rows:
+        table.add_row(*row)
+    yield table
+
+
+def _of_common_days(run: Run, other: Run, file: str, columns: Sequence[str]) -> pa.Table:
+    table = run.table(file)
+    days = pc.is_in(table["date"], value_set=other.table(file)["date"].combine_chunks())
+    return table.filter(days).select(list(columns))
+
+
+def _when(first: Parting | None) -> tuple[str, str]:
+    """Return the day, and what parts then."""
+    if first is None:
+        return "never", "the same to the last bit"
+    of = " ".join(str(value) for value in first.key.values())
+    if first.column is None:
+        return str(first.day), f"{of} only in {'A' if first.left else 'B'}".strip()
+    left, right = (
+        MISSING if x is None else f"{x:.6g}" if isinstance(x, float) else str(x)
+        for x in (first.left, first.right)
+    )
+    return str(first.day), f"{of} {first.column}: {left} in A, {right} in B".strip()

@@ -527,6 +527,6 @@ def _files(run: Run, warehouse: Path) -> Iterator[RenderableType]:
     yield fact_table(
         ("all runs", f"{relative_path(warehouse)}, or `msm list`"),
         ("this one again", f"msm show {run.run_id}{runs}"),
-        ("beside another", f"msm compare {run.run_id} OTHER_RUN{runs}"),
+        ("beside another", f"msm diff {run.run_id} OTHER_RUN{runs}"),
         ("BI, notebooks", f"docs/bi.md says how to open {warehouse.name} (read-only)"),
     )

@@ -49,6 +49,11 @@ def key_of(rows: pa.Table) -> list[str]:
     ]
 
 
+def day_key(rows: pa.Table) -> list[str]:
+    """Return what names a row of a file of a run folder."""
+    return [x for x in ("date", "feature_id", "asset_id") if x in rows.column_names]
+
+
 def partings_of(
     name: str,
     left: pa.Table,

@@ -8,6 +8,7 @@ the manifest is a function of experiment, lake and code alone; times, machine an
 from __future__ import annotations
 
 import errno
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ import pyarrow as pa
 from msm_py.errors import MsmError
 from msm_py.store import scratch
 from msm_py.store.formats import write_json, write_parquet
+from msm_py.store.layout import MANIFEST, REPORT
 from msm_py.store.run_list import no_run
 from msm_py.store.shared_files import PanelFiles
 
@@ -62,7 +64,8 @@ def write_run(
     own
         A scratch folder in the runs folder, to write the run in before it goes to its place.
     files
-        Content by file name: a table for Parquet, text for CSV, else what JSON holds.
+        Content by file name: a table for Parquet, text for CSV, else what JSON holds. The manifest
+        gets the SHA-256 of every other file (``files``).
     panels
         Shared files by name: where they come from and the panel's id.
     replace
@@ -88,12 +91,16 @@ def write_run(
         for name, (shared, panel_id) in panels.items():
             shared.put(panel_id, unfinished / name)
         for name, content in files.items():
+            if name == MANIFEST:
+                continue
             if isinstance(content, pa.Table):
                 write_parquet(content, unfinished / name)
             elif isinstance(content, str):
                 (unfinished / name).write_text(content)
             else:
                 write_json(content, unfinished / name)
+        hashes = hashes_of(unfinished)
+        write_json({**files[MANIFEST], "files": hashes}, unfinished / MANIFEST)
         return put_run(unfinished, replace=replace)
     except OSError as error:
         raise MsmError(
@@ -104,6 +111,15 @@ def write_run(
         ) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def hashes_of(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of the files of a run folder, but for its manifest and its page."""
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.iterdir())
+        if file.name not in (MANIFEST, REPORT) and not file.name.startswith(".")
+    }
 
 
 def put_run(finished: Path, *, replace: bool) -> bool:

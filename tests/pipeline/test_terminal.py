@@ -85,7 +85,7 @@ def test_a_run_with_a_hostile_title_is_computed_and_shown(run: Said) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_run_is_shown_and_listed_in_any_encoding(run: Said, place: Path, encoding: str) -> None:
-    for words in (("show", "hostile"), ("compare", "hostile", "hostile"), ("list",)):
+    for words in (("show", "hostile"), ("diff", "hostile", "hostile"), ("list",)):
         said = msm(*words, place=place, encoding=encoding)
         assert said.code == 0, said.err
         assert SHOWN_IN[encoding] in said.out

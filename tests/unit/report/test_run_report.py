@@ -90,7 +90,7 @@ def test_report_shows_every_headline_number_at_every_width(
         "manifest.json",
         "warehouse/msm.duckdb",
         "msm show demo-0123456789",
-        "msm compare demo-0123456789",
+        "msm diff demo-0123456789",
         "docs/bi.md",
     ):
         assert expected in words(text), expected
