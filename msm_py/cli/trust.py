@@ -112,3 +112,27 @@ def verify(
     out.print(verify_report.summary(verdicts), soft_wrap=True)
     if not all(verdict.is_sound for verdict in verdicts):
         raise typer.Exit(1)
+
+
+@app.command(name="check-warmup")
+def check_warmup(experiment: Experiments, lake: Lake = LAKE) -> None:
+    """Show how much history before the window an experiment needs until nothing changes any more.
+
+    Builds it on lakes that begin 30, 60, 90 ... days before its first decision day and compares
+    z-scores, scores, states, baskets and net returns with those on the whole lake. Nothing is
+    written.
+
+    Example: msm check-warmup experiments/msm/msm_v1_baseline.yaml --lake lake
+    """
+    from msm_py.experiment.load import load_experiments
+    from msm_py.report import warmup_report
+    from msm_py.runner import warmup
+
+    started = time.monotonic()
+
+    def tell(done: warmup.WithHistory) -> None:
+        err.print(warmup_report.progress_line(done, time.monotonic() - started), soft_wrap=True)
+
+    places = Places(lake.resolve(), RUNS.absolute(), WAREHOUSE.absolute())
+    for one in load_experiments(experiment):
+        out.print(warmup_report.report(warmup.check_warmup(one, places, tell)))

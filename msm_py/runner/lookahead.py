@@ -38,8 +38,10 @@ NOT_COMPARED: Final = frozenset(
     {"is_test_day", "trade_number", "long_trade_number", "short_trade_number"}
 )
 """A label that where the window ends may decide, and running numbers that name trades."""
-ROWS_BY_NEED: Final = frozenset({"asset_days", "asset_eligibility", "impact_inputs", "leg_values"})
-"""Models with rows of assets that will be known or held, or of trades to come.
+ROWS_BY_NEED: Final = frozenset(
+    {"asset_days", "asset_eligibility", "evaluated_states", "impact_inputs", "leg_values"}
+)
+"""Models with rows of assets that will be known or held, of trades to come, of days that count.
 
 That a row is there is no number: their values are compared, and ``alts`` and ``baskets``, which
 choose assets, are compared row by row.
@@ -246,7 +248,7 @@ def compare(sides: Sides, last_day: date, lag_days: int, *, with_noise: bool) ->
         duckdb.connect(sides.whole, read_only=True) as a,
         duckdb.connect(sides.other, read_only=True) as b,
     ):
-        tables, ids = _dated(a), same_ids(_strategies(a), _strategies(b), sides.ids)
+        tables, ids = _dated(a), same_ids(strategies_of(a), strategies_of(b), sides.ids)
         for name in [x for x in sides.order if x in tables]:
             shared = [x for x in tables[name] if x not in NOT_COMPARED]
             left = _arrow(a, _rows_until(name, shared, last_day, lag_days, {}))
@@ -292,7 +294,8 @@ def same_ids(whole: Sequence[Row], other: Sequence[Row], runs: Mapping[str, str]
     return {before: after for before, after in found.items() if before != after}
 
 
-def _strategies(con: duckdb.DuckDBPyConnection) -> list[Row]:
+def strategies_of(con: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Return the rows of the model ``strategies``."""
     rows: list[Row] = _arrow(con, "select * from strategies").to_pylist()
     return rows
 
@@ -319,11 +322,11 @@ def _rows_until(
     name: str, columns: Sequence[str], last_day: date, lag_days: int, ids: Mapping[str, str]
 ) -> str:
     days = f" + horizon_days + {lag_days}" if "horizon_days" in columns else ""
-    listed = ", ".join(_renamed(column, ids) for column in columns)
+    listed = ", ".join(renamed(column, ids) for column in columns)
     return f"select {listed} from \"{name}\" where date{days} <= date '{last_day}'"
 
 
-def _renamed(column: str, ids: Mapping[str, str]) -> str:
+def renamed(column: str, ids: Mapping[str, str]) -> str:
     """Return a column in which runs, and what is called after them, have the ids of others."""
     if not ids or not column.endswith("_id"):
         return f'"{column}"'

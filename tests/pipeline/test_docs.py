@@ -49,7 +49,7 @@ NOT_EXECUTED = {
     "msm vars": "tests/pipeline/test_build_by_hand.py builds by hand",
     "catalog rebuild": "tests/unit/store/test_publish.py rebuilds",
 }
-SLOW = ("msm sweep", "--robust", "--null-markets", "walk_forward", "--no-planted-edge")
+SLOW = ("msm sweep", "check-", "--robust", "--null-markets", "walk_forward", "--no-planted-edge")
 
 
 class Snippet(NamedTuple):
