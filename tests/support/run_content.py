@@ -223,8 +223,15 @@ def write(folder: Path, content: dict[str, Any], states: list[str] | None = None
         (folder / name).write_text(json.dumps(content[part]))
     states = states or ["BALANCED"] * 4
     days = [FIRST + timedelta(days=day) for day in range(len(states))]
-    table = pa.table({"date": days, "regime": states})
-    pq.write_table(table, folder / layout.REGIME_TIMESERIES)
+    ones = [1.0] * len(days)
+    files: dict[str, dict[str, Any]] = {
+        layout.REGIME_TIMESERIES: {"regime": states, "score": ones},
+        layout.FEATURES: {"feature_id": ["x"] * len(days), "raw_value": ones, "z_score": ones},
+        layout.BASKET: {"asset_id": ["A"] * len(days), "weight": ones},
+        layout.RETURNS: {"r_gross": ones, "r_net": ones},
+    }
+    for name, columns in files.items():
+        pq.write_table(pa.table({"date": days, **columns}), folder / name)
     return folder
 
 
