@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import yaml
 
@@ -313,12 +312,13 @@ def write_bundle(file: Path, warehouse: Path) -> None:
     Raises
     ------
     MsmError
-        When it cannot be written.
+        When it cannot be written, or Superset could not be told of the warehouse's path.
     """
+    files = list(_files(warehouse))
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as bundle:
-            for name, content in _files(warehouse):
+            for name, content in files:
                 entry = zipfile.ZipInfo(f"{FOLDER}/{name}", (2026, 1, 1, 0, 0, 0))
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 bundle.writestr(entry, yaml.safe_dump(content, sort_keys=False))
@@ -336,12 +336,27 @@ def write_bundle(file: Path, warehouse: Path) -> None:
 def uri(warehouse: Path) -> str:
     """Return the connection: read only, or Superset would lock the file for everybody else.
 
+    SQLAlchemy takes a path as it stands, up to a question mark.
+
+    Raises
+    ------
+    MsmError
+        When the path has a question mark.
+
     Examples
     --------
-    >>> uri(Path("/data/msm.duckdb"))
-    'duckdb:////data/msm.duckdb?access_mode=READ_ONLY'
+    >>> uri(Path("/my data/msm.duckdb"))
+    'duckdb:////my data/msm.duckdb?access_mode=READ_ONLY'
     """
-    return f"duckdb:///{quote(str(warehouse.absolute()))}?access_mode=READ_ONLY"
+    path = str(warehouse.absolute())
+    if "?" in path:
+        raise MsmError(
+            "Superset cannot be told of a path with a question mark",
+            where="--warehouse",
+            received=path,
+            remedy="give the warehouse, or its folder, another name",
+        )
+    return f"duckdb:///{path}?access_mode=READ_ONLY"
 
 
 def _files(warehouse: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

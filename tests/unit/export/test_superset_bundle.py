@@ -110,6 +110,17 @@ def test_there_is_one_sign(files: dict[str, Any]) -> None:
     assert not re.search(r"\bestimate\b|\bmean_edge\b", shown)
 
 
+def test_a_path_stands_as_it_is(tmp_path: Path) -> None:
+    """SQLAlchemy does not decode what is quoted in a path."""
+    warehouse = tmp_path / "a b'#%20" / "msm.duckdb"
+    superset_bundle.write_bundle(tmp_path / "bundle.zip", warehouse)
+    database = files_of(tmp_path / "bundle.zip")["databases/MSM.yaml"]
+    assert database["sqlalchemy_uri"] == f"duckdb:///{warehouse}?access_mode=READ_ONLY"
+    with pytest.raises(MsmError, match="question mark"):
+        superset_bundle.write_bundle(tmp_path / "other.zip", tmp_path / "a?b" / "msm.duckdb")
+    assert {file.name for file in tmp_path.iterdir()} == {"bundle.zip"}
+
+
 def test_where_nothing_can_be_written(warehouse: Path, tmp_path: Path) -> None:
     with pytest.raises(MsmError, match="could not be written"):
         superset_bundle.write_bundle(tmp_path / "none" / "bundle.zip", warehouse)
