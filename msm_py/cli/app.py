@@ -25,12 +25,16 @@ from msm_py.errors import Interrupted, MsmError
 app.add_typer(sweep_app, name="sweep")
 app.add_typer(lake_app, name="lake")
 app.add_typer(catalog_app, name="catalog")
+# somebody asks the process to stop, or closes its terminal; Windows knows no terminal to close
+STOPPING = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one paragraph and exit code 1."""
-    signal.signal(signal.SIGTERM, _like_ctrl_c)
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup: go on when the terminal is gone
+            signal.signal(number, _like_ctrl_c)
     try:
         app()
     except MsmError as error:

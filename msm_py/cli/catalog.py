@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Annotated
 
 import typer
 
@@ -13,7 +14,7 @@ from msm_py.cli.options import (
     Runs,
     Warehouse,
     out,
-    tell_alarms,
+    tell_all,
 )
 from msm_py.errors import MsmError
 from msm_py.store import warehouse
@@ -23,7 +24,14 @@ catalog_app = typer.Typer(help="The catalog and the warehouse around it.", no_ar
 
 
 @catalog_app.command(name="rebuild")
-def catalog_rebuild(runs: Runs = RUNS, warehouse_file: Warehouse = WAREHOUSE) -> None:
+def catalog_rebuild(
+    runs: Runs = RUNS,
+    warehouse_file: Warehouse = WAREHOUSE,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit code 1 when anything is left out or damaged."),
+    ] = False,
+) -> None:
     """Make catalog and warehouse again from the run folders, whatever stands there now.
 
     Example: msm catalog rebuild --runs runs --warehouse warehouse/msm.duckdb
@@ -43,4 +51,7 @@ def catalog_rebuild(runs: Runs = RUNS, warehouse_file: Warehouse = WAREHOUSE) ->
         f"in {time.monotonic() - started:.1f} s.",
         soft_wrap=True,
     )
-    tell_alarms(runs, warehouse_file)
+    told = warehouse.alarms(runs, warehouse_file)
+    tell_all(told)
+    if strict and told:
+        raise typer.Exit(1)

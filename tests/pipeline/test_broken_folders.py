@@ -45,6 +45,10 @@ def test_bad_folders_stop_nobody(tmp_path: Path) -> None:
     assert listed.code == 0
     assert "1 run" in listed.out
     assert "lost+found" in listed.err
+    for words, code in (((), 0), (("--strict",), 1)):
+        rebuilt = msm("catalog", "rebuild", *words, place=tmp_path)
+        assert rebuilt.code == code
+        assert "broken-0000000001" in rebuilt.err
 
     folder = done.folder("new")
     shutil.copytree(folder, folder.with_name(f"{folder.name} (copy)"))

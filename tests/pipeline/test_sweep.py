@@ -105,8 +105,13 @@ def test_dry_run_computes_nothing(lake: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
-def test_forced_runs_stay_until_replaced(lake: Path, undisturbed: Done, tmp_path: Path) -> None:
-    """Stopped by SIGTERM, which acts like Ctrl-C, before and after runs are written."""
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
+def test_forced_runs_stay_until_replaced(
+    lake: Path, undisturbed: Done, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Stopped by SIGTERM or a closed terminal, which act like Ctrl-C."""
     file = grid_file(tmp_path, [-0.2, -0.3], [0.2, 0.3])
     shutil.copytree(undisturbed.runs, tmp_path / "runs")
     shutil.copytree(undisturbed.runs.parent / "target", tmp_path / "target")
@@ -122,7 +127,7 @@ def test_forced_runs_stay_until_replaced(lake: Path, undisturbed: Done, tmp_path
     while len(list((tmp_path / "target").glob(".msm-scratch-*"))) < 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "0 computed, 0 were there already, 0 failed, 4 not done" in out

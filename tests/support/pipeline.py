@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from msm_py.cli.app import main
+from msm_py.cli.app import STOPPING, main
 from msm_py.runner.invocation import PARSED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,7 +146,7 @@ class _Captured(io.TextIOWrapper):
 @contextmanager
 def _as_a_command(words: Sequence[str], env: Mapping[str, str]) -> Iterator[None]:
     """Give this process the words, environment, folder and warnings of a command of its own."""
-    before = dict(os.environ), sys.argv, Path.cwd(), signal.getsignal(signal.SIGTERM)
+    before = dict(os.environ), sys.argv, Path.cwd(), [*map(signal.getsignal, STOPPING)]
     try:
         with warnings.catch_warnings():
             warnings.resetwarnings()
@@ -161,7 +161,8 @@ def _as_a_command(words: Sequence[str], env: Mapping[str, str]) -> Iterator[None
         os.environ.update(before[0])
         sys.argv = before[1]
         os.chdir(before[2])
-        signal.signal(signal.SIGTERM, before[3])
+        for number, handler in zip(STOPPING, before[3], strict=True):
+            signal.signal(number, handler)
 
 
 def dbt(*words: str, place: Path, **env: Any) -> Done:
