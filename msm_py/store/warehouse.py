@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -39,11 +39,13 @@ from msm_py.store import (
     looks,
     null_market_records,
     robustness_records,
+    run_file_columns,
     run_list,
     scratch,
     shared_files,
     sweep_records,
 )
+from msm_py.store.declarations import FIRST_VERSION, Column
 from msm_py.store.flat_params import flat_params
 from msm_py.store.lake_records import Findings
 from msm_py.store.run_list import Skipped
@@ -523,7 +525,7 @@ def _read_run(folder: Path, whole: dict[tuple[int, ...], str]) -> Content:
         panels[table] = (panel, content_id, file)
     frames = {"daily": _daily(folder, named)}
     for table, name in (("attribution", layout.ATTRIBUTION), ("state_paths", layout.STATE_PATHS)):
-        if (folder / name).exists():  # not in runs of older versions
+        if (folder / name).exists() or name in _kept(folder):  # not in runs of older versions
             with _reading(folder / name) as file:
                 frames[table] = _by_state(formats.read_parquet(file), table, named)
     return Content(rows, frames, panels)
@@ -832,7 +834,8 @@ def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         for table in ("regime_statistics", "edges"):
             for row in evaluation[table]:
                 yield table, row
-    if (folder / layout.LOOK).exists():
+    kept = manifest.get("files", ())  # what is gone and should be there is missed when it is read
+    if (folder / layout.LOOK).exists() or layout.LOOK in kept:
         with _reading(folder / layout.LOOK) as file:
             look = _json(file)
             samples = {ALL: {**evaluation, **metrics}, BEFORE: look[BEFORE], HOLDOUT: look[HOLDOUT]}
@@ -841,7 +844,7 @@ def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield "look_edges", {"sample": name, **row}
                 if "headline" in sample:
                     yield "look_metrics", {"sample": name, **look_metrics(sample)}
-    if (folder / layout.WALK_FORWARD).exists():
+    if (folder / layout.WALK_FORWARD).exists() or layout.WALK_FORWARD in kept:
         with _reading(folder / layout.WALK_FORWARD) as file:
             for window in _json(file)["windows"]:
                 for parameter, value in window.pop("parameters").items():
@@ -887,12 +890,26 @@ _FILES: Final = {
 }
 
 
+def _kept(folder: Path) -> Collection[str]:
+    """Return the files that a run wrote, as its manifest has them; none of an older version."""
+    kept: Collection[str] = _json(folder / layout.MANIFEST).get("files", ())
+    return kept
+
+
+def _whole(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
+    """Return a table that has its columns, but for those that older versions did not have."""
+    for column in columns:
+        if column.since == FIRST_VERSION and column.name not in table.column_names:
+            raise KeyError(column.name)
+    return table
+
+
 def _daily(folder: Path, named: Row) -> pa.Table:
     with _reading(folder / layout.REGIME_TIMESERIES) as file:
-        timeseries = formats.read_parquet(file)
+        timeseries = _whole(formats.read_parquet(file), run_file_columns.TIMESERIES)
         days = timeseries["date"]
     with _reading(folder / layout.RETURNS) as file:
-        returns = formats.read_parquet(file)
+        returns = _whole(formats.read_parquet(file), run_file_columns.RETURNS)
         if days != returns["date"]:
             raise ValueError(f"its days are not those of {layout.REGIME_TIMESERIES}")
     columns = {name: timeseries[name] for name in timeseries.column_names}

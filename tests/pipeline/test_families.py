@@ -69,7 +69,7 @@ def test_a_planted_edge_is_shown_at_every_horizon_to_whoever_tries_once(tmp_path
     assert msm("lake", "sample", lake, place=tmp_path).code == 0
     file = str(ROOT / "experiments" / "msm" / "msm_v1_baseline.yaml")
     window = ("--start", "2023-07-01", "--end", "2025-12-31")
-    done = msm("run", file, "--lake", lake, *window, place=tmp_path)
+    done = msm("run", file, "--lake", lake, *window, "--full", place=tmp_path)
     assert done.code == 0, done.err
     text = " ".join(done.out.split())
     assert "The states show an edge in favour of the trade." in text
