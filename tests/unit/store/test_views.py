@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 
@@ -18,8 +19,12 @@ OLD, NEW, PLACEBO = "a-0000000001", "a-0000000002", "a-0000000003"
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("views")
     write_made_up_run(place / "runs", OLD, day=1)
-    (place / "runs" / OLD / layout.ATTRIBUTION).unlink()  # as an older version left it
-    (place / "runs" / OLD / layout.STATE_PATHS).unlink()
+    old = place / "runs" / OLD  # as an older version left it
+    (old / layout.ATTRIBUTION).unlink()
+    (old / layout.STATE_PATHS).unlink()
+    manifest = json.loads((old / layout.MANIFEST).read_bytes())
+    del manifest["files"]
+    (old / layout.MANIFEST).write_text(json.dumps(manifest))
     write_made_up_run(place / "runs", NEW, day=2)
     write_made_up_run(place / "runs", PLACEBO, day=3, entry={"is_placebo": True})
     publish(place)
