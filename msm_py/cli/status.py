@@ -85,7 +85,7 @@ def _send(url: str, text: str) -> None:
         raise MsmError(
             "nothing can be sent without apprise",
             where="--notify",
-            remedy='pip install "msm[notify]"',
+            remedy='pip install --editable ".[notify]"',
         ) from None
     sender = apprise.Apprise()
     # the address may hold a password: it is not repeated

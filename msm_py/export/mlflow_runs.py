@@ -185,7 +185,7 @@ def _client(tracking_uri: str) -> tuple[Any, tuple[type[Exception], ...]]:
         raise MsmError(
             "nothing can be exported without MLflow",
             where="msm export mlflow",
-            remedy='pip install "msm[mlflow]"',
+            remedy='pip install --editable ".[mlflow]"',
         ) from None
     with _told(tracking_uri, (MlflowException,)):
         return mlflow.MlflowClient(tracking_uri=tracking_uri), (MlflowException,)

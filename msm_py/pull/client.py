@@ -30,7 +30,7 @@ except ImportError as error:
     raise MsmError(
         f"{error.name} is not installed",
         where="msm lake pull",
-        remedy='pip install "msm[pull]"',
+        remedy='pip install --editable ".[pull]"',
     ) from None
 
 ATTEMPTS: Final = 6

@@ -38,7 +38,9 @@ _ID_DIGITS: Final = 12
 _MOST_FILES: Final = 1_000_000
 # other protocols cannot list a folder, or not reliably
 PROTOCOLS: Final = ("s3", "s3a", "gs", "gcs", "abfs", "az", "file", "local", "memory")
-_EXTRAS: Final = MappingProxyType({"s3": 'pip install "msm[s3]"', "s3a": 'pip install "msm[s3]"'})
+_EXTRAS: Final = MappingProxyType(
+    {"s3": 'pip install --editable ".[s3]"', "s3a": 'pip install --editable ".[s3]"'}
+)
 _BESIDE: Final = (".yaml", ".yml", ".csv", ".json")
 """What lies beside the tables and is copied with them: lake.yaml, provenance.json and such."""
 _MD5: Final = re.compile(r'"?([0-9a-f]{32})"?')
@@ -350,7 +352,9 @@ def _storage(url: str) -> tuple[Any, str]:
         raise MsmError(
             f"what reads {protocol}:// is not installed",
             where="msm lake fetch",
-            remedy=_EXTRAS.get(protocol, 'pip install "msm[s3]", or what fsspec needs for it'),
+            remedy=_EXTRAS.get(
+                protocol, 'pip install --editable ".[s3]", or what fsspec needs for it'
+            ),
         ) from None
     except ValueError as error:
         raise MsmError(

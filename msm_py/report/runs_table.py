@@ -85,7 +85,8 @@ def choose(warehouse: Path, choice: Choice) -> Chosen:
         raise MsmError(
             "there is no warehouse yet" if not warehouse.exists() else "the warehouse is a folder",
             where=relative_path(warehouse),
-            remedy=f"{FIRST_RUN} Or name another warehouse with --warehouse FILE.",
+            remedy="`msm catalog rebuild` makes it of the run folders there are. "
+            f"{FIRST_RUN} Or name another warehouse with --warehouse FILE.",
         )
     try:
         with duckdb.connect(warehouse, read_only=True) as con:

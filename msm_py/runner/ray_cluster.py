@@ -146,7 +146,7 @@ def _imported(*, own_cluster: bool) -> ModuleType:
         raise MsmError(
             "Ray is not installed",
             where="--executor ray",
-            remedy='`make ray`, or pip install "msm[ray]"',
+            remedy='`make ray`, or pip install --editable ".[ray]"',
         ) from None
     module: ModuleType = ray
     return module

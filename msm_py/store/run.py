@@ -53,6 +53,13 @@ class Run:
                 json.loads((folder / name).read_bytes())
                 for name in (layout.MANIFEST, layout.METRICS, layout.REGIME_EVALUATION)
             )
+            for name, part in (
+                (layout.MANIFEST, manifest),
+                (layout.METRICS, metrics),
+                (layout.REGIME_EVALUATION, evaluation),
+            ):
+                if not isinstance(part, dict):
+                    raise TypeError(f"{name} holds no map")
             return cls(
                 folder,
                 manifest,
@@ -142,7 +149,7 @@ def _telling_of(place: Path) -> Iterator[None]:
     """Say in one message that a run folder, or a file of one, cannot be read."""
     try:
         yield
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+    except run_list.BROKEN as error:
         raise MsmError(
             "a run folder is broken",
             where=relative_path(place),

@@ -165,7 +165,7 @@ def test_a_change_of_state_is_sent_once_a_day(place: Path) -> None:
     assert "does not know this kind of address" in wrong.err
     assert "pw" not in wrong.err + wrong.out
     without = msm(*words, day, "--notify", "json://x", place=place)
-    assert 'pip install "msm[notify]"' in without.err
+    assert 'pip install --editable ".[notify]"' in without.err
 
 
 def test_a_window_that_ended_and_a_hold_out_play_no_part(place: Path) -> None:

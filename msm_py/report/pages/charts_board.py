@@ -27,7 +27,7 @@ from msm_py.report.pages.figure import (
 )
 from msm_py.report.pages.texts import number, percent, plain
 from msm_py.report.varying import short_names
-from msm_py.stats.sharpe import expected_maximum_sharpe
+from msm_py.stats.sharpe import ANNUALIZATION_DAYS, expected_maximum_sharpe
 
 MOST_VALUES: Final = 8  # of a setting: beyond, numbers are put into classes of equal size
 N_CLASSES: Final = 6
@@ -156,15 +156,27 @@ class Luck:
         Annual ratios on the days that the runs share, without missing ones; shape (runs,).
     n_trials
         How many were tried.
+    n_days
+        Test days that the runs share.
     """
 
     sharpe: Floats
     n_trials: int
+    n_days: int
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of the ratios (n - 1), which deflating takes for that of luck."""
+        return float(np.std(self.sharpe, ddof=1))
 
     @property
     def deviation(self) -> float:
-        """The standard deviation of the ratios (n - 1): that of luck, as deflating takes it."""
-        return float(np.std(self.sharpe, ddof=1))
+        """The standard deviation of a try without skill.
+
+        That of the variants, but no less than the error of one annual ratio over so many days:
+        variants that are much alike are close to each other, and all of them as uncertain as one.
+        """
+        return max(self.spread, float(np.sqrt(ANNUALIZATION_DAYS / self.n_days)))
 
     @property
     def expected_best(self) -> float:
@@ -188,11 +200,12 @@ def luck_of(board: Board) -> Luck | None:
     """Return the ratios of a sweep and what luck would give; None of fewer than three."""
     if board.record is None:
         return None
-    known = board.numbers("common_sharpe")
-    known = known[np.isfinite(known)]
-    if len(known) < 3 or np.ptp(known) == 0:
+    ratios = [row["common_sharpe"] for row in board.record["runs"]]
+    known = np.array([x for x in ratios if x is not None], dtype=np.float64)
+    n_days = board.record["overall"]["n_common_days"]
+    if len(known) < 3 or n_days < 2:
         return None
-    return Luck(known, board.record["n_trials"])
+    return Luck(known, board.record["n_trials"], n_days)
 
 
 def luck(board: Board) -> Figure | None:
@@ -219,7 +232,10 @@ def luck(board: Board) -> Figure | None:
         f"Bars: {count_of(len(found.sharpe), 'variant')} on the test days that they share, "
         f"{number(float(found.sharpe.min()))} to {number(best)}. Lines: one try without skill, and "
         f"the best of {found.n_trials:,} independent ones, {number(found.expected_best)} on "
-        "average, both as spread as the variants are among each other. The best variant (dashed) "
+        f"average. A try without skill is taken to have a standard deviation of "
+        f"{number(found.deviation)}: that of the variants among each other "
+        f"({number(found.spread)}), and no less than the error of one annual ratio over "
+        f"{found.n_days:,} days. The best variant (dashed) "
         + (
             "is beyond that average"
             if best > found.expected_best
@@ -273,8 +289,8 @@ def sharpe_ratios(board: Board) -> Figure | None:
         "ratios",
         "Net Sharpe ratios",
         f"Of {count_of(len(known), 'run')}: {number(float(known.min()))} to "
-        f"{number(float(known.max()))}, half of them above {number(float(np.median(known)))}. They "
-        "are of different windows, so what luck would give differs: see the deflated ratios.",
+        f"{number(float(known.max()))}, half of them above {number(float(np.median(known)))}. Luck "
+        "gives other ratios in other windows: see the deflated ones.",
         [
             {
                 **{"type": "bar", "x": rounded((edges[1:] + edges[:-1]) / 2, 3)},

@@ -84,6 +84,8 @@ def content(board: Board, runs: Path, page: int = 1) -> dict[str, Any]:
     return {
         "heading": record["name"] if record else "Leaderboard",
         "id": record["sweep_id"] if record else "the newest run of every experiment",
+        "is_sweep": record is not None,
+        "gone": _gone(board),
         "verdict": _verdict(board),
         "tiles": list(_tiles(board)),
         "columns": columns(board, start, start + len(shown)),
@@ -129,11 +131,26 @@ def _verdict(board: Board) -> str:
     )
 
 
+def _gone(board: Board) -> str:
+    """Say that runs of a sweep are no longer there, which its record still counts."""
+    if board.record is None:
+        return ""
+    n_gone = len(board.record["runs"]) - len(board.rows)
+    if n_gone <= 0:
+        return ""
+    return (
+        f"{count_of(n_gone, 'run')} of this sweep {'is' if n_gone == 1 else 'are'} no longer in "
+        "the warehouse. The verdict, the numbers below it and luck are those of the whole sweep, "
+        "as recorded; table and settings show what is left. Run again, the sweep makes the rest."
+    )
+
+
 def _tiles(board: Board) -> Iterator[dict[str, str]]:
     def tile(label: str, value: str, note: str, tone: str = "") -> dict[str, str]:
         return {"label": label, "value": value, "note": note, "tone": tone}
 
-    best, record = board.rows[0], board.record
+    record = board.record
+    best = board.rows[0] if record is None else sweep_report.ranked_rows(record)[0]
     deflated = best["deflated_sharpe"]
     yield tile(
         "Best deflated Sharpe",
@@ -172,7 +189,7 @@ def _tiles(board: Board) -> Iterator[dict[str, str]]:
         "p (SPA) that none beats staying out",
         "good" if (overall["spa_p_consistent"] or 1) <= SIGNIFICANCE else "",
     )
-    tied = sum(row.get("is_tied_with_leader") is True for row in board.rows)
+    tied = sum(row["is_tied_with_leader"] is True for row in record["runs"])
     yield tile("Tied with the leader", f"{tied:,}", "no different from it at 5%, itself included")
 
 

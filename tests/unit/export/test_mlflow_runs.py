@@ -180,7 +180,7 @@ def test_a_server_that_is_not_there(place: Path, store: Store) -> None:
 
 def test_without_mlflow(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(MsmError, match=r"msm\[mlflow\]"):
+    with pytest.raises(MsmError, match=r"\.\[mlflow\]"):
         export(place)
 
 

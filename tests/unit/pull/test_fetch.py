@@ -234,4 +234,4 @@ def test_the_command_says_what_it_did(
     monkeypatch.setitem(sys.modules, "fsspec", None)
     done = msm("lake", "fetch", "s3://bucket/lake", str(here), place=tmp_path)
     assert done.code == 1
-    assert 'pip install "msm[s3]"' in done.err
+    assert 'pip install --editable ".[s3]"' in done.err

@@ -660,7 +660,7 @@ def test_without_the_extra_the_remedy_is_named(
     monkeypatch.setitem(sys.modules, "httpx", None)
     done = pulled(tmp_path, vendor, FUNDING)
     assert done.code == 1
-    assert 'pip install "msm[pull]"' in done.err
+    assert 'pip install --editable ".[pull]"' in done.err
 
 
 def test_the_command_line_starts_without_the_extras(tmp_path: Path) -> None:

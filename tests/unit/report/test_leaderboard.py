@@ -104,7 +104,7 @@ def test_runs_that_lack_a_number_are_left_out_of_means() -> None:
 @pytest.mark.parametrize("n_trials", [2, 30, 1000])
 def test_what_luck_would_give_is_a_density_around_its_expected_best(n_trials: int) -> None:
     sharpe = np.random.default_rng(1).normal(0.3, 0.8, size=40)
-    luck = charts_board.Luck(sharpe, n_trials)
+    luck = charts_board.Luck(sharpe, n_trials, 10_000)
     x = np.linspace(-12, 12, 20_001)
     density = luck.best_density(x)
     step = x[1] - x[0]
@@ -114,6 +114,27 @@ def test_what_luck_would_give_is_a_density_around_its_expected_best(n_trials: in
     mean = (x * density).sum() * step
     assert mean == pytest.approx(draws.mean(), abs=0.03)
     assert luck.expected_best == pytest.approx(mean, rel=0.1 if n_trials > 2 else 0.3)
+
+
+def test_variants_that_are_alike_are_as_uncertain_as_one() -> None:
+    """Of returns of pure noise, all but the same in every variant; 730 days, by simulation."""
+    rng = np.random.default_rng(3)
+    common = rng.normal(size=(4000, 730))
+    ratio = common.mean(axis=1) / common.std(axis=1, ddof=1) * np.sqrt(365)
+    alike = 2.0 + 0.01 * rng.normal(size=40)
+    luck = charts_board.Luck(alike, 40, 730)
+    assert luck.spread < 0.02
+    assert luck.deviation == pytest.approx(ratio.std(), rel=0.05)
+
+
+def test_runs_that_are_gone_are_told(tmp_path: Path) -> None:
+    board = made_up(40)
+    left = Board(board.rows[5:8], board.params[5:8], board.sparks, board.record)
+    whole, part = (leaderboard.content(x, tmp_path) for x in (board, left))
+    assert whole["gone"] == ""
+    assert part["gone"].startswith("37 runs of this sweep are no longer in the warehouse.")
+    assert part["tiles"] == whole["tiles"]
+    assert part["luck"] == whole["luck"]
 
 
 def test_a_board_without_numbers_has_words() -> None:

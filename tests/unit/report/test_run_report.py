@@ -536,3 +536,12 @@ def test_comparison_of_runs_without_edges(content: dict[str, Any], tmp_path: Pat
     content["evaluation"] |= {"edges": [], "regime_statistics": []}
     text = shown(comparison(write(tmp_path / "a", content), write(tmp_path / "b", content)))
     assert "Neither run has edges." in text
+
+
+@pytest.mark.parametrize("content", ["null", "[]", '"text"'])
+@pytest.mark.parametrize("name", ["metrics.json", "regime_evaluation.json", "manifest.json"])
+def test_json_of_another_shape_is_a_broken_run(tmp_path: Path, name: str, content: str) -> None:
+    folder = write(tmp_path / "a", run_content(FIVE))
+    (folder / name).write_text(content)
+    with pytest.raises(MsmError, match="a run folder is broken"):
+        Run.read(folder)
