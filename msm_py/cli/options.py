@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import RenderableType
 
+from msm_py import settings
 from msm_py.errors import MsmError
 from msm_py.report.terminal import Terminal, Text
 from msm_py.settings import LAKE as LAKE
@@ -144,3 +145,13 @@ def tell_all(sentences: list[str]) -> None:
 def tell_in_red(label: str, text: str) -> None:
     """Say something on standard error, in a line."""
     err.print(Text.assemble((label, "bold red"), " ", text), soft_wrap=True)
+
+
+def refresh(runs: Path, warehouse_file: Path) -> None:
+    """Bring a warehouse up to date with what was copied, renamed or deleted by hand meanwhile."""
+    check_outside_lake(settings.lake_dir(), written_places(runs, warehouse_file))
+    tell_disturbance(warehouse_file)
+    try:
+        warehouse.publish(runs, warehouse_file)
+    except MsmError as error:  # it may be someone else's, and is shown as it is
+        tell_all([f"The catalog may be behind the runs folder: {error.what} ({error.received})."])

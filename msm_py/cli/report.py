@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from msm_py.cli.options import RUNS, WAREHOUSE, Runs, Warehouse, app, out
+from msm_py.cli.options import RUNS, WAREHOUSE, Runs, Warehouse, app, out, refresh
 from msm_py.errors import MsmError
 from msm_py.report.terminal import Text
-from msm_py.store import run_list
+from msm_py.store import run_list, warehouse
 from msm_py.text import relative_path
 
 
@@ -54,6 +54,8 @@ def report(
     if run_id is None:
         from msm_py.report.pages import leaderboard
 
+        if warehouse.is_of(runs, warehouse_file):
+            refresh(runs, warehouse_file)
         file = (
             leaderboard.write_catalog_page(runs, warehouse_file, page)
             if sweep is None

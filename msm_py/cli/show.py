@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from msm_py import settings
 from msm_py.cli.options import (
     RUNS,
     WAREHOUSE,
@@ -18,14 +17,11 @@ from msm_py.cli.options import (
     one_form,
     out,
     print_lines,
+    refresh,
     tell_alarms,
-    tell_all,
-    tell_disturbance,
 )
-from msm_py.errors import MsmError
 from msm_py.report.terminal import Text, write_exactly
 from msm_py.store import run_list, warehouse
-from msm_py.store.written_places import check_outside_lake, written_places
 
 NAMED_BY = "A run's id, its beginning, its digits, or its experiment's id."
 
@@ -67,7 +63,7 @@ def list_(
     )
     form = one_form(as_csv=as_csv, as_json=as_json)
     if warehouse.is_of(runs, warehouse_file):
-        _refresh(runs, warehouse_file)
+        refresh(runs, warehouse_file)
     chosen = runs_table.choose(warehouse_file, choice)
     if form is not None:
         write_exactly(csv_text(chosen.rows) if form == "csv" else json_text(chosen.rows))
@@ -96,7 +92,7 @@ def show(
 
     folder = _named(runs, run_id)
     if warehouse.is_of(runs, warehouse_file):
-        _refresh(runs, warehouse_file)
+        refresh(runs, warehouse_file)
     out.print((run_report if full else run_screen)(folder, warehouse=warehouse_file))
     if panel := robustness_records.read_record(runs, folder.name):
         out.print(robustness_report.panel(panel))
@@ -122,7 +118,7 @@ def diff(
 
     a, b = _named(runs, run_id), _named(runs, other_run_id)
     if warehouse.is_of(runs, warehouse_file):
-        _refresh(runs, warehouse_file)
+        refresh(runs, warehouse_file)
     out.print(comparison.comparison(a, b, warehouse=warehouse_file))
 
 
@@ -132,13 +128,3 @@ def _named(runs: Path, name: str) -> Path:
     if found.note is not None:
         out.print(Text(found.note, style="dim"))
     return found.folder
-
-
-def _refresh(runs: Path, warehouse_file: Path) -> None:
-    """Bring a warehouse up to date with what was copied, renamed or deleted by hand meanwhile."""
-    check_outside_lake(settings.lake_dir(), written_places(runs, warehouse_file))
-    tell_disturbance(warehouse_file)
-    try:
-        warehouse.publish(runs, warehouse_file)
-    except MsmError as error:  # it may be someone else's, and is shown as it is
-        tell_all([f"The catalog may be behind the runs folder: {error.what} ({error.received})."])

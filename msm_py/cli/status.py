@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -55,6 +55,7 @@ def status(
     from msm_py.runner import status_work
 
     day = None if asof is None else _day(asof)
+    sender = None if notify is None else _sender(notify)
     found = status_work.status(
         load_experiments(experiments or _shipped()),
         Places(lake.resolve(), runs.absolute(), WAREHOUSE.absolute()),
@@ -71,14 +72,14 @@ def status(
 
         check_outside_lake(lake, {"the page (--html)": page})
         write_status_page(page, found, [text for _, text in said])
-    if notify is not None and (text := status_report.changes(found)):
-        _send(notify, text)
+    if sender is not None and (text := status_report.changes(found)):
+        _send(sender, text)
     if code := status_report.exit_code(said):
         raise typer.Exit(code)
 
 
-def _send(url: str, text: str) -> None:
-    """Send a text; the only thing here that touches a network."""
+def _sender(url: str) -> Any:
+    """Return what sends to an address; asked for at once, not on the day that the state changes."""
     try:
         import apprise
     except ImportError:
@@ -95,6 +96,11 @@ def _send(url: str, text: str) -> None:
             where="--notify",
             remedy="see the list of its services, such as mailto://... or tgram://...",
         )
+    return sender
+
+
+def _send(sender: Any, text: str) -> None:
+    """Send a text; the only thing here that touches a network."""
     if not sender.notify(title="Market state", body=text):
         raise MsmError(
             "the change of state could not be sent",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -133,3 +134,14 @@ def test_what_cannot_be_shown(done: Done, words: tuple[str, ...], told: str) -> 
     assert shown.code == 1
     assert told in shown.err
     assert not list(done.runs.glob("*.2.html"))
+
+
+def test_a_run_that_was_just_deleted_is_not_listed(done: Done, tmp_path: Path) -> None:
+    for name in ("runs", "warehouse"):
+        shutil.copytree(done.runs.parent / name, tmp_path / name)
+    shutil.rmtree(next(iter(sorted((tmp_path / "runs").glob("grid*-*")))))
+    rebuilt = msm("catalog", "rebuild", place=tmp_path)
+    assert rebuilt.code == 0
+    shutil.rmtree(next(iter(sorted((tmp_path / "runs").glob("grid*-*")))))
+    assert msm("report", "--catalog", place=tmp_path).code == 0
+    assert len(table(Page((tmp_path / "runs" / "leaderboard.html").read_text()))) == 2

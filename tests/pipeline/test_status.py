@@ -159,12 +159,12 @@ def test_a_change_of_state_is_sent_once_a_day(place: Path) -> None:
     assert (stand_in / "sent").read_text().count("since") == 1
     assert day in (stand_in / "sent").read_text()
     wrong = msm_process(
-        *(*words, day, "--notify", "secret://pw"), place=place, PYTHONPATH=str(stand_in)
+        *(*words, same, "--notify", "secret://pw"), place=place, PYTHONPATH=str(stand_in)
     )
     assert wrong.code == 1
     assert "does not know this kind of address" in wrong.err
     assert "pw" not in wrong.err + wrong.out
-    without = msm(*words, day, "--notify", "json://x", place=place)
+    without = msm(*words, same, "--notify", "json://x", place=place)
     assert 'pip install --editable ".[notify]"' in without.err
 
 

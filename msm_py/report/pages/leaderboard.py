@@ -94,6 +94,9 @@ def content(board: Board, runs: Path, page: int = 1) -> dict[str, Any]:
         "sparks": [spark(board.sparks.get(row["run_id"], ())) for row in shown],
         "spark_size": (SPARK_WIDTH, SPARK_HEIGHT),
         "places": range(start + 1, start + len(shown) + 1),
+        "judged_by": "all that this sweep tried"
+        if record is not None
+        else "all that was ever tried on the same days, in sweeps and outside",
         "part": _part(len(board.rows), start, len(shown)),
         "luck": [x for x in (charts_board.luck(board) or _ratios(board),) if x is not None],
         "settings": _settings(board, found),
