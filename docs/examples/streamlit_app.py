@@ -31,7 +31,7 @@ board = ask("""
 st.dataframe(board, hide_index=True)
 run_id = st.selectbox("Run", board["run_id"])
 state = ask("select * from v_latest_state_all where run_id = ?", run_id).iloc[0]
-columns = st.columns(3)
+columns = st.columns([2, 1, 1])
 columns[0].metric("State", state["regime"], f"for {state['regime_age_days']} days", "off")
 columns[1].metric("Score", f"{state['score']:+.2f}")
 columns[2].metric("Net Sharpe", f"{board.set_index('run_id').loc[run_id, 'net_sharpe']:.2f}")

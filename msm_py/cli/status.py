@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,10 @@ from msm_py.errors import MsmError
 from msm_py.report.terminal import write_exactly
 from msm_py.settings import Places
 from msm_py.store.written_places import check_outside_lake
+
+if TYPE_CHECKING:
+    from msm_py.experiment.schema import Experiment
+    from msm_py.runner.status_work import Status
 
 SHIPPED = Path("experiments")
 
@@ -50,17 +55,16 @@ def status(
 
     Example: msm status experiments/msm/msm_v1_baseline.yaml --lake lake
     """
-    from msm_py.experiment.load import load_experiments
     from msm_py.report import status_report
     from msm_py.runner import status_work
 
     day = None if asof is None else _day(asof)
     sender = None if notify is None else _sender(notify)
+    loaded, broken = _loaded(experiments or _shipped())
     found = status_work.status(
-        load_experiments(experiments or _shipped()),
-        Places(lake.resolve(), runs.absolute(), WAREHOUSE.absolute()),
-        day,
+        loaded, Places(lake.resolve(), runs.absolute(), WAREHOUSE.absolute()), day
     )
+    found = replace(found, experiments=(*found.experiments, *broken))
     today = day or datetime.now(UTC).date()
     said = status_report.alarms(found, today, max_age)
     if as_json:
@@ -109,17 +113,28 @@ def _send(sender: Any, text: str) -> None:
         )
 
 
-def _shipped() -> list[Path]:
-    """Return the experiments of the folder that are no sweeps."""
-    from msm_py.yaml_file import read_yaml
+def _loaded(files: list[Path]) -> tuple[list[Experiment], list[Status]]:
+    """Return the experiments of some files, and one without a decision for each broken file.
 
-    files = [
-        file
-        for file in sorted(SHIPPED.glob("**/*.yaml"))
-        if isinstance(raw := read_yaml(file), dict)
-        and "experiment_id" in raw
-        and "sweep" not in raw
-    ]
+    One file is a question of its own: its error is raised.
+    """
+    from msm_py.experiment.load import distinct, load_experiment
+    from msm_py.runner.status_work import Status
+
+    loaded, broken = [], []
+    for file in files:
+        try:
+            loaded.append((str(file), load_experiment(file)))
+        except MsmError as error:
+            if len(files) == 1:
+                raise
+            broken.append(Status(file.stem, file.stem, str(error)))
+    return distinct(loaded), broken
+
+
+def _shipped() -> list[Path]:
+    """Return the experiments of the folder that are no sweeps; broken files are told of later."""
+    files = [file for file in sorted(SHIPPED.glob("**/*.yaml")) if _may_be_experiment(file)]
     if not files:
         raise MsmError(
             "there is no experiment to look at",
@@ -128,6 +143,16 @@ def _shipped() -> list[Path]:
             remedy="name one: msm status EXPERIMENT.yaml",
         )
     return files
+
+
+def _may_be_experiment(file: Path) -> bool:
+    from msm_py.yaml_file import read_yaml
+
+    try:
+        raw = read_yaml(file)
+    except MsmError:
+        return True
+    return isinstance(raw, dict) and "experiment_id" in raw and "sweep" not in raw
 
 
 def _day(text: str) -> date:

@@ -83,7 +83,7 @@ def load_experiments(
             errors.append(error)
     if errors:
         raise together(errors)
-    return _distinct(loaded)
+    return distinct(loaded)
 
 
 def from_resolved(spec: object, *, where: str = "experiment") -> Experiment:
@@ -147,7 +147,7 @@ def experiments_from_vars(value: object, *, where: str = "experiments") -> list[
             remedy='write [{"experiment_id": ...}], or let `msm vars EXPERIMENT.yaml` write it',
         )
     names = (f"{where}[{index}]" for index in range(len(value)))
-    return _distinct(
+    return distinct(
         (name, from_resolved(item, where=name)) for name, item in zip(names, value, strict=True)
     )
 
@@ -226,7 +226,14 @@ def with_window(
     return {**raw, "window": {**window, **given}}, names
 
 
-def _distinct(named: Iterable[tuple[str, Experiment]]) -> list[Experiment]:
+def distinct(named: Iterable[tuple[str, Experiment]]) -> list[Experiment]:
+    """Return named experiments, each once.
+
+    Raises
+    ------
+    MsmError
+        One experiment_id stands for two different experiments.
+    """
     first: dict[str, tuple[str, Experiment]] = {}
     for name, experiment in named:
         known_name, known = first.setdefault(experiment.experiment_id, (name, experiment))

@@ -162,13 +162,21 @@ def status(experiments: Sequence[Experiment], places: Places, asof: date | None)
     """
     lake = open_lake(places.lake)
     data, code = fingerprint(lake), code_fingerprint()
-    runs = [ResolvedRun.of(_of_today(x, asof), data, code) for x in experiments]
-    with (
-        invocation.built(runs, places, MODELS) as database,
-        duckdb.connect(database, read_only=True) as con,
-    ):
-        found = tuple(_status(con, run, places.runs) for run in runs)
-    return Statuses(found, _last_days(lake, asof))
+    runs, found = [], {}
+    for given in experiments:
+        try:
+            runs.append(ResolvedRun.of(_of_today(given, asof), data, code))
+        except MsmError as error:  # such as a day before the window: the others have theirs
+            name = given.experiment_id
+            found[name] = Status(name, given.title or name, str(error))
+    if runs:
+        with (
+            invocation.built(runs, places, MODELS) as database,
+            duckdb.connect(database, read_only=True) as con,
+        ):
+            for run in runs:
+                found[run.experiment.experiment_id] = _status(con, run, places.runs)
+    return Statuses(tuple(found[x.experiment_id] for x in experiments), _last_days(lake, asof))
 
 
 def _of_today(experiment: Experiment, asof: date | None) -> Experiment:

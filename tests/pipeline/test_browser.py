@@ -91,7 +91,8 @@ OF_A_BOARD = """
   press("place");
   tell({
     first, down, up, sort, again: places(), all: filter(""), low: filter("low=-0.3"),
-    both: filter("low=-0.3 high<=0.2"), none: filter("nothing"),
+    both: filter("low=-0.3 high<=0.2"), spaced: filter("low = -0.3 high <= 0.2"),
+    other: filter("low != -0.3"), none: filter("nothing"),
     undrawn: document.querySelectorAll(".plot:not([data-drawn])").length,
   });
 """
@@ -187,3 +188,4 @@ def test_a_leaderboard(tmp_path_factory: pytest.TempPathFactory, width: int) -> 
     assert found["sort"] == "ascending"
     assert (found["all"], found["low"]) == ([4, ""], [2, "2 of 4"])
     assert (found["both"], found["none"]) == ([1, "1 of 4"], [0, "0 of 4"])
+    assert (found["spaced"], found["other"]) == ([1, "1 of 4"], [2, "2 of 4"])

@@ -106,6 +106,27 @@ def test_old_tables_and_no_decision_have_exit_codes(place: Path) -> None:
     assert "this is no day" in wrong.err
 
 
+def test_a_broken_experiment_leaves_the_others_theirs(place: Path, tmp_path: Path) -> None:
+    broken, later = tmp_path / "broken.yaml", tmp_path / "later.yaml"
+    broken.write_text("experiment_id: [\n", encoding="utf-8")
+    spec = {**spec_of("later", {}), "window": {"start": "2030-01-01", "end": None}}
+    later.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    lake = ("--lake", str(place / "lake"), "--asof", "2024-06-08")
+    files = [str(place / "plain.yaml"), str(broken), str(later)]
+    done = msm("status", *files, *lake, "--json", place=place)
+    assert done.code == 4
+    found = {one["experiment_id"]: one for one in json.loads(done.out)["experiments"]}
+    assert found["plain"] == of(place, "--asof", "2024-06-08")["plain"]
+    assert "broken.yaml" in found["broken"]["error"]
+    assert "2030-01-01" in found["later"]["error"]
+    alone = msm("status", str(later), *lake, place=place)
+    assert alone.code == 4
+    assert "no decision" in alone.out
+    alone = msm("status", str(broken), *lake, place=place)
+    assert alone.code == 1
+    assert "broken.yaml" in alone.err
+
+
 def test_one_experiment_is_a_screen_and_nothing_is_written(place: Path) -> None:
     def files() -> dict[Path, int]:
         found = (x for folder in ("lake", "runs", "warehouse") for x in (place / folder).rglob("*"))

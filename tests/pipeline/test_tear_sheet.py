@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from support.pages import Page
 from support.pipeline import Done, msm, run_experiments
 from support.specs import ODD_SPECS, spec_of
 
+from msm_py.errors import MsmError
 from msm_py.regimes import REGIMES_OF
 from msm_py.report.pages import charts_attribution, charts_returns, tear_sheet
 from msm_py.report.pages.sheet_data import SheetData
@@ -197,6 +199,11 @@ def test_a_run_of_an_older_version_has_a_page(done: Done, tmp_path: Path) -> Non
     for file in done.folder("plain").iterdir():
         if file.name not in ("attribution.parquet", "state_paths.parquet"):
             (folder / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(MsmError, match=r"attribution.parquet, state_paths.parquet"):
+        tear_sheet.write_tear_sheet(folder, warehouse=tmp_path / "none.duckdb")
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    del manifest["files"]  # older versions kept no hashes
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     page = tear_sheet.write_tear_sheet(folder, warehouse=tmp_path / "none.duckdb")
     found = Page(page.read_text())
     assert "assets" not in found.figures

@@ -8,6 +8,7 @@ their names say what is in them, so pages of other versions keep theirs.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ import jinja2
 from markupsafe import Markup
 
 from msm_py.errors import MsmError
+from msm_py.report.terminal import visible
 
 HERE: Final = Path(__file__).parent
 SHARED: Final = ".pages"
@@ -58,7 +60,9 @@ def write_page(file: Path, template: str, *, runs: Path | None, **content: Any) 
             "a page could not be written",
             where=str(file),
             received=error.strerror or str(error),
-            remedy="free space on the disk, or give a place that you may write to",
+            remedy="free space on the disk, or give a place that you may write to"
+            if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+            else "something else lies where this page or its folder belongs: move it away",
         ) from None
 
 
@@ -80,6 +84,7 @@ def environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -96,10 +101,22 @@ def script_json(value: object) -> Markup:
     >>> print(script_json({"title": "</script>\u2028"}))
     {"title":"\u003c/script\u003e\u2028"}
     """
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)  # non-ASCII is escaped too
+    # non-ASCII is escaped too
+    text = json.dumps(_visible(value), separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
+
+
+def _visible(value: Any) -> Any:
+    """Return a value whose texts hold nothing that reorders a line or hides in it."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return visible(value)
+    if isinstance(value, dict):
+        return {name: _visible(x) for name, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [_visible(x) for x in value]
+    return value
 
 
 @cache

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from msm_py._typing import Floats, Row
+from msm_py.errors import MsmError
 from msm_py.regimes import REGIMES_OF
 from msm_py.store import (
     formats,
@@ -79,6 +80,13 @@ class SheetData:
             When the folder is missing or a file of it cannot be read.
         """
         run, runs = Run.read(folder), folder.parent
+        if gone := sorted(x for x in run.manifest.get("files", ()) if not (folder / x).exists()):
+            raise MsmError(
+                "a file that this run wrote is gone",
+                where=str(folder),
+                received=", ".join(gone),
+                remedy="run the experiment again, which makes what is missing",
+            )
 
         def columns(name: str) -> dict[str, list[Any]]:
             table: pa.Table = run.table(name)

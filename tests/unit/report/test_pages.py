@@ -17,6 +17,7 @@ from msm_py.errors import MsmError
 from msm_py.report.pages import charts_attribution, charts_checks, figure, page, texts
 from msm_py.report.pages.figure import DataTable, Figure
 from msm_py.report.pages.sheet_data import SheetData
+from msm_py.report.terminal import visible
 
 HOSTILE = "<b>A</b>&\"'</script>\u2028"
 
@@ -177,7 +178,7 @@ def test_parts_of_a_page_escape_what_they_show(tmp_path: Path) -> None:
     script = re.search(r'<script type="application/json" id="one-spec">(.*)</script>', text)
     assert script is not None
     assert "\u2028" not in script[1]
-    assert json.loads(script[1])["data"] == [{"x": [HOSTILE]}]
+    assert json.loads(script[1])["data"] == [{"x": [visible(HOSTILE)]}]
 
 
 def test_a_page_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
@@ -202,3 +203,16 @@ def test_commands_start_without_what_pages_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_texts_of_a_page_stand_where_they_were_written(tmp_path: Path) -> None:
+    title = "abc \u202edef"
+    shown = (
+        page.environment()
+        .from_string("{{ title }} {{ data | data }}")
+        .render(title=title, data={"x": [title]})
+    )
+    assert shown == 'abc \ufffddef {"x":["abc \\ufffddef"]}'
+    (tmp_path / ".pages").write_text("a file", encoding="utf-8")
+    with pytest.raises(MsmError, match="move it away"):
+        page.write_page(tmp_path / "page.html", "base.html", runs=tmp_path)

@@ -37,14 +37,15 @@
 
   // words that a row must hold, and comparisons such as Sharpe>1 or tied=yes
   function condition(word, heads) {
-    const parts = /^(.+?)(<=|>=|=|<|>)(.+)$/.exec(word);
+    const parts = /^(.+?)(<=|>=|!=|=|<|>)(.+)$/.exec(word);
     const column = parts ? heads.indexOf(parts[1]) : -1;
     if (column < 0) return (row) => row.textContent.toLowerCase().includes(word);
     const [, , sign, wanted] = parts;
     return (row) => {
       const text = cellText(row, column).toLowerCase();
       const [a, b] = [numberOf(text), numberOf(wanted)];
-      if (sign === "=") return text === wanted || (a !== null && a === b);
+      const isSame = text === wanted || (a !== null && a === b);
+      if (sign === "=" || sign === "!=") return isSame === (sign === "=");
       if (isMissing(text) || a === null || b === null) return false;
       return sign === "<" ? a < b : sign === ">" ? a > b : sign === "<=" ? a <= b : a >= b;
     };
@@ -53,7 +54,8 @@
   function filter(input) {
     const table = document.getElementById(input.dataset.filter);
     const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim().toLowerCase());
-    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const joined = input.value.toLowerCase().replace(/\s*(<=|>=|!=|=|<|>)\s*/g, "$1");
+    const words = joined.split(/\s+/).filter(Boolean);
     const all = words.map((word) => condition(word, heads));
     let shown = 0;
     for (const row of table.tBodies[0].rows) {
