@@ -98,8 +98,8 @@ def script_json(value: object) -> Markup:
 
     Examples
     --------
-    >>> print(script_json({"title": "</script>\u2028"}))
-    {"title":"\u003c/script\u003e\u2028"}
+    >>> print(script_json({"title": "</script>\u00e9\u2028"}))
+    {"title":"\u003c/script\u003e\u00e9\ufffd"}
     """
     # non-ASCII is escaped too
     text = json.dumps(_visible(value), separators=(",", ":"), allow_nan=False)
