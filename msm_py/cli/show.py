@@ -21,7 +21,7 @@ from msm_py.cli.options import (
     tell_alarms,
 )
 from msm_py.report.terminal import Text, write_exactly
-from msm_py.store import run_list, warehouse
+from msm_py.store import run_folder, run_list, warehouse
 
 NAMED_BY = "A run's id, its beginning, its digits, or its experiment's id."
 
@@ -127,4 +127,5 @@ def _named(runs: Path, name: str) -> Path:
     found = run_list.find_run(runs, name)
     if found.note is not None:
         out.print(Text(found.note, style="dim"))
+    run_folder.check_whole(found.folder)
     return found.folder

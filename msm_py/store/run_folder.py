@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,11 +20,13 @@ from typing import Any
 import pyarrow as pa
 
 from msm_py.errors import MsmError
-from msm_py.store import scratch
+from msm_py.store import run_list, scratch
 from msm_py.store.formats import write_json, write_parquet
 from msm_py.store.layout import MANIFEST, REPORT
-from msm_py.store.run_list import no_run
 from msm_py.store.shared_files import PanelFiles
+
+FileFacts = tuple[int, int, int, int]
+"""Device, inode, size and time of the last change in ns."""
 
 
 def check_runs_dir(folder: Path) -> None:
@@ -122,6 +125,55 @@ def hashes_of(folder: Path) -> dict[str, str]:
     }
 
 
+def fault_in(folder: Path, known: dict[FileFacts, str] | None = None) -> str | None:
+    """Return which file of a run is not as the run wrote it; None when all are.
+
+    Parameters
+    ----------
+    folder
+        A run folder; the manifest of an older version names no files.
+    known
+        Hashes by file facts (device, inode, size, time), to read what runs share by hard link once;
+        what is read is added.
+    """
+    known = {} if known is None else known
+    try:
+        kept = dict(json.loads((folder / MANIFEST).read_bytes()).get("files", {}))
+    except run_list.BROKEN as error:
+        return f"{MANIFEST}: {run_list.fault_of(error)}"
+    for name, kept_hash in kept.items():
+        try:
+            found = hash_of(folder / name, known)
+        except OSError as error:
+            return f"{name}: {error.strerror or error}"
+        if found != kept_hash:
+            return f"{name}: its content is not what the run wrote"
+    return None
+
+
+def check_whole(folder: Path) -> None:
+    """See that all files of a run are as the run wrote them.
+
+    Raises
+    ------
+    MsmError
+        When one is missing or has another content.
+    """
+    if fault := fault_in(folder):
+        raise MsmError(
+            "a run folder is broken", where=str(folder), received=fault, remedy=run_list.MEND_RUN
+        )
+
+
+def hash_of(file: Path, known: dict[FileFacts, str]) -> str:
+    """Return the SHA-256 of a file; of one that is known by its facts without reading it."""
+    facts = file.stat()
+    same = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    if same not in known:
+        known[same] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return known[same]
+
+
 def put_run(finished: Path, *, replace: bool) -> bool:
     """Rename a finished run folder out of its scratch folder into the runs folder.
 
@@ -163,7 +215,7 @@ def put_run(finished: Path, *, replace: bool) -> bool:
 
 def _check_replaceable(final: Path) -> None:
     """See that a folder that is to give way is this run, whole or broken."""
-    found = no_run(final, is_folder=True)
+    found = run_list.no_run(final, is_folder=True)
     if found is not None and not found.is_broken:
         raise MsmError(
             "another run lies in the place of this one",

@@ -9,6 +9,7 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -28,10 +29,13 @@ class Skipped(NamedTuple):
         What is wrong, in a few words.
     is_broken
         Whether it is a run of MSM that somebody or something damaged.
+    since
+        When it or a file in it was last changed: ISO 8601, UTC; None where nothing says so.
     """
 
     reason: str
     is_broken: bool = False
+    since: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,20 @@ def list_runs(folder: Path) -> Listing:
         [name for name, why in found.items() if why is None],
         {name: why for name, why in found.items() if why is not None},
     )
+
+
+def last_change(entry: Path) -> str | None:
+    """Return when something in a runs folder was last changed, to the second; None if it is gone.
+
+    Of a folder: itself, or a file in it, but for its page.
+    """
+    try:
+        files = os.scandir(entry) if entry.is_dir() else ()
+        changes = [file.stat().st_mtime for file in files if not is_page(file.name)]
+        newest = max([*changes, entry.stat().st_mtime])
+    except OSError:
+        return None
+    return datetime.fromtimestamp(int(newest), UTC).replace(tzinfo=None).isoformat()
 
 
 def existing_runs(folder: Path) -> list[str]:
@@ -115,6 +133,7 @@ BROKEN: Final = (
     TypeError,
     AttributeError,
     RecursionError,
+    OverflowError,
     pa.ArrowException,
 )
 

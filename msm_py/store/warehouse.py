@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +41,7 @@ from msm_py.store import (
     null_market_records,
     robustness_records,
     run_file_columns,
+    run_folder,
     run_list,
     scratch,
     shared_files,
@@ -174,23 +176,25 @@ def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
         new = [run_id for run_id, at in present.items() if known_runs.get(run_id) != at]
         gone = {run_id for run_id, at in known_runs.items() if present.get(run_id) != at}
         read, broken = _read_runs(runs, new)
+        broken = {name: why for name, why in broken.items() if (runs / name).exists()}
         lakes: set[str | None] = {lake_of[run_id] for run_id in lake_of if run_id not in gone}
         lakes |= {x.get("lake_fingerprint") for run in read.values() for x in run.rows["catalog"]}
         records = [x for x in records if x.lake is None or x.lake in lakes]
-        counts = None
-        if known is None or gone or read or {x.hash for x in records} != known_records:
-            fresh = own / path.name
-            if known is not None:
-                shutil.copyfile(path, fresh)
-            counts, unfit = _update(fresh, gone, read, records)
-            broken |= unfit
-        skipped = dict(listing.skipped)
-        skipped |= {name: Skipped(fault, is_broken=True) for name, fault in broken.items()}
-        says = {"layout": LAYOUT, "runs": str(runs.absolute()), "skipped": skipped}
-        if counts is None:
-            _write_stamp(path, own, {**stamp, **says})
+        skipped = _dated(runs, {**listing.skipped, **_broken(broken)})
+        is_new = known is None or gone or read or {x.hash for x in records} != known_records
+        if not is_new and _as_read(skipped) == stamp.get("skipped"):
             with duckdb.connect(path, read_only=True) as con:
                 return _counts(con)
+        fresh = own / path.name
+        if known is not None:
+            shutil.copyfile(path, fresh)
+        counts, unfit = _update(fresh, runs, gone, read, records, skipped)
+        skipped |= unfit
+        says: dict[str, Any] = {
+            "layout": LAYOUT,
+            "runs": str(runs.absolute()),
+            "skipped": skipped,
+        }
         says["files"] = {name: _facts(own / name) for name in _files(path)}
         folder = tables_folder(path)
         folder.mkdir(exist_ok=True)
@@ -201,6 +205,16 @@ def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
         _write_stamp(path, own, says)
         _remove_of_older_versions(path, stamp)
         return counts
+
+
+def _broken(faults: Mapping[str, str]) -> dict[str, Skipped]:
+    return {name: Skipped(fault, is_broken=True) for name, fault in faults.items()}
+
+
+def _dated(runs: Path, skipped: Mapping[str, Skipped]) -> dict[str, Skipped]:
+    return {
+        name: why._replace(since=run_list.last_change(runs / name)) for name, why in skipped.items()
+    }
 
 
 def tables_folder(path: Path) -> Path:
@@ -314,11 +328,15 @@ def _stamp(path: Path) -> dict[str, Any]:
 
 
 def _write_stamp(path: Path, own: Path, says: Row) -> None:
-    # as it will be read: tuples are lists
-    as_read = json.loads(json.dumps(says))
+    as_read = _as_read(says)
     if as_read != _stamp(path):
         formats.write_json(as_read, own / stamp_file(path).name)
         os.replace(own / stamp_file(path).name, stamp_file(path))
+
+
+def _as_read(says: object) -> Any:
+    """Return what a stamp says as it will be read: tuples are lists."""
+    return json.loads(json.dumps(says))
 
 
 def _unfinished(path: Path) -> list[Path]:
@@ -389,9 +407,14 @@ def _counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 def _update(
-    file: Path, gone: set[str], new: Mapping[str, Content], records: Sequence[Record]
-) -> tuple[dict[str, int], dict[str, str]]:
-    """Bring a file up to date; return its tables' rows, and the faults of what does not fit in."""
+    file: Path,
+    runs: Path,
+    gone: set[str],
+    new: Mapping[str, Content],
+    records: Sequence[Record],
+    skipped: Mapping[str, Skipped],
+) -> tuple[dict[str, int], dict[str, Skipped]]:
+    """Bring a file up to date; return its tables' rows, and what else does not fit in."""
     with duckdb.connect(file, config={"storage_compatibility_version": STORAGE_VERSION}) as con:
         for statement in _TABLES:
             con.execute(statement)
@@ -403,6 +426,9 @@ def _update(
             con.execute(f"delete from {table}")
         sound, damaged = _read_records(records)
         unfit |= damaged | _add(con, sound)
+        misfits = _dated(runs, _broken(unfit))
+        if problems := {**skipped, **misfits}:
+            _insert(con, "run_problems", _problems(problems))
         _insert(con, "family_edges", families.derive(con))
         _label(con)
         con.execute("begin")  # some hundred comments are one change, not a change each
@@ -414,7 +440,20 @@ def _update(
         for table in ALL_TABLES:
             con.execute(f"copy {table} to ? (format parquet)", [str(folder / f"{table}.parquet")])
         con.execute("checkpoint")
-        return _counts(con), unfit
+        return _counts(con), misfits
+
+
+def _problems(skipped: Mapping[str, Skipped]) -> pa.Table:
+    rows = [
+        {
+            "folder": name,
+            "reason": why.reason,
+            "is_broken": why.is_broken,
+            "since": None if why.since is None else datetime.fromisoformat(why.since),
+        }
+        for name, why in sorted(skipped.items())
+    ]
+    return _table(rows, "run_problems")
 
 
 def _drop(con: duckdb.DuckDBPyConnection, gone: set[str]) -> None:
@@ -495,7 +534,7 @@ class Content:
 def _read_runs(runs: Path, run_ids: Iterable[str]) -> tuple[dict[str, Content], dict[str, str]]:
     """Return the content of run folders that are whole, and what is wrong with the others."""
     read, faults = {}, {}
-    whole: dict[tuple[int, ...], str] = {}
+    whole: dict[run_folder.FileFacts, str] = {}
     for run_id in run_ids:
         try:
             read[run_id] = _read_run(runs / run_id, whole)
@@ -504,7 +543,7 @@ def _read_runs(runs: Path, run_ids: Iterable[str]) -> tuple[dict[str, Content], 
     return read, faults
 
 
-def _read_run(folder: Path, whole: dict[tuple[int, ...], str]) -> Content:
+def _read_run(folder: Path, whole: dict[run_folder.FileFacts, str]) -> Content:
     found: list[tuple[str, Row]] = []
     for table, of_table in run_rows(folder):
         if not isinstance(of_table, dict):
@@ -528,19 +567,17 @@ def _read_run(folder: Path, whole: dict[tuple[int, ...], str]) -> Content:
         if (folder / name).exists() or name in _kept(folder):  # not in runs of older versions
             with _reading(folder / name) as file:
                 frames[table] = _by_state(formats.read_parquet(file), table, named)
+    # last: what cannot be read at all has said so in its own words by now
+    if fault := run_folder.fault_in(folder, whole):
+        raise _FileFault(fault)
     return Content(rows, frames, panels)
 
 
-def _check_panel(file: Path, content_id: str, whole: dict[tuple[int, ...], str]) -> None:
+def _check_panel(file: Path, content_id: str, whole: dict[run_folder.FileFacts, str]) -> None:
     """See that a panel's file is whole: of runs that share one by hard link, once."""
-    facts = file.stat()
-    same = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
-    if same not in whole:
-        whole[same] = hashlib.sha256(file.read_bytes()).hexdigest()[
-            : shared_files.CONTENT_ID_DIGITS
-        ]
-    if whole[same] != content_id:
-        raise ValueError(f"its content is {whole[same]} and not {content_id}")
+    found = run_folder.hash_of(file, whole)[: shared_files.CONTENT_ID_DIGITS]
+    if found != content_id:
+        raise ValueError(f"its content is {found} and not {content_id}")
 
 
 class _FileFault(Exception):
@@ -561,7 +598,7 @@ def _reading(file: Path) -> Iterator[Path]:
 _INCOMING: Final = "incoming"
 # what content that does not fit into a table can end in
 _UNFIT: Final = (
-    *(ValueError, LookupError, TypeError, pa.ArrowException),
+    *(ValueError, LookupError, TypeError, OverflowError, pa.ArrowException),
     *(duckdb.DataError, duckdb.ProgrammingError, duckdb.IntegrityError),
 )
 

@@ -772,12 +772,27 @@ LAKE_FINDINGS: Final = Table(
         )
     ),
 )
+RUN_PROBLEMS: Final = Table(
+    "run_problems",
+    "One row per entry of the runs folder that is left out of all other tables: damaged runs and "
+    "records, renamed copies, what is no run.",
+    (
+        Column("folder", "varchar", "Its name in the runs folder; of a record, what it is of."),
+        Column("reason", "varchar", "What is wrong with it, and in which file."),
+        Column("is_broken", "boolean", "Whether it is a run or record that something has damaged."),
+        Column(
+            "since",
+            "timestamp",
+            "The last change of the folder or of a file in it, UTC; missing of a record.",
+        ),
+    ),
+)
 # small, and rebuilt from what lies hidden in the runs folder whenever that has changed: records of
 # sweeps, robustness panels, null markets, the ledger of looks, checks of lakes
 DERIVED_TABLES: Final[Mapping[str, Table]] = by_name(
     *(SWEEPS, SWEEP_TRIALS, SWEEP_STATISTICS, SWEEP_EDGES),
     *(ROBUSTNESS, ROBUSTNESS_SUMMARY, NULL_MARKETS, NULL_MARKET_SUMMARY, LOOKS, FAMILY_EDGES),
-    *(LAKES, LAKE_FINDINGS),
+    *(LAKES, LAKE_FINDINGS, RUN_PROBLEMS),
 )
 
 ALL_TABLES: Final[Mapping[str, Table]] = {**RUN_TABLES, **DERIVED_TABLES}

@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 
 from msm_py._typing import Floats, Row
-from msm_py.errors import MsmError
 from msm_py.regimes import REGIMES_OF
 from msm_py.store import (
     formats,
@@ -22,6 +21,7 @@ from msm_py.store import (
     looks,
     null_market_records,
     robustness_records,
+    run_folder,
     sweep_records,
 )
 from msm_py.store.families import Family
@@ -80,13 +80,7 @@ class SheetData:
             When the folder is missing or a file of it cannot be read.
         """
         run, runs = Run.read(folder), folder.parent
-        if gone := sorted(x for x in run.manifest.get("files", ()) if not (folder / x).exists()):
-            raise MsmError(
-                "a file that this run wrote is gone",
-                where=str(folder),
-                received=", ".join(gone),
-                remedy="run the experiment again, which makes what is missing",
-            )
+        run_folder.check_whole(folder)
 
         def columns(name: str) -> dict[str, list[Any]]:
             table: pa.Table = run.table(name)

@@ -248,3 +248,65 @@ def test_a_full_disk_while_publishing_is_reported_and_the_warehouse_stays(
         "b-0000000002",
         "c-0000000003",
     ]
+
+
+def _swapped(folder: Path) -> None:
+    other = folder.with_name("b-0000000002")
+    shutil.copyfile(other / layout.CATALOG_ENTRY, folder / layout.CATALOG_ENTRY)
+
+
+def _edited(folder: Path) -> None:
+    text = (folder / layout.CATALOG_ENTRY).read_text()
+    assert "1.0" in text
+    (folder / layout.CATALOG_ENTRY).write_text(text.replace("1.0", "9.0"))
+
+
+@pytest.mark.parametrize("damage", [_swapped, _edited], ids=["swapped", "edited"])
+def test_a_file_that_the_run_did_not_write_is_a_problem(
+    damage: Callable[[Path], None], place: Path
+) -> None:
+    """The numbers can be read, and are not those of the run."""
+    folder = place / "runs" / "a-0000000001"
+    damage(folder)
+    publish(place)
+    assert_sound(place, [("b-0000000002", 2.0)])
+    query = "select folder, reason, is_broken, since <= now()::timestamp from run_problems"
+    assert published(place / "wh" / "msm.duckdb", query) == [
+        (
+            "a-0000000001",
+            f"{layout.CATALOG_ENTRY}: its content is not what the run wrote",
+            True,
+            True,
+        )
+    ]
+    assert everything_published(place) == contents_as_rebuilt(place)
+    shutil.rmtree(folder)
+    publish(place)
+    assert published(place / "wh" / "msm.duckdb", query) == []
+
+
+def test_strangers_in_a_runs_folder_are_problems_and_stay(place: Path) -> None:
+    (place / "runs" / "notes").mkdir()
+    (place / "runs" / "notes" / "todo.txt").write_text("keep")
+    publish(place)
+    file = place / "wh" / "msm.duckdb"
+    query = "select folder, reason, is_broken from run_problems"
+    assert published(file, query) == [("notes", "no run folder", False)]
+    assert (place / "runs" / "notes" / "todo.txt").read_text() == "keep"
+    assert_sound(place, [("a-0000000001", 1.0), ("b-0000000002", 2.0)])
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "1e30", str(10**30), "[" * 200 + "]" * 200])
+def test_numbers_and_shapes_that_no_run_has_are_problems(value: str, place: Path) -> None:
+    """Even where the hashes agree with them."""
+    folder = place / "runs" / "a-0000000001"
+    entry = json.loads((folder / layout.CATALOG_ENTRY).read_bytes())
+    entry["n_days"] = json.loads(value)
+    (folder / layout.CATALOG_ENTRY).write_text(json.dumps(entry))
+    manifest = json.loads((folder / layout.MANIFEST).read_bytes())
+    del manifest["files"]
+    (folder / layout.MANIFEST).write_text(json.dumps(manifest))
+    publish(place)
+    assert_sound(place, [("b-0000000002", 2.0)])
+    (problem,) = published(place / "wh" / "msm.duckdb", "select folder from run_problems")
+    assert problem == ("a-0000000001",)

@@ -37,8 +37,10 @@ def test_existing_runs_are_called_as_the_run_that_they_hold(three_runs: Path) ->
     assert run_list.list_runs(three_runs).skipped == {
         "lost+found": run_list.NO_RUN,
         "notes.txt": run_list.NO_RUN,
-        f"{WEEKLY} (copy)": (f"it holds the run {WEEKLY}", False),
-        "broken-0000000001": ("manifest.json: No such file or directory", True),
+        f"{WEEKLY} (copy)": run_list.Skipped(f"it holds the run {WEEKLY}"),
+        "broken-0000000001": run_list.Skipped(
+            "manifest.json: No such file or directory", is_broken=True
+        ),
     }
 
 
@@ -52,7 +54,9 @@ def test_a_damaged_manifest_is_a_broken_run(content: str, three_runs: Path) -> N
 def test_a_pipe_for_a_manifest_is_not_waited_for(three_runs: Path) -> None:
     (three_runs / WEEKLY / layout.MANIFEST).unlink()
     os.mkfifo(three_runs / WEEKLY / layout.MANIFEST)
-    assert run_list.list_runs(three_runs).skipped[WEEKLY] == ("manifest.json: no plain file", True)
+    assert run_list.list_runs(three_runs).skipped[WEEKLY] == run_list.Skipped(
+        "manifest.json: no plain file", True
+    )
 
 
 def test_find_run(three_runs: Path) -> None:
