@@ -121,10 +121,13 @@ def _loaded(files: list[Path]) -> tuple[list[Experiment], list[Status]]:
     from msm_py.experiment.load import distinct, load_experiment
     from msm_py.runner.status_work import Status
 
-    loaded, broken = [], []
+    loaded: list[tuple[str, Experiment]] = []
+    broken = []
     for file in files:
         try:
-            loaded.append((str(file), load_experiment(file)))
+            found = (str(file), load_experiment(file))
+            distinct([*loaded, found])
+            loaded.append(found)
         except MsmError as error:
             if len(files) == 1:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -31,10 +32,10 @@ def figure(value: float | None, digits: int, unit: str = "", *, sign: bool = Fal
     --------
     >>> figure(-0.01234, 1, "%"), figure(-0.00001, 1, "%"), figure(0.5, 2, sign=True)
     ('-1.2%', '0.0%', '+0.50')
-    >>> figure(None, 2)
-    '—'
+    >>> figure(None, 2), figure(float("nan"), 2)
+    ('—', '—')
     """
-    if value is None:
+    if value is None or math.isnan(value):
         return MISSING
     shown = round(value * 100 if unit == "%" else value, digits)
     if shown == 0:

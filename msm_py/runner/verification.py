@@ -21,7 +21,7 @@ from msm_py.settings import Places
 from msm_py.store import formats, layout, looks, run_list
 from msm_py.store.origin import code_fingerprint, versions
 from msm_py.store.parting import day_key, partings_of
-from msm_py.store.run_folder import hashes_of
+from msm_py.store.run_folder import changed_files, written_files
 
 AT_ONCE: Final = 100
 NO_HASHES: Final = "its manifest has no hashes of its files: it is of an older version"
@@ -70,23 +70,17 @@ def verify_files(folder: Path) -> Verified:
         hashes = manifest.get("files")
         if hashes is None:
             return Verified(folder.name, note=NO_HASHES)
-        found = hashes_of(folder)
+        touched = [
+            *changed_files(folder, hashes),
+            *(
+                f"{name}: no file of the run"
+                for name in written_files(folder)
+                if name not in hashes
+            ),
+        ]
     except run_list.BROKEN as error:
         return Verified(folder.name, touched=(f"{layout.MANIFEST}: {run_list.fault_of(error)}",))
-    return Verified(
-        folder.name,
-        touched=tuple(
-            f"{name}: {_touched(hashes.get(name), found.get(name))}"
-            for name in sorted({*hashes, *found})
-            if hashes.get(name) != found.get(name)
-        ),
-    )
-
-
-def _touched(kept: str | None, found: str | None) -> str:
-    if found is None:
-        return "missing"
-    return "no file of the run" if kept is None else "changed since the run wrote it"
+    return Verified(folder.name, touched=tuple(sorted(touched)))
 
 
 def verify(folders: Sequence[Path], places: Places) -> Iterator[Verified]:

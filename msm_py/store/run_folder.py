@@ -11,8 +11,9 @@ import errno
 import hashlib
 import json
 import shutil
+import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -118,37 +119,74 @@ def write_run(
 
 def hashes_of(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of the files of a run folder, but for its manifest and its page."""
-    return {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(folder.iterdir())
-        if file.name not in (MANIFEST, REPORT) and not file.name.startswith(".")
-    }
+    return {name: hash_of(folder / name) for name in written_files(folder)}
 
 
-def fault_in(folder: Path, known: dict[FileFacts, str] | None = None) -> str | None:
-    """Return which file of a run is not as the run wrote it; None when all are.
+def written_files(folder: Path) -> list[str]:
+    """Return the names of the files of a run folder, but for its manifest and its page, sorted."""
+    return sorted(
+        file.name
+        for file in folder.iterdir()
+        if file.is_file() and file.name not in (MANIFEST, REPORT) and not file.name.startswith(".")
+    )
+
+
+def hash_of(file: Path, known: dict[FileFacts, str] | None = None) -> str:
+    """Return the SHA-256 of a file.
+
+    Parameters
+    ----------
+    file
+        A plain file.
+    known
+        Hashes by file facts, so that what runs share by hard link is read once; this one is added.
+
+    Raises
+    ------
+    OSError
+        When it is missing, or something else, such as a pipe, which nobody waits for.
+    """
+    known = {} if known is None else known
+    facts = file.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(errno.EINVAL, "no plain file")
+    same = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    if same not in known:
+        known[same] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return known[same]
+
+
+def changed_files(
+    folder: Path, kept: Mapping[str, str], known: dict[FileFacts, str] | None = None
+) -> Iterator[str]:
+    """Yield which files of a run are not as the run wrote them, a few words each.
 
     Parameters
     ----------
     folder
-        A run folder; the manifest of an older version names no files.
+        A run folder.
+    kept
+        SHA-256 by file, from its manifest.
     known
-        Hashes by file facts (device, inode, size, time), to read what runs share by hard link once;
-        what is read is added.
+        As in `hash_of`.
     """
-    known = {} if known is None else known
+    for name, kept_hash in sorted(kept.items()):
+        try:
+            if hash_of(folder / name, known) != kept_hash:
+                yield f"{name}: changed since the run wrote it"
+        except FileNotFoundError:
+            yield f"{name}: missing"
+        except OSError as error:
+            yield f"{name}: {error.strerror or error}"
+
+
+def fault_in(folder: Path, known: dict[FileFacts, str] | None = None) -> str | None:
+    """Return the first of `changed_files`; None without, as in runs of versions before hashes."""
     try:
         kept = dict(json.loads((folder / MANIFEST).read_bytes()).get("files", {}))
+        return next(changed_files(folder, kept, known), None)
     except run_list.BROKEN as error:
         return f"{MANIFEST}: {run_list.fault_of(error)}"
-    for name, kept_hash in kept.items():
-        try:
-            found = hash_of(folder / name, known)
-        except OSError as error:
-            return f"{name}: {error.strerror or error}"
-        if found != kept_hash:
-            return f"{name}: its content is not what the run wrote"
-    return None
 
 
 def check_whole(folder: Path) -> None:
@@ -163,15 +201,6 @@ def check_whole(folder: Path) -> None:
         raise MsmError(
             "a run folder is broken", where=str(folder), received=fault, remedy=run_list.MEND_RUN
         )
-
-
-def hash_of(file: Path, known: dict[FileFacts, str]) -> str:
-    """Return the SHA-256 of a file; of one that is known by its facts without reading it."""
-    facts = file.stat()
-    same = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
-    if same not in known:
-        known[same] = hashlib.sha256(file.read_bytes()).hexdigest()
-    return known[same]
 
 
 def put_run(finished: Path, *, replace: bool) -> bool:

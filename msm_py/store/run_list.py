@@ -83,9 +83,9 @@ def last_change(entry: Path) -> str | None:
         files = os.scandir(entry) if entry.is_dir() else ()
         changes = [file.stat().st_mtime for file in files if not is_page(file.name)]
         newest = max([*changes, entry.stat().st_mtime])
-    except OSError:
+        return datetime.fromtimestamp(int(newest), UTC).replace(tzinfo=None).isoformat()
+    except (OSError, ValueError, OverflowError):  # gone, or of a year that no calendar has
         return None
-    return datetime.fromtimestamp(int(newest), UTC).replace(tzinfo=None).isoformat()
 
 
 def existing_runs(folder: Path) -> list[str]:

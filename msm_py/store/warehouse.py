@@ -176,11 +176,10 @@ def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
         new = [run_id for run_id, at in present.items() if known_runs.get(run_id) != at]
         gone = {run_id for run_id, at in known_runs.items() if present.get(run_id) != at}
         read, broken = _read_runs(runs, new)
-        broken = {name: why for name, why in broken.items() if (runs / name).exists()}
         lakes: set[str | None] = {lake_of[run_id] for run_id in lake_of if run_id not in gone}
         lakes |= {x.get("lake_fingerprint") for run in read.values() for x in run.rows["catalog"]}
         records = [x for x in records if x.lake is None or x.lake in lakes]
-        skipped = _dated(runs, {**listing.skipped, **_broken(broken)})
+        skipped = _dated(runs, {**listing.skipped, **_broken(_present(runs, broken))})
         is_new = known is None or gone or read or {x.hash for x in records} != known_records
         if not is_new and _as_read(skipped) == stamp.get("skipped"):
             with duckdb.connect(path, read_only=True) as con:
@@ -190,12 +189,12 @@ def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
             shutil.copyfile(path, fresh)
         counts, unfit = _update(fresh, runs, gone, read, records, skipped)
         skipped |= unfit
-        says: dict[str, Any] = {
+        says = {
             "layout": LAYOUT,
             "runs": str(runs.absolute()),
             "skipped": skipped,
+            "files": {name: _facts(own / name) for name in _files(path)},
         }
-        says["files"] = {name: _facts(own / name) for name in _files(path)}
         folder = tables_folder(path)
         folder.mkdir(exist_ok=True)
         for table in ALL_TABLES:
@@ -205,6 +204,11 @@ def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
         _write_stamp(path, own, says)
         _remove_of_older_versions(path, stamp)
         return counts
+
+
+def _present(runs: Path, faults: Mapping[str, str]) -> dict[str, str]:
+    """Return the faults of runs that are still there: those deleted meanwhile are just absent."""
+    return {name: fault for name, fault in faults.items() if (runs / name).exists()}
 
 
 def _broken(faults: Mapping[str, str]) -> dict[str, Skipped]:
@@ -419,7 +423,7 @@ def _update(
         for statement in _TABLES:
             con.execute(statement)
         _drop(con, gone)
-        unfit = _add(con, new)
+        unfit = _present(runs, _add(con, new))
         # a panel of nothing but runs that did not fit in
         _drop_panels(con)
         for table in DERIVED_TABLES:
@@ -598,7 +602,7 @@ def _reading(file: Path) -> Iterator[Path]:
 _INCOMING: Final = "incoming"
 # what content that does not fit into a table can end in
 _UNFIT: Final = (
-    *(ValueError, LookupError, TypeError, OverflowError, pa.ArrowException),
+    *(_FileFault, ValueError, LookupError, TypeError, OverflowError, pa.ArrowException),
     *(duckdb.DataError, duckdb.ProgrammingError, duckdb.IntegrityError),
 )
 
@@ -641,7 +645,8 @@ def _insert_all(con: duckdb.DuckDBPyConnection, contents: Mapping[str, Content])
         for table, (panel, content_id, file) in content.panels.items():
             if content_id not in known[panel]:
                 known[panel].add(content_id)
-                frames[table].append(_labelled(file, panel, content_id))
+                with _reading(file):
+                    frames[table].append(_labelled(file, panel, content_id))
     for table, of_table in rows.items():
         if of_table:
             _insert(con, table, _table(of_table, table))

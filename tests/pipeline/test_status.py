@@ -112,13 +112,19 @@ def test_a_broken_experiment_leaves_the_others_theirs(place: Path, tmp_path: Pat
     spec = {**spec_of("later", {}), "window": {"start": "2030-01-01", "end": None}}
     later.write_text(yaml.safe_dump(spec), encoding="utf-8")
     lake = ("--lake", str(place / "lake"), "--asof", "2024-06-08")
-    files = [str(place / "plain.yaml"), str(broken), str(later)]
+    twin = tmp_path / "twin.yaml"
+    twin.write_text(yaml.safe_dump({**spec_of("plain", {}), "title": "Other"}), encoding="utf-8")
+    files = [str(place / "plain.yaml"), str(broken), str(later), str(twin)]
     done = msm("status", *files, *lake, "--json", place=place)
     assert done.code == 4
     found = {one["experiment_id"]: one for one in json.loads(done.out)["experiments"]}
     assert found["plain"] == of(place, "--asof", "2024-06-08")["plain"]
     assert "broken.yaml" in found["broken"]["error"]
     assert "2030-01-01" in found["later"]["error"]
+    assert "one experiment_id stands for two" in found["twin"]["error"]
+    nothing = msm("status", str(broken), str(broken), *lake, place=place)
+    assert nothing.code == 4
+    assert "broken: no decision: the YAML is broken" in nothing.out
     alone = msm("status", str(later), *lake, place=place)
     assert alone.code == 4
     assert "no decision" in alone.out

@@ -31,6 +31,7 @@ from support.made_up_runs import (
 from msm_py.errors import MsmError
 from msm_py.store import (
     layout,
+    run_folder,
     warehouse,
 )
 
@@ -270,19 +271,16 @@ def test_a_file_that_the_run_did_not_write_is_a_problem(
     damage(folder)
     publish(place)
     assert_sound(place, [("b-0000000002", 2.0)])
-    query = "select folder, reason, is_broken, since <= now()::timestamp from run_problems"
-    assert published(place / "wh" / "msm.duckdb", query) == [
-        (
-            "a-0000000001",
-            f"{layout.CATALOG_ENTRY}: its content is not what the run wrote",
-            True,
-            True,
-        )
-    ]
+    file = place / "wh" / "msm.duckdb"
+    reason = f"{layout.CATALOG_ENTRY}: changed since the run wrote it"
+    query = "select folder, reason, is_broken from run_problems"
+    assert published(file, query) == [("a-0000000001", reason, True)]
+    changed = int((folder / layout.CATALOG_ENTRY).stat().st_mtime)
+    assert published(file, "select epoch(since)::bigint from run_problems") == [(changed,)]
     assert everything_published(place) == contents_as_rebuilt(place)
     shutil.rmtree(folder)
     publish(place)
-    assert published(place / "wh" / "msm.duckdb", query) == []
+    assert published(file, query) == []
 
 
 def test_strangers_in_a_runs_folder_are_problems_and_stay(place: Path) -> None:
@@ -310,3 +308,31 @@ def test_numbers_and_shapes_that_no_run_has_are_problems(value: str, place: Path
     assert_sound(place, [("b-0000000002", 2.0)])
     (problem,) = published(place / "wh" / "msm.duckdb", "select folder from run_problems")
     assert problem == ("a-0000000001",)
+
+
+@pytest.mark.parametrize("name", [layout.CATALOG_ENTRY, layout.STATE_PATHS, layout.RETURNS])
+def test_a_pipe_for_a_file_is_not_waited_for(name: str, place: Path) -> None:
+    folder = place / "runs" / "a-0000000001"
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    publish(place)
+    assert_sound(place, [("b-0000000002", 2.0)])
+    assert "no plain file" in str(run_folder.fault_in(folder))
+
+
+@pytest.mark.parametrize("moment", ["_read_runs", "_update"])
+def test_a_run_deleted_while_it_is_published_is_absent(
+    moment: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert write_made_up_run(place / "runs", "c-0000000003", sharpe=3.0, weight=0.25)
+    original = getattr(warehouse, moment)
+
+    def too_late(*given: Any) -> Any:
+        shutil.rmtree(place / "runs" / "c-0000000003")
+        return original(*given)
+
+    monkeypatch.setattr(warehouse, moment, too_late)
+    publish(place)
+    monkeypatch.undo()
+    assert_sound(place, [("a-0000000001", 1.0), ("b-0000000002", 2.0)])
+    assert published(place / "wh" / "msm.duckdb", "select * from run_problems") == []
