@@ -153,12 +153,18 @@ def _lines(first: str, *numbers: str) -> Table:
 
 
 def _warnings(run: Run) -> Iterator[RenderableType]:
-    warnings = [x for x in run.metrics["warnings"] if x not in doubts_of(run)]
-    for warning in warnings[:MOST_WARNINGS]:
+    """Yield what checks of the data warn of, a line each, and the first of other warnings."""
+    checks = {x["text"]: x["brief"] for x in run.checks() if x["severity"] == "warn" and x["text"]}
+    for brief in checks.values():
+        yield Text.assemble(("! ", "yellow"), brief, no_wrap=True, overflow="ellipsis")
+    said = {*checks, *doubts_of(run)}
+    warnings = [x for x in run.metrics["warnings"] if x not in said]
+    n_shown = max(MOST_WARNINGS - len(checks), 0)
+    for warning in warnings[:n_shown]:
         sentence = warning.split(". ")[0].rstrip(".")
         yield Text.assemble(("! ", "yellow"), sentence)
-    if len(warnings) > MOST_WARNINGS:
-        yield Text(f"! and {count_of(len(warnings) - MOST_WARNINGS, 'warning')} more")
+    if len(warnings) > n_shown:
+        yield Text(f"! and {count_of(len(warnings) - n_shown, 'warning')} more")
 
 
 def _where(run: Run) -> Iterator[RenderableType]:
