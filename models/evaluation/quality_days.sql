@@ -35,8 +35,7 @@ run_features as (
         feature_set_id,
         universe_id,
         feature_id,
-        feature_key,
-        zscore_window_days,
+        z_key,
         weighting
     from {{ ref('run_features') }}
 ),
@@ -187,6 +186,8 @@ needed_days as (
 counts as (
     select
         feature_panel_id,
+        'asset_jump' as check_name,
+        {{ limit % 'asset_jump' }} as limit_value,
         subject,
         date,
         n_assets,
@@ -195,6 +196,8 @@ counts as (
     union all
     select
         feature_panel_id,
+        'alts_jump' as check_name,
+        {{ limit % 'alts_jump' }} as limit_value,
         'alts' as subject,
         date,
         n_alts as n_assets,
@@ -205,17 +208,17 @@ counts as (
 jumps as (
     select
         feature_panel_id,
-        'asset_jump' as check_name,
+        check_name,
         subject,
         date,
         n_assets / n_before - 1 as value,
-        {{ limit % 'asset_jump' }} as limit_value,
+        limit_value,
         abs(n_assets - n_before) as magnitude,
         n_before || ' -> ' || n_assets as detail
     from counts
     where
         n_before > 0
-        and abs(n_assets - n_before) > greatest(10, {{ limit % 'asset_jump' }} * n_before)
+        and abs(n_assets - n_before) > greatest(10, limit_value * n_before)
 ),
 
 stale_days as (
@@ -379,8 +382,7 @@ feature_days as (
     inner join {{ ref('z_scores') }} as z_scores
         on
             run_features.universe_id = z_scores.universe_id
-            and run_features.feature_key = z_scores.feature_key
-            and run_features.zscore_window_days = z_scores.zscore_window_days
+            and run_features.z_key = z_scores.z_key
             and z_scores.date between panels.first_date and panels.last_date
 ),
 

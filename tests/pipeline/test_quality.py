@@ -92,9 +92,10 @@ def test_planted_faults_are_found_on_their_days(done: Done) -> None:
         *(4, 3),
     ]
     jumps = of(rows, "asset_jump").set_index("subject")
-    assert jumps.loc["fact_marketcap"].first_day == jumps.loc["alts"].first_day == day(CAPPED)
-    before, now = map(int, jumps.loc["alts"].detail.split(" -> "))
-    assert jumps.loc["alts"].value == pytest.approx(now / before - 1)
+    assert jumps.loc["fact_marketcap"].first_day == day(CAPPED)
+    alts = of(rows, "alts_jump").set_index("first_day").loc[day(CAPPED)]
+    before, now = map(int, alts.detail.split(" -> "))
+    assert alts.value == pytest.approx(now / before - 1)
     spikes = of(rows, "price_spike").set_index("first_day")
     assert spikes.loc[day(118)].subject == "A08"
     assert spikes.loc[day(118)].value > 30
@@ -148,7 +149,7 @@ def test_what_is_found_agrees_with_what_the_run_says_elsewhere(done: Done) -> No
 def test_a_run_is_told_of_what_it_uses_only(done: Done) -> None:
     told = set(of(findings(done, "prices_only"), "table_gap")["subject"])
     told |= set(of(findings(done, "prices_only"), "asset_jump")["subject"])
-    assert told <= {"fact_price", "fact_marketcap", "fact_volume", "alts"}
+    assert told <= {"fact_price", "fact_marketcap", "fact_volume"}
     assert of(findings(done, "prices_only"), "funding_fallback").empty
 
 
@@ -196,12 +197,14 @@ def test_the_real_lake_tells_of_its_jump_its_gap_and_its_spikes(
     assert done.code == 0, done.err
     text = " ".join(msm("show", "real", "--full", place=tmp_path).out.split())
     for words in (
-        *("alts 160 -> 254 on 2026-01-28", "fact_marketcap 166 -> 506 on 2026-01-28"),
+        "The number of alts jumps: alts 160 -> 254 on 2026-01-28.",
+        "The number of assets with rows jumps: fact_open_interest 93 -> 626 on 2025-10-21, "
+        "fact_marketcap 166 -> 506 on 2026-01-28",
         "A table has no rows: fact_open_interest 115 days from 2025-10-28 to 2026-02-19",
         "Funding has no weights: majors 135 days from 2025-11-04 to 2026-03-18, alts 108 days",
         "BULLA -93% on 2026-02-01, POWER -90% on 2026-03-03, OM -84% on 2025-04-13",
     ):
         assert words in text, words
     screen = msm("show", "real", place=tmp_path).out
-    assert "The number of assets jumps: fact_open_interest 93 -> 626 on 2025-10-21" in screen
+    assert "The number of alts jumps: alts 160 -> 254 on 2026-01-28" in screen
     assert "A table has no rows: fact_open_interest 115 days" in screen

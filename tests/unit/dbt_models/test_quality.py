@@ -71,7 +71,8 @@ def test_every_unit_has_words() -> None:
 
 
 def test_limits_that_the_check_of_a_lake_has_too_are_the_same() -> None:
-    assert float(CHECKS["asset_jump"]["limit_value"]) == check._BREADTH_SHARE
+    for name in ("alts_jump", "asset_jump"):
+        assert float(CHECKS[name]["limit_value"]) == check._BREADTH_SHARE
     limits = (ROOT / "macros" / "spike_limit.sql").read_text()
     assert f"{{'up': {check._JUMP_UP:g}, 'down': {check._JUMP_DOWN:g}}}" in limits
     model = (ROOT / "models" / "evaluation" / "quality_days.sql").read_text()
