@@ -159,12 +159,11 @@ def _warnings(run: Run) -> Iterator[RenderableType]:
         yield Text.assemble(("! ", "yellow"), brief, no_wrap=True, overflow="ellipsis")
     said = {*checks, *doubts_of(run)}
     warnings = [x for x in run.metrics["warnings"] if x not in said]
-    n_shown = max(MOST_WARNINGS - len(checks), 0)
-    for warning in warnings[:n_shown]:
+    for warning in warnings[:MOST_WARNINGS]:
         sentence = warning.split(". ")[0].rstrip(".")
         yield Text.assemble(("! ", "yellow"), sentence)
-    if len(warnings) > n_shown:
-        yield Text(f"! and {count_of(len(warnings) - n_shown, 'warning')} more")
+    if len(warnings) > MOST_WARNINGS:
+        yield Text(f"! and {count_of(len(warnings) - MOST_WARNINGS, 'warning')} more")
 
 
 def _where(run: Run) -> Iterator[RenderableType]:
