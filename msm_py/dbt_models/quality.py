@@ -34,34 +34,29 @@ def quality(checks: Iterable[Row], findings: Sequence[Row]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``checks``, all of them, the most severe first: how much each found and what is told of it,
-        in few words (``brief``) and with what it means (``text``), both None where it found
-        nothing. ``findings``: columns as `layout.QUALITY_COLUMNS` has them.
+        ``checks``, all of them by name, the most severe first: how much each found and what is
+        told of it, in few words (``brief``) and with what it means (``text``), both None where it
+        found nothing. ``findings``: columns as `layout.QUALITY_COLUMNS` has them.
     """
     by_check: dict[str, list[Row]] = {}
     for row in findings:
         by_check.setdefault(row["check_name"], []).append(row)
-    told = []
+    told = {}
     for check in sorted(checks, key=_order):
         rows = by_check.get(check["check_name"], [])
         total = rows[0]["n_findings"] if rows else 0
-        told.append(
-            {
-                "check_name": check["check_name"],
-                "severity": check["severity"],
-                "n_findings": total,
-                "brief": _brief(check, rows, total, NAMED_IN_BRIEF) if rows else None,
-                "text": f"{_brief(check, rows, total, NAMED)}. {check['meaning']}."
-                if rows
-                else None,
-            }
-        )
+        told[check["check_name"]] = {
+            "severity": check["severity"],
+            "n_findings": total,
+            "brief": _brief(check, rows, total, NAMED_IN_BRIEF) if rows else None,
+            "text": f"{_brief(check, rows, total, NAMED)}. {check['meaning']}." if rows else None,
+        }
     return {
         "checks": told,
         "findings": [
             {name: clean(row[name]) for name in layout.QUALITY_COLUMNS}
-            for check in told
-            for row in by_check.get(check["check_name"], [])
+            for name_of_check in told
+            for row in by_check.get(name_of_check, [])
         ],
     }
 
@@ -80,7 +75,8 @@ def texts(found: Mapping[str, Any], severity: str) -> list[str]:
     severity
         error, warn or info.
     """
-    return [x["text"] for x in found["checks"] if x["text"] and x["severity"] == severity]
+    checks = found["checks"].values()
+    return [x["text"] for x in checks if x["text"] and x["severity"] == severity]
 
 
 def _brief(check: Row, rows: Sequence[Row], total: int, n: int) -> str:

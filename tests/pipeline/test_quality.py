@@ -154,10 +154,9 @@ def test_a_run_is_told_of_what_it_uses_only(done: Done) -> None:
 
 
 def test_it_is_told_everywhere_in_the_same_words(done: Done) -> None:
-    found = quality(done, "small")
-    told = {x["check_name"]: x for x in found["checks"]}
+    told = quality(done, "small")["checks"]
     metrics = json.loads((done.folder("small") / layout.METRICS).read_text())
-    warn = [x["text"] for x in found["checks"] if x["text"] and x["severity"] == "warn"]
+    warn = [x["text"] for x in told.values() if x["text"] and x["severity"] == "warn"]
     assert [x for x in metrics["warnings"] if x in warn] == warn
     assert told["no_alts"]["text"] in metrics["doubts"]
     with duckdb.connect(done.warehouse, read_only=True) as con:

@@ -148,7 +148,7 @@ def run_files(
         layout.RETURNS: pa.table(returns),
         layout.ATTRIBUTION: pa.table(attribution),
         layout.STATE_PATHS: pa.table(state_paths),
-        layout.QUALITY: {"checks": [], "findings": [finding]},
+        layout.QUALITY: {"checks": {}, "findings": [finding]},
         layout.CATALOG_ENTRY: {
             "title": "Made up",
             "net_sharpe": sharpe,

@@ -26,10 +26,11 @@ def finding(check_name: str, subject: str, place: int = 1, n: int = 1, **more: A
 
 def test_all_checks_are_there_the_most_severe_first() -> None:
     found = quality.quality(CHECKS.values(), [])
-    assert {x["check_name"] for x in found["checks"]} == set(CHECKS)
-    severities = [x["severity"] for x in found["checks"]]
+    told = found["checks"]
+    assert set(told) == set(CHECKS)
+    severities = [x["severity"] for x in told.values()]
     assert severities == sorted(severities, key=quality.SEVERITIES.index)
-    assert {(x["n_findings"], x["brief"], x["text"]) for x in found["checks"]} == {(0, None, None)}
+    assert {(x["n_findings"], x["brief"], x["text"]) for x in told.values()} == {(0, None, None)}
     assert found["findings"] == []
 
 
@@ -37,7 +38,7 @@ def test_a_check_tells_its_worst_findings_and_what_they_mean() -> None:
     rows = [finding("price_spike", f"A{n}", n, 120, value=float(n)) for n in range(1, 8)]
     rows.append(finding("feature_gap", "oi_risk", n_days=3, last_day="2026-01-30", value=3.0))
     found = quality.quality(CHECKS.values(), rows)
-    told = {x["check_name"]: x for x in found["checks"]}
+    told = found["checks"]
     spike = told["price_spike"]
     first = "Prices jump: A1 +100% on 2026-01-28, A2 +200% on 2026-01-28"
     assert spike["n_findings"] == 120
