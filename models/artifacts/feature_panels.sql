@@ -15,9 +15,8 @@ run_features as (
     select distinct
         feature_set_id,
         universe_id,
-        feature_key,
         feature_id,
-        zscore_window_days
+        z_key
     from {{ ref('run_features') }}
 ),
 
@@ -37,8 +36,7 @@ final as (
     inner join z_scores
         on
             run_features.universe_id = z_scores.universe_id
-            and run_features.feature_key = z_scores.feature_key
-            and run_features.zscore_window_days = z_scores.zscore_window_days
+            and run_features.z_key = z_scores.z_key
             and z_scores.date between panels.first_date and panels.last_date
 )
 

@@ -30,6 +30,8 @@ def model(dbt: Any, session: DuckDBPyConnection) -> pa.Table:
             "suspect_gains": dbt.ref("suspect_gains").to_arrow_table(),
             "attribution": dbt.ref("attribution").to_arrow_table(),
             "state_paths": dbt.ref("state_paths").to_arrow_table(),
+            "quality_checks": dbt.ref("quality_checks").to_arrow_table(),
+            "quality_findings": dbt.ref("quality_findings").to_arrow_table(),
             "search_windows": dbt.ref("search_windows").to_arrow_table(),
             "strategy_metrics": dbt.ref("strategy_metrics").to_arrow_table(),
             "sharpe_tests": dbt.ref("sharpe_tests").to_arrow_table(),

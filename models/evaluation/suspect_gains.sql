@@ -135,7 +135,9 @@ parts as (
     where
         strategies.benchmark = 'btc'
         and judged.judged_y is not null
-        and (judged.r_btc > 2 or judged.r_btc < -0.7)
+        and (
+            judged.r_btc > {{ spike_limit('up') }} or judged.r_btc < {{ spike_limit('down') }}
+        )
 ),
 
 sums as (

@@ -9,6 +9,7 @@ final as (
         run_id,
         universe_id,
         zscore_window_days,
+        z_clip,
         unnest(features, recursive := true)  -- noqa: AL03
     from runs
 )

@@ -127,7 +127,10 @@ suspects as (
             leg_weights.asset_id = asset_days.asset_id
             and leg_weights.date = asset_days.date
             and leg_weights.max_abs_return_1d is not distinct from asset_days.max_abs_return_1d
-            and (asset_days.return_1d > 2 or asset_days.return_1d < -0.7)
+            and (
+                asset_days.return_1d > {{ spike_limit('up') }}
+                or asset_days.return_1d < {{ spike_limit('down') }}
+            )
     union all
     select
         leg_weights.leg_id,

@@ -6,7 +6,7 @@ run_features as (
         feature_set_id,
         universe_id,
         feature_key,
-        zscore_window_days
+        z_key
     from {{ ref('run_features') }}
 ),
 
@@ -27,8 +27,7 @@ final as (
     inner join z_scores
         on
             run_features.universe_id = z_scores.universe_id
-            and run_features.feature_key = z_scores.feature_key
-            and run_features.zscore_window_days = z_scores.zscore_window_days
+            and run_features.z_key = z_scores.z_key
     group by run_features.feature_set_id, z_scores.date
 )
 

@@ -6,6 +6,7 @@ With ``--check`` nothing is written: files that differ are named, and the exit c
 from __future__ import annotations
 
 import ast
+import csv
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -123,6 +124,30 @@ def _features() -> str:
     )
 
 
+def _quality_checks() -> str:
+    """Return the table of what every run checks of its data."""
+    with (project_dir() / "seeds" / "quality_checks.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return markdown_table(
+        ("check", "severity", "limit", "finds", "what it means"),
+        (
+            (
+                f"`{x['check_name']}`",
+                x["severity"],
+                x["limit_value"],
+                x["description"],
+                x["meaning"],
+            )
+            for x in rows
+        ),
+    )
+
+
+def _methodology(text: str) -> str:
+    text = part(text, "features", f"\n{_features()}\n")
+    return part(text, "checks", f"\n{_quality_checks()}\n")
+
+
 def _datasets() -> str:
     return markdown_table(
         ("dataset", "holds", "interval", "days in a file", "kept", "per minute", "key"),
@@ -212,7 +237,7 @@ FILES: Final[Mapping[str, Callable[[str], str]]] = {
         f"\n{_keys_of_a_spec()}\n",
     ),
     "docs/lake.md": _lake,
-    "docs/methodology.md": lambda text: part(text, "features", f"\n{_features()}\n"),
+    "docs/methodology.md": _methodology,
     "docs/pull.md": lambda text: part(text, "datasets", f"\n{_datasets()}\n"),
 }
 """How each file is made from what stands in it."""

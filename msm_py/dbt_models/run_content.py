@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from msm_py._typing import Row
+from msm_py.dbt_models import quality
 from msm_py.dbt_models.run_row import RunRow
 from msm_py.dbt_models.strategies import Strategy
 from msm_py.experiment.plausibility import doubtful_settings, unreached_cuts
@@ -86,7 +87,8 @@ class RunTables:
     """The rows of an invocation's runs that go into run folders, by run or by what runs share.
 
     Every field is the model of that name, see there for grain and units; `judged` holds those that
-    have rows by sample, `control_returns` are the daily_returns of controls.
+    have rows by sample, `control_returns` are the daily_returns of controls, `quality_checks` are
+    the same for all runs.
     """
 
     states: RowsByKey
@@ -101,6 +103,8 @@ class RunTables:
     suspect_gains: RowsByKey
     attribution: RowsByKey
     state_paths: RowsByKey
+    quality_checks: Sequence[Row]
+    quality_findings: RowsByKey
     search_windows: RowsByKey
 
 
@@ -144,7 +148,10 @@ def write_run_folder(
         "feature_panel": strategy.feature_panel_id,
         "eligibility_panel": strategy.eligibility_panel_id,
     }
-    metrics = run_metrics(run, strategy, tables)
+    found = quality.quality(
+        tables.quality_checks, tables.quality_findings.rows(strategy.feature_panel_id)
+    )
+    metrics = run_metrics(run, strategy, tables, found)
     regime_rows = [
         without(row, "run_id", "regime_order") for row in tables.regime_metrics.rows(run_id)
     ]
@@ -170,6 +177,7 @@ def write_run_folder(
         .select(list(layout.RETURNS_COLUMNS)),
         layout.ATTRIBUTION: tables.attribution[run_id].select(list(layout.ATTRIBUTION_COLUMNS)),
         layout.STATE_PATHS: tables.state_paths[run_id].select(list(layout.STATE_PATHS_COLUMNS)),
+        layout.QUALITY: found,
         layout.CATALOG_ENTRY: {
             **catalog_entry(run, metrics, provenance),
             **{name: panels[name].content_id(panel_id) for name, panel_id in panel_ids.items()},
@@ -242,15 +250,28 @@ def look(run: RunRow, strategy: Strategy, tables: RunTables) -> dict[str, Any]:
     }
 
 
-def run_metrics(run: RunRow, strategy: Strategy, tables: RunTables) -> dict[str, Any]:
-    """Return what stands in metrics.json: headline, controls, stability, coverage, warnings."""
+def run_metrics(
+    run: RunRow, strategy: Strategy, tables: RunTables, found: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what stands in metrics.json: headline, controls, stability, coverage, warnings.
+
+    Parameters
+    ----------
+    run, strategy, tables
+        As `write_run_folder` has them.
+    found
+        What stands in quality.json: its errors are doubts, its warnings warnings.
+    """
     run_id = run.run_id
     performance = tables.judged[ALL].performance(run_id, strategy.control_id)
     net = performance["headline"]["net"]
     stability = without(tables.stability.rows(run_id)[0], "run_id")
     coverage = without(tables.coverage.rows(run_id)[0], "run_id")
     suspect = without(tables.suspect_gains.rows(run_id)[0], "run_id")
-    doubts = doubts_of(run, coverage, suspect, tables.states[run_id]["score"])
+    doubts = [
+        *doubts_of(run, coverage, suspect, tables.states[run_id]["score"]),
+        *quality.texts(found, "error"),
+    ]
     distribution = sorted(
         tables.regime_distribution.rows(run_id), key=lambda row: row["regime_order"]
     )
@@ -276,7 +297,11 @@ def run_metrics(run: RunRow, strategy: Strategy, tables: RunTables) -> dict[str,
         "coverage": coverage,
         "suspect_gains": suspect,
         "doubts": doubts,
-        "warnings": [*doubts, *warnings_of(run, strategy, coverage, net)],
+        "warnings": [
+            *doubts,
+            *quality.texts(found, "warn"),
+            *warnings_of(run, strategy, coverage, net),
+        ],
     }
 
 
@@ -366,11 +391,6 @@ def warnings_of(run: RunRow, strategy: Strategy, coverage: Row, net: Row | None)
         )
     elif run.window_end is not None and run.window_end > last:
         found.append(f"The window ends on {run.window_end}, but the lake ends on {last}.")
-    if coverage["n_fallback_days"]:
-        found.append(
-            f"On {coverage['n_fallback_days']} days funding of a group had no open interest to be "
-            "weighted with and is the plain mean: the average changes its meaning inside z-windows."
-        )
     if coverage["derived_marketcap_share"]:
         found.append(
             f"For {coverage['derived_marketcap_share']:.1%} of the days of alts the market cap is "
@@ -380,11 +400,6 @@ def warnings_of(run: RunRow, strategy: Strategy, coverage: Row, net: Row | None)
         found.append(
             f"{coverage['n_uncovered_days']} days had no feature coverage: the state was carried "
             "and nothing was traded."
-        )
-    if coverage["min_feature_coverage"] < 1:
-        found.append(
-            "Feature coverage is below 1 on some days (lowest "
-            f"{coverage['min_feature_coverage']:.2f}): missing features pull the score towards 0."
         )
     if coverage["n_short_baskets"]:
         found.append(
@@ -583,6 +598,10 @@ def run_tables(models: Mapping[str, pa.Table]) -> RunTables:
         ),
         state_paths=RowsByKey(
             without_nan(models["state_paths"]), "run_id", ["regime_order", "day_number"]
+        ),
+        quality_checks=models["quality_checks"].to_pylist(),
+        quality_findings=RowsByKey(
+            without_nan(models["quality_findings"]), "feature_panel_id", ["check_name", "place"]
         ),
         search_windows=RowsByKey(models["search_windows"], "run_id", ["window_number"]),
     )

@@ -33,7 +33,13 @@ class RunFeature:
     ]
     feature_id: Annotated[str, "The feature's name in the registry."]
     feature_key: Annotated[str, "feature_id and, for funding features, how it is parametrised."]
+    z_key: Annotated[str, "feature_key and how z-scores are made of it."]
     weight: Annotated[float, "Weight in the score, with the user's sign."]
+    winsorize: Annotated[
+        float | None,
+        "Share of the window, at each end, whose values count as the quantile there; missing: "
+        "values count as they are.",
+    ]
     weighting: Annotated[
         str | None,
         "Funding features: how assets are averaged (oi, mcap, equal or median); else missing.",
@@ -167,6 +173,7 @@ class RunRow(Universe):
         "Absolute values of the weights, in the same order.",
     ]
     zscore_window_days: Annotated[int, "Days of the trailing window of z-scores."]
+    z_clip: Annotated[float | None, "Largest distance of a z-score from 0; missing: no limit."]
     min_coverage: Annotated[
         float,
         "A day decides only when its feature_coverage is above this share.",
@@ -333,6 +340,8 @@ def run_row(run: ResolvedRun, recorded_looks: Collection[str] = ()) -> RunRow:
                 feature_set_id=feature_set_id,
                 feature_id=feature.id,
                 feature_key=ids.feature_key(feature),
+                z_key=ids.z_key(feature, experiment.feature_params),
+                winsorize=feature.winsorize,
                 weight=feature.weight,
                 weighting=None if feature.params is None else feature.params.weighting,
                 min_oi_coverage=None if feature.params is None else feature.params.min_oi_coverage,
@@ -342,6 +351,7 @@ def run_row(run: ResolvedRun, recorded_looks: Collection[str] = ()) -> RunRow:
         feature_weights=tuple(feature.weight for feature in features),
         feature_abs_weights=tuple(abs(feature.weight) for feature in features),
         zscore_window_days=experiment.feature_params.zscore_window_days,
+        z_clip=experiment.feature_params.z_clip,
         min_coverage=experiment.feature_params.min_coverage,
         allow_missing_features=experiment.allow_missing_features,
         long_weights=tuple(LongWeight(*item) for item in sorted(target.long_leg.weights.items())),

@@ -66,6 +66,13 @@ FOREIGN: Final[dict[str, str]] = {
         ("zscore_window", "z_window", "zscore_lookback", "z_score_window"),
         "it is called feature_params.zscore_window_days",
     ),
+    **dict.fromkeys(
+        ("clip", "zclip", "clip_z", "max_z", "zscore_clip"), "it is called feature_params.z_clip"
+    ),
+    **dict.fromkeys(
+        ("winsorize", "winsorise", "winsorize_pct", "winsor"),
+        "it is called features[].winsorize: {id: momentum, weight: -0.3, winsorize: 0.05}",
+    ),
     **dict.fromkeys(("feature_weights", "weights", "weight"), _WEIGHTS),
     # days
     **dict.fromkeys(("from", "start_date", "date_from", "begin", "fromdate", "start"), _START),

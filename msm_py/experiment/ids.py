@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from msm_py.experiment.schema import Experiment, Feature
+from msm_py.experiment.schema import Experiment, Feature, FeatureParams
 
 OF_BASKET: Final = ("n", "weighting")
 """Keys of the short leg that choose among alts, and do not decide which assets are alts."""
@@ -76,7 +76,7 @@ def resolve(experiment: Experiment) -> dict[str, Any]:
     >>> features = [{"id": "momentum", "weight": 1}]
     >>> x = Experiment.model_validate({"experiment_id": "a", "features": features})
     >>> resolve(x)["features"]
-    [{'id': 'momentum', 'weight': 1.0, 'params': {}}]
+    [{'id': 'momentum', 'weight': 1.0, 'params': {}, 'winsorize': None}]
     """
     return experiment.model_dump(mode="json")
 
@@ -120,7 +120,7 @@ def long_weights_id(experiment: Experiment) -> str:
 def feature_set_id(experiment: Experiment) -> str:
     """Return the id of the z-scores: 10 hex digits of universe, features and their params."""
     params = experiment.feature_params.model_dump(mode="json", exclude=set(OF_SCORE))
-    keys = sorted(map(feature_key, experiment.features))
+    keys = sorted(z_key(x, experiment.feature_params) for x in experiment.features)
     return short_hash({**_universe(experiment), "params": params, "features": keys})
 
 
@@ -136,6 +136,18 @@ def feature_key(feature: Feature) -> str:
     """
     params = {} if feature.params is None else feature.params.model_dump(mode="json")
     return "|".join([feature.id, *map(str, params.values())])
+
+
+def z_key(feature: Feature, params: FeatureParams) -> str:
+    """Return the key of a feature's z-scores within a universe.
+
+    Examples
+    --------
+    >>> z_key(Feature(id="momentum", weight=1.0, winsorize=0.05), FeatureParams(z_clip=3.0))
+    'momentum|0.05|60|3.0'
+    """
+    shared = params.model_dump(mode="json", exclude=set(OF_SCORE))
+    return "|".join([feature_key(feature), str(feature.winsorize), *map(str, shared.values())])
 
 
 def run_id(experiment: Experiment, lake_fingerprint: str, code_fingerprint: str) -> str:

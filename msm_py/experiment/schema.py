@@ -66,6 +66,8 @@ MOST_VARIANTS = 100_000
 LONGEST_MEDIAN_DAYS: Final = 365
 MOST_HISTORY_DAYS: Final = 3_650
 MOST_EXCHANGES: Final = 100
+MOST_WINSORIZED: Final = 0.25
+"""Half of the window keeps its values."""
 RUINOUS_WEIGHT: Final = 2.0
 """Gross weight of a leg, times net asset value, at which a move of 50% in a day takes all."""
 
@@ -188,6 +190,13 @@ class Feature(Section):
     params: FundingParams | None = Field(
         default=None, description="Parameters, for funding_skew and funding_heating only."
     )
+    winsorize: (
+        Annotated[float, Field(gt=0, le=MOST_WINSORIZED), BeforeValidator(read_number)] | None
+    ) = Field(
+        default=None,
+        description="Share of the z-score window, at each end, whose values count as the quantile "
+        "there: 0.05 is 5% below and 5% above; null: values count as they are.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -239,6 +248,10 @@ class FeatureParams(Section):
     zscore_window_days: Annotated[
         int, Field(ge=2, le=LONGEST_DAYS), BeforeValidator(read_integer)
     ] = Field(default=60, description="Days of the trailing z-score window, today included.")
+    z_clip: Positive | None = Field(
+        default=None,
+        description="A z-score further from 0 than this counts as this far; null: no limit.",
+    )
     min_coverage: Share = Field(
         default=0.0,
         description="The first decision day has a feature coverage above this share of |weight|.",

@@ -69,6 +69,7 @@ FILES: Final[Mapping[str, str]] = {
     layout.RETURNS: "returns, costs, equity, day by day",
     layout.ATTRIBUTION: "what each asset earned and cost",
     layout.STATE_PATHS: "what followed the entry into each state",
+    layout.QUALITY: "what checks of the data found",
     layout.BASKET: "short baskets",
     layout.FEATURES: "features and z-scores",
     layout.CATALOG_ENTRY: "the run's row of the catalog",
@@ -512,6 +513,9 @@ def _coverage(run: Run) -> Iterator[RenderableType]:
         line = Table.grid(padding=(0, 1, 0, 0))
         line.add_row(Text("!", style="yellow"), prose(warning))
         yield line
+    for check in run.checks():
+        if check["severity"] == "info" and check["text"]:
+            yield prose(f"Also: {check['text']}", "dim")
 
 
 def _files(run: Run, warehouse: Path) -> Iterator[RenderableType]:

@@ -153,7 +153,12 @@ def _lines(first: str, *numbers: str) -> Table:
 
 
 def _warnings(run: Run) -> Iterator[RenderableType]:
-    warnings = [x for x in run.metrics["warnings"] if x not in doubts_of(run)]
+    """Yield what checks of the data warn of, a line each, and the first of other warnings."""
+    checks = {x["text"]: x["brief"] for x in run.checks() if x["severity"] == "warn" and x["text"]}
+    for brief in checks.values():
+        yield Text.assemble(("! ", "yellow"), brief, no_wrap=True, overflow="ellipsis")
+    said = {*checks, *doubts_of(run)}
+    warnings = [x for x in run.metrics["warnings"] if x not in said]
     for warning in warnings[:MOST_WARNINGS]:
         sentence = warning.split(". ")[0].rstrip(".")
         yield Text.assemble(("! ", "yellow"), sentence)

@@ -257,8 +257,7 @@ _COVERAGE: Final = f"""
     left join z_scores
         on
             days.universe_id = z_scores.universe_id
-            and run_features.feature_key = z_scores.feature_key
-            and days.zscore_window_days = z_scores.zscore_window_days
+            and run_features.z_key = z_scores.z_key
             and day = z_scores.date
     group by run_features.feature_id, run_features.weight, year(day)
     order by run_features.feature_id, year(day)

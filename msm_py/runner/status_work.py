@@ -335,11 +335,10 @@ _FEATURES: Final = """
         own.weight * before.z_score as contribution_before
     from run_features as own
     left join z_scores as today
-        on own.universe_id = today.universe_id and own.feature_key = today.feature_key
-        and own.zscore_window_days = today.zscore_window_days and today.date = $day
+        on own.universe_id = today.universe_id and own.z_key = today.z_key
+        and today.date = $day
     left join z_scores as before
-        on own.universe_id = before.universe_id and own.feature_key = before.feature_key
-        and own.zscore_window_days = before.zscore_window_days
+        on own.universe_id = before.universe_id and own.z_key = before.z_key
         and before.date = $day::date - 1
     where own.run_id = $run_id
     order by abs(coalesce(contribution, 0)) desc, own.feature_id

@@ -26,7 +26,7 @@ from msm_py.store.origin import code_fingerprint
 LENGTHS: Final = (30, 60, 90, 120, 150, 180, 270, 365, 545, 730)
 """Days of history that are tried, as far as the lake has them."""
 OUTPUTS: Final[Mapping[str, tuple[Sequence[str], str]]] = {
-    "z_scores": (("universe_id", "feature_key", "zscore_window_days", "date"), "z_score"),
+    "z_scores": (("universe_id", "z_key", "date"), "z_score"),
     "scores": (("run_id", "date"), "raw_score"),
     "states": (("run_id", "date"), "regime_order"),
     "baskets": (("basket_id", "date", "asset_id"), "weight"),

@@ -17,6 +17,7 @@ FEATURES: Final = "features.parquet"
 ELIGIBILITY: Final = "eligibility.parquet"
 ATTRIBUTION: Final = "attribution.parquet"
 STATE_PATHS: Final = "state_paths.parquet"
+QUALITY: Final = "quality.json"
 CATALOG_ENTRY: Final = "catalog_entry.json"
 WALK_FORWARD: Final = "walk_forward.json"  # of runs with a search only
 REPORT: Final = "report.html"  # a page for people: made anew at any time, no part of the run
@@ -39,6 +40,7 @@ PANELS: Final = {
 """What runs share: key of the panel's id in catalog_entry.json, table of the warehouse, file."""
 ATTRIBUTION_COLUMNS: Final = tuple(column.name for column in run_file_columns.ATTRIBUTION)
 STATE_PATHS_COLUMNS: Final = tuple(column.name for column in run_file_columns.STATE_PATHS)
+QUALITY_COLUMNS: Final = tuple(column.name for column in run_file_columns.QUALITY)
 
 
 def sweep_page(sweep_id: str) -> str:

@@ -162,6 +162,7 @@ COLUMNS: Final = (
     layout.RETURNS_COLUMNS,
     layout.BASKET_COLUMNS,
     layout.FEATURES_COLUMNS,
+    layout.QUALITY_COLUMNS,
     catalog_columns.PERFORMANCE,
 )
 

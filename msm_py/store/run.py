@@ -120,6 +120,16 @@ class Run:
                     )
         return found
 
+    def checks(self) -> list[Row]:
+        """Return what checks of the data tell; none of an older version."""
+        file = self.folder / layout.QUALITY
+        if not file.exists():
+            return []
+        with _telling_of(file):
+            checks = json.loads(file.read_bytes())["checks"]
+            names = ("severity", "brief", "text")
+            return [{name: checks[check][name] for name in names} for check in sorted(checks)]
+
     def series(self, name: str) -> Row:
         """Return the metrics of a series; empty when the run has none of that name."""
         found: Row | None = {**self.metrics["headline"], **self.metrics["controls"]}.get(name)

@@ -203,6 +203,39 @@ STATE_PATHS: Final = tuple(
         Column("ci_high", "double", "Upper end of it.", unit=SHARE),
     )
 )
+QUALITY: Final = tuple(
+    replace(column, since="0.3.0")
+    for column in (
+        Column("check_name", "varchar", "The check, as docs/methodology.md lists them."),
+        Column(
+            "severity",
+            "varchar",
+            "error (told above the result), warn (told among the warnings) or info.",
+        ),
+        Column(
+            "subject",
+            "varchar",
+            "What it is about: a table, an asset, a feature, or the alts or majors as a group.",
+        ),
+        Column("first_day", "date", "First day of the span, or of the window if it begins before."),
+        Column("last_day", "date", "Last day of the span, or of the window if it ends later."),
+        Column("n_days", "integer", "Days of the span.", unit="days"),
+        Column(
+            "value",
+            "double",
+            "What was found on the worst day; days where that is what counts.",
+            unit="as the check says",
+        ),
+        Column(
+            "limit_value",
+            "double",
+            "The limit that was passed.",
+            unit="as the check says",
+        ),
+        Column("detail", "varchar", "Counts behind the value; missing where there are none."),
+        Column("place", "integer", "Place among the findings of the check, 1 being the worst."),
+    )
+)
 FEATURES: Final = (
     DATE,
     Column("feature_id", "varchar", "The feature, as in the registry."),

@@ -891,6 +891,10 @@ def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             for window in _json(file)["windows"]:
                 for parameter, value in window.pop("parameters").items():
                     yield "chosen_parameters", {**window, "parameter": parameter, "value": value}
+    if (folder / layout.QUALITY).exists() or layout.QUALITY in kept:
+        with _reading(folder / layout.QUALITY) as file:
+            for row in _json(file)["findings"]:
+                yield "run_quality", row
     with _reading(folder / layout.REGIME_METRICS) as file, file.open(newline="") as text_file:
         for record in csv.DictReader(text_file):
             yield "regime_metrics", {name: value or None for name, value in record.items()}
@@ -924,6 +928,7 @@ _FILES: Final = {
     **dict.fromkeys(("regime_statistics", "edges"), layout.REGIME_EVALUATION),
     "chosen_parameters": layout.WALK_FORWARD,
     **dict.fromkeys(("look_edges", "look_metrics"), layout.LOOK),
+    "run_quality": layout.QUALITY,
     "regime_metrics": layout.REGIME_METRICS,
     "daily": f"{layout.RETURNS} or {layout.REGIME_TIMESERIES}",
     "attribution": layout.ATTRIBUTION,

@@ -360,6 +360,12 @@ RUN_WARNINGS: Final = Table(
         ),
     ),
 )
+RUN_QUALITY: Final = Table(
+    "run_quality",
+    "One row per run, check of the data and finding in its decision days: days in a row are one, "
+    "and at most the hundred worst of a check have a row. Runs of older versions have none.",
+    (*RUN, *run_file_columns.QUALITY),
+)
 DAILY: Final = Table(
     "daily",
     "One row per run and decision day: the state decided at the close of the day, and what was "
@@ -452,8 +458,8 @@ LOOK_METRICS: Final = Table(
 )
 RUN_TABLES: Final[Mapping[str, Table]] = by_name(
     *(CATALOG, RUN_PARAMS, REGIME_STATISTICS, EDGES, REGIME_METRICS, STABILITY),
-    *(REGIME_DISTRIBUTION, REGIME_TRANSITIONS, CHOSEN_PARAMETERS, RUN_WARNINGS, DAILY),
-    *(ATTRIBUTION, STATE_PATHS, LOOK_EDGES, LOOK_METRICS, RUN_PANELS, BASKETS, FEATURES),
+    *(REGIME_DISTRIBUTION, REGIME_TRANSITIONS, CHOSEN_PARAMETERS, RUN_WARNINGS, RUN_QUALITY),
+    *(DAILY, ATTRIBUTION, STATE_PATHS, LOOK_EDGES, LOOK_METRICS, RUN_PANELS, BASKETS, FEATURES),
     ELIGIBILITY,
 )
 

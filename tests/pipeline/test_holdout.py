@@ -65,7 +65,7 @@ def specs() -> list[dict[str, Any]]:
     """Experiments between them with every rule that looks back in time, all with a hold-out."""
     odd = [
         spec_of(name, ODD_SPECS[name])
-        for name in ("plain", "weekly_lag", "every_five_days", "three_states", "impact")
+        for name in ("plain", "weekly_lag", "every_five_days", "three_states", "impact", "bounded")
     ]
     ends = spec_of("ends_before", {"window": {"end": "2024-04-25"}})
     search = spec_of("search", {"backtest": {"grid_search": SEARCH}})

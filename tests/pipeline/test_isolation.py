@@ -202,6 +202,7 @@ READ = {
     "v_latest_state": "run_id",
     "attribution": "run_id, leg, asset_id, regime",
     "state_paths": "run_id, regime, day_number",
+    "run_quality": "run_id, check_name, place",
     "v_equity": "run_id, date",
     "v_monthly_returns": "run_id, month",
     "v_state_returns": "run_id, state_order",

@@ -38,7 +38,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def specs() -> list[dict[str, Any]]:
     """Experiments between them with every rule that looks back in time."""
-    names = ("plain", "weekly_lag", "three_states", "impact")
+    names = ("plain", "weekly_lag", "three_states", "impact", "bounded")
     return [*(spec_of(name, ODD_SPECS[name]) for name in names), every_feature_spec()]
 
 

@@ -114,6 +114,11 @@ def run_files(
         "ci_low": pa.nulls(2, pa.float64()),
         "ci_high": pa.nulls(2, pa.float64()),
     }
+    finding = {
+        **{"check_name": "price_spike", "severity": "warn", "subject": "AAA", "place": 1},
+        **{"first_day": DAYS[1], "last_day": DAYS[1], "n_days": 1},
+        **{"value": 2.5, "limit_value": 2.0, "detail": None},
+    }
     stability = {"n_days": 4, "n_spells": 1, "total_switches": 0, "switches_per_year": 0.0}
     shares = {"regime": "BALANCED", "n_days": 4, "n_spells": 1, "pct": 100.0}
     return {
@@ -143,6 +148,7 @@ def run_files(
         layout.RETURNS: pa.table(returns),
         layout.ATTRIBUTION: pa.table(attribution),
         layout.STATE_PATHS: pa.table(state_paths),
+        layout.QUALITY: {"checks": {}, "findings": [finding]},
         layout.CATALOG_ENTRY: {
             "title": "Made up",
             "net_sharpe": sharpe,
@@ -185,6 +191,7 @@ ALL_FILES = sorted(
         layout.RETURNS,
         layout.ATTRIBUTION,
         layout.STATE_PATHS,
+        layout.QUALITY,
         layout.BASKET,
         layout.FEATURES,
         layout.ELIGIBILITY,

@@ -46,6 +46,14 @@ ODD_SPECS: dict[str, dict[str, Any]] = {
             "rebalance_frequency_days": 3,
         },
     },
+    "bounded": {
+        "features": [
+            {"id": "alt_breadth", "weight": 0.4},
+            {"id": "funding_skew", "weight": 0.3, "winsorize": 0.25},
+            {"id": "momentum", "weight": -0.5, "winsorize": 0.1},
+        ],
+        "feature_params": {"zscore_window_days": 20, "z_clip": 1.2},
+    },
     "long_leg": {
         "target": {
             "benchmark": "long_leg",

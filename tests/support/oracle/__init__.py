@@ -137,6 +137,8 @@ D39 to D43, later:
      asked for), rank, dominance and the alt index; the basket's marketcap_usd stays the cap.
  D48 An alt's age counts the days from its first price row, before the first BTC close too, to t,
      both. Its perpetual can be traded at the close of t when listed <= t < delisted.
+ D49 winsorize: quantiles interpolate linearly, as all do; the day's own value is limited, too. A
+     window that is constant then has std 0 (z NULL). z_clip comes last.
 """
 
 from __future__ import annotations
@@ -193,7 +195,9 @@ def run(
     long_frames = []
     for feature in spec["features"]:
         raw = features.raw(feature["id"], feature.get("params") or {})
-        z = z_score(raw, window_days)
+        z = z_score(
+            raw, window_days, feature.get("winsorize"), spec["feature_params"].get("z_clip")
+        )
         raw_score += feature["weight"] * np.where(np.isnan(z), 0.0, z)
         with_z += abs(feature["weight"]) * ~np.isnan(z)
         long_frames.append(

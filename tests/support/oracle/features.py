@@ -48,12 +48,19 @@ def change(x: Float, n: int) -> Float:
     return out
 
 
-def z_score(x: Float, n: int) -> Float:
+def z_score(x: Float, n: int, winsorize: float | None = None, z_clip: float | None = None) -> Float:
     out = np.full(len(x), np.nan)
     for t in range(n - 1, len(x)):
         window = x[t - n + 1 : t + 1]
-        if not np.isnan(window).any() and np.ptp(window) > 0:
-            out[t] = (x[t] - window.mean()) / window.std(ddof=1)
+        if np.isnan(window).any():
+            continue
+        if winsorize is not None:
+            low, high = np.quantile(window, [winsorize, 1 - winsorize])
+            window = np.clip(window, low, high)
+        if np.ptp(window) > 0:
+            out[t] = (window[-1] - window.mean()) / window.std(ddof=1)
+            if z_clip is not None:
+                out[t] = max(-z_clip, min(z_clip, out[t]))
     return out
 
 

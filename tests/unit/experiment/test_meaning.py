@@ -67,8 +67,8 @@ def test_defaults_are_those_of_the_methodology() -> None:
             "listed_on": [],
             "max_abs_return_1d": None,
         },
-        "features": [{"id": "momentum", "weight": 1.0, "params": {}}],
-        "feature_params": {"zscore_window_days": 60, "min_coverage": 0.0},
+        "features": [{"id": "momentum", "weight": 1.0, "params": {}, "winsorize": None}],
+        "feature_params": {"zscore_window_days": 60, "z_clip": None, "min_coverage": 0.0},
         "target": {
             "long_leg": {"weights": {"BTC": 1.0}},
             "short_leg": {

@@ -732,6 +732,23 @@ BAD = [
         "default 60",
     ),
     Bad(
+        "most of the window winsorized",
+        "features",
+        [{"id": "momentum", "weight": 1, "winsorize": 0.3}],
+        "winsorize must be at most 0.25",
+        "0.3",
+        "quantile",
+        where="features[0].winsorize",
+    ),
+    Bad(
+        "z-scores clipped at 0",
+        "feature_params.z_clip",
+        0,
+        "z_clip must be above 0",
+        "0",
+        "no limit",
+    ),
+    Bad(
         "full coverage required",
         "feature_params.min_coverage",
         1,

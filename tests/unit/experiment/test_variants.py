@@ -111,6 +111,8 @@ def test_paths_reach_features_sections_maps_and_whole_values() -> None:
             "grid": {
                 "features.funding_skew.weight": [-1],
                 "features.funding_skew.params.weighting": ["median"],
+                "features.momentum.winsorize": [0.05],
+                "feature_params.z_clip": [3],
                 "backtest.position_scale.BALANCED": [0.25],
                 "target.horizons_days": [[5, 1]],
                 "target.long_leg.weights": [{"BTC": 0.7, "ETH": 0.3}],
@@ -129,9 +131,11 @@ def test_paths_reach_features_sections_maps_and_whole_values() -> None:
             "id": "funding_skew",
             "weight": -1.0,
             "params": {"weighting": "median", "min_oi_coverage": 0.0},
+            "winsorize": None,
         },
-        {"id": "momentum", "weight": 1.0, "params": {}},
+        {"id": "momentum", "weight": 1.0, "params": {}, "winsorize": 0.05},
     ]
+    assert resolved["feature_params"]["z_clip"] == 3.0
     scale = resolved["backtest"]["position_scale"]
     assert {state: share for state, share in scale.items() if share} == {
         "BALANCED": 0.25,
@@ -144,6 +148,7 @@ def test_paths_reach_features_sections_maps_and_whole_values() -> None:
     }
     assert variant.title == (
         "window.start 2023-01-01, funding_skew -1, funding_skew.params.weighting median, "
+        "momentum.winsorize 0.05, feature_params.z_clip 3, "
         "long_leg.weights {BTC: 0.7, ETH: 0.3}, target.horizons_days [1, 5], "
         "high_vol_gate.max_abs_return 0.2, position_scale.BALANCED 0.25, "
         "allow_missing_features true"

@@ -37,7 +37,11 @@ from msm_py.store.warehouse_tables import ALL_TABLES, CATALOG, DAILY, EDGES
 from msm_py.store.warehouse_views import VIEWS
 
 EVERYTHING = {**ALL_TABLES, **VIEWS}
-COPIED = (*schema.FILES, "docs/performance.md", "seeds/feature_registry.csv", "pyproject.toml")
+COPIED = (
+    *schema.FILES,
+    *("docs/performance.md", "pyproject.toml"),
+    *("seeds/feature_registry.csv", "seeds/quality_checks.csv"),
+)
 
 
 # --- What is written -----------------------------------------------------------------------------
@@ -144,6 +148,8 @@ def test_columns_of_run_folders_are_those_of_the_warehouse() -> None:
     }
     assert ALL_TABLES["baskets"].names == ["basket_panel", *layout.BASKET_COLUMNS]
     assert ALL_TABLES["features"].names == ["feature_panel", *layout.FEATURES_COLUMNS]
+    of_run = [column.name for column in catalog_columns.RUN]
+    assert ALL_TABLES["run_quality"].names == [*of_run, *layout.QUALITY_COLUMNS]
 
 
 def test_names_of_columns_in_run_folders_change_the_fingerprint_descriptions_do_not(

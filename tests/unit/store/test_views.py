@@ -22,6 +22,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     old = place / "runs" / OLD  # as an older version left it
     (old / layout.ATTRIBUTION).unlink()
     (old / layout.STATE_PATHS).unlink()
+    (old / layout.QUALITY).unlink()
     manifest = json.loads((old / layout.MANIFEST).read_bytes())
     del manifest["files"]
     (old / layout.MANIFEST).write_text(json.dumps(manifest))
@@ -71,3 +72,11 @@ def test_attribution(file: Path) -> None:
     ) == [(None, None, 0.125), ("BALANCED", 3, 0.25), ("BALANCED", 3, 0.5)]
     paths = f"select day_number, mean from state_paths where run_id = '{NEW}' order by 1"
     assert published(file, paths) == [(0, 0.0), (1, 0.5)]
+
+
+def test_what_checks_of_the_data_found(file: Path) -> None:
+    """The run that has no quality.json is of an older version, and is there all the same."""
+    query = "select run_id, check_name, subject, first_day, value, is_latest from run_quality"
+    found = [("price_spike", "AAA", DAYS[1], 2.5)]
+    assert published(file, f"{query} where run_id = '{NEW}'") == [(NEW, *found[0], True)]
+    assert published(file, f"{query} where run_id = '{OLD}'") == []
