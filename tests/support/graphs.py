@@ -20,7 +20,7 @@ from msm_py.experiment.load import from_resolved
 from msm_py.experiment.schema import Experiment
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation, lookahead
-from msm_py.settings import Places
+from msm_py.settings import DATABASE_FILE, Places
 from msm_py.store.origin import code_fingerprint
 
 TOLERANCE = 1e-12
@@ -61,7 +61,7 @@ def build(lake: Path, specs: Sequence[Mapping[str, Any] | Experiment], place: Pa
     runs = [ResolvedRun.of(x, data, code) for x in experiments]
     places = Places(lake, place / "runs", place / "warehouse.duckdb")
     order: list[str] = []
-    kept = place / invocation.DATABASE_FILE  # views name their database
+    kept = place / DATABASE_FILE  # views name their database
     with (
         in_project(place),
         invocation.built_without(
