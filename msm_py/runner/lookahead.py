@@ -178,9 +178,20 @@ def _fewest_days(experiments: Sequence[Experiment]) -> int:
 
 
 def _decision_days(database: Path, runs: Sequence[ResolvedRun]) -> list[date]:
+    """Return days to cut at: those of states from when there are enough, and with a BTC close.
+
+    The grid ends with the last BTC close: cut at a day without one, a lake ends before that day.
+    """
     with duckdb.connect(database, read_only=True) as con:
-        rows = con.execute("select distinct date from states order by date").fetchall()
-    days = [row[0] for row in rows][_fewest_days([run.experiment for run in runs]) :]
+        rows = con.execute(
+            """
+            select date, date in (select date from stg_prices where asset_id = 'BTC')
+            from (select distinct date from states)
+            order by date
+            """
+        ).fetchall()
+    fewest = _fewest_days([run.experiment for run in runs])
+    days = [day for day, has_btc_close in rows[fewest:] if has_btc_close]
     if len(days) < 3:
         raise MsmError(
             "there are too few decision days to check",
