@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -43,6 +45,55 @@ def benjamini_hochberg(p: ArrayLike) -> NDArray[np.float64]:
     m = len(order)
     scaled = p[order] * m / np.arange(1, m + 1)
     return _restored(p, order, np.minimum.accumulate(scaled[::-1])[::-1])
+
+
+def beside_others(
+    p: NDArray[np.float64],
+    owner: NDArray[np.int64],
+    group: NDArray[np.int64],
+    others: NDArray[np.float64],
+    others_group: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return p-values adjusted by Benjamini & Hochberg, those of each owner on their own.
+
+    Each owner stands beside the same others but for those of its group, as `benjamini_hochberg`
+    would see them. The others are put in order once, so that an owner costs a pass over them.
+
+    Parameters
+    ----------
+    p, owner, group
+        p-values without NaN, whose they are, and the owner's group, shape (own,); those of an owner
+        lie together.
+    others, others_group
+        The p-values beside which they stand, and their groups, shape (others,).
+
+    Returns
+    -------
+    Adjusted p-values, shape (own,).
+
+    Examples
+    --------
+    >>> own, others = np.array([0.01, 0.02]), np.array([0.03, 0.5])
+    >>> beside_others(own, np.array([0, 1]), np.array([0, 1]), others, np.array([7, 1]))
+    array([0.03, 0.03])
+    """
+    adjusted = np.empty(len(p))
+    order = np.argsort(others, kind="stable")
+    others, others_group = others[order], others_group[order]
+    borders = [0, *(np.flatnonzero(np.diff(owner)) + 1), len(p)] if len(p) else []
+    for start, end in itertools.pairwise(borders):
+        own_order = np.argsort(p[start:end])
+        own = p[start:end][own_order]
+        beside = others[others_group != group[start]]
+        m = len(own) + len(beside)
+        # of equal ones the last has the rank that counts, the smallest ratio
+        rank = np.arange(1, len(beside) + 1) + np.searchsorted(own, beside, side="right")
+        least = np.minimum.accumulate((beside * m / rank)[::-1])[::-1]
+        own_rank = np.arange(1, len(own) + 1) + np.searchsorted(beside, own, side="right")
+        own_least = np.minimum.accumulate((own * m / own_rank)[::-1])[::-1]
+        above = np.append(least, np.inf)[np.searchsorted(beside, own, side="left")]
+        adjusted[start + own_order] = np.minimum(np.minimum(own_least, above), 1.0)
+    return adjusted
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:

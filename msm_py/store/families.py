@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import numpy as np
@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from msm_py._typing import Bools, Floats, Ints, Row
 from msm_py.experiment.ids import short_hash
-from msm_py.stats.adjusted_p_values import benjamini_hochberg
+from msm_py.stats.adjusted_p_values import benjamini_hochberg, beside_others
 from msm_py.stats.sharpe import ANNUALIZATION_DAYS, deflated_sharpe_ratio
 from msm_py.store import looks
 from msm_py.store.edge_rows import SUMMARY_EDGES
@@ -144,13 +144,17 @@ def families(tried: Tried) -> Found:
             known.var(ddof=1) if len(known) > 1 else np.nan,
             n_family,
         )
-        for run in (None, *np.flatnonzero(own & ~newest)):
-            counted = newest if run is None else newest & (tried.question != tried.question[run])
-            counts = counted[tried.edge_run] | (tried.edge_run == run)
-            adjusted = np.full(len(tried.p), np.nan)
-            adjusted[counts] = benjamini_hochberg(tried.p[counts])
-            shown = (own & newest)[tried.edge_run] if run is None else tried.edge_run == run
-            found.p_family[shown] = adjusted[shown]
+        counted = np.flatnonzero(newest[tried.edge_run])
+        shown = own[tried.edge_run[counted]]
+        found.p_family[counted[shown]] = benjamini_hochberg(tried.p[counted])[shown]
+        older = np.flatnonzero((own & ~newest)[tried.edge_run])
+        found.p_family[older] = beside_others(
+            tried.p[older],
+            tried.edge_run[older],
+            tried.question[tried.edge_run[older]],
+            tried.p[counted],
+            tried.question[tried.edge_run[counted]],
+        )
     return found
 
 
@@ -168,10 +172,14 @@ def _newest(tried: Tried, member: Bools) -> Bools:
 
 _RUNS: Final = """
     select
-        run_id, experiment_id, question, net_sharpe, n_test_days, net_skewness, net_kurtosis,
+        run_id, experiment_id, net_sharpe, n_test_days, net_skewness, net_kurtosis,
         coalesce(lake_name, '') as lake, first_date - date '1970-01-01' as first,
         last_date - date '1970-01-01' as last,
-        row_number() over (order by created_at nulls first, run_id) as made
+        row_number() over (order by run_id) - 1 as place,
+        row_number() over (order by created_at nulls first, run_id) as made,
+        dense_rank() over (order by question) - 1 as question_number,
+        dense_rank() over (order by lake) - 1 as lake_number,
+        dense_rank() over (order by lake, first, last) - 1 as window_number
     from catalog
     where is_placebo is not true and first_date is not null and last_date is not null
     order by run_id
@@ -186,11 +194,11 @@ _EDGES: Final = f"""
         from edges
         window at_horizon as (partition by run_id, horizon_days)
     )
-    select run_id, horizon_days, edge, p_edge
-    from counted
+    select counted.run_id, counted.horizon_days, counted.edge, counted.p_edge, runs.place
+    from counted inner join ({_RUNS}) as runs on counted.run_id = runs.run_id
     where edge in {EDGES} and p_edge is not null
         and (edge = 'spread' or n_states <> 2 or n_spreads = 0)
-    order by run_id, horizon_days, edge
+    order by counted.run_id, counted.horizon_days, counted.edge
 """
 
 
@@ -205,11 +213,10 @@ def derive(con: duckdb.DuckDBPyConnection) -> pa.Table:
     con.execute("update catalog set n_family = null, deflated_sharpe = null, p_family = null")
     runs = con.sql(_RUNS).to_arrow_table()
     edges = con.sql(_EDGES).to_arrow_table()
-    place = {run_id: row for row, run_id in enumerate(runs["run_id"].to_pylist())}
-    edges = edges.filter(pa.array([x in place for x in edges["run_id"].to_pylist()], pa.bool_()))
-    tried = _tried(con, runs, edges, place)
+    tried = _tried(con, runs, edges)
     found = families(tried)
-    edges = edges.append_column("p_family", pa.array(found.p_family, pa.float64()))
+    p_family = pa.array(found.p_family, pa.float64())
+    edges = edges.drop_columns("place").append_column("p_family", p_family)
     smallest = np.full(len(tried.window), np.nan)
     np.fmin.at(smallest, tried.edge_run, found.p_family)
     con.register(
@@ -237,42 +244,37 @@ def derive(con: duckdb.DuckDBPyConnection) -> pa.Table:
     return edges
 
 
-def _tried(
-    con: duckdb.DuckDBPyConnection, runs: pa.Table, edges: pa.Table, place: Mapping[str, int]
-) -> Tried:
+def _tried(con: duckdb.DuckDBPyConnection, runs: pa.Table, edges: pa.Table) -> Tried:
     def numbers(name: str) -> Floats:
         return np.asarray(runs[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
 
-    windows: dict[tuple[Any, ...], int] = {}
-    of_run = zip(*(runs[name].to_pylist() for name in ("lake", "first", "last")), strict=True)
-    window = [windows.setdefault(key, len(windows)) for key in of_run]
-    lakes = sorted({key[0] for key in windows})
+    def whole(name: str) -> Ints:
+        return np.asarray(runs[name].to_numpy(), dtype=np.int64)
+
+    window = whole("window_number")
+    _, of_window = np.unique(window, return_index=True)
     return Tried(
-        window=np.array(window, dtype=np.int64),
-        lake=np.array([lakes.index(key[0]) for key in windows], dtype=np.int64),
-        first=np.array([key[1] for key in windows], dtype=np.int64),
-        last=np.array([key[2] for key in windows], dtype=np.int64),
-        question=_numbered(runs["question"].to_pylist()),
-        made=np.asarray(runs["made"].to_numpy(), dtype=np.int64),
+        window=window,
+        lake=whole("lake_number")[of_window],
+        first=whole("first")[of_window],
+        last=whole("last")[of_window],
+        question=whole("question_number"),
+        made=whole("made"),
         net_sharpe=numbers("net_sharpe"),
         n_test_days=numbers("n_test_days"),
         skewness=numbers("net_skewness"),
         kurtosis=numbers("net_kurtosis"),
-        edge_run=np.array([place[x] for x in edges["run_id"].to_pylist()], dtype=np.int64),
+        edge_run=np.asarray(edges["place"].to_numpy(), dtype=np.int64),
         p=np.asarray(edges["p_edge"].to_numpy(), dtype=np.float64),
-        others=[*_failed(con, place), *_lost_looks(con, runs)],
+        others=[*_failed(con, runs), *_lost_looks(con, runs)],
     )
 
 
-def _numbered(values: Iterable[object]) -> Ints:
-    known: dict[object, int] = {}
-    return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)
-
-
 def _failed(
-    con: duckdb.DuckDBPyConnection, place: Mapping[str, int]
+    con: duckdb.DuckDBPyConnection, runs: pa.Table
 ) -> Iterable[tuple[frozenset[str], Bools]]:
     """Yield the variants of each sweep that left no run, beside those that did."""
+    place = {run_id: row for row, run_id in enumerate(runs["run_id"].to_pylist())}
     names: dict[str, set[str]] = defaultdict(set)
     beside: dict[str, list[int]] = defaultdict(list)
     trials = con.execute("select sweep_id, experiment_id, run_id, status from sweep_trials")

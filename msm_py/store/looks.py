@@ -281,13 +281,14 @@ def _alarms(runs: Path, ledger: Ledger, looking: Iterable[str]) -> list[str]:
 def _looking_folders(runs: Path) -> dict[str, str]:
     """Return the family of every run folder that says of itself that it is a look, by run id."""
     found = {}
-    for run_id in run_list.existing_runs(runs):
+    for run_id in run_list.run_names(runs):
         try:
             content = (runs / run_id / layout.CATALOG_ENTRY).read_bytes()
             # there may be thousands of runs, and few of them look
             if _SAYS_LOOK.search(content):
                 entry = json.loads(content)
-                found[run_id] = family_of(str(entry["experiment_id"]))
+                if run_list.is_run(runs / run_id):
+                    found[run_id] = family_of(str(entry["experiment_id"]))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # a broken folder is reported where runs are published
     return found

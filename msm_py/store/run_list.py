@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,7 +18,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from msm_py.errors import MsmError
-from msm_py.store.layout import MANIFEST, is_page
+from msm_py.store.layout import MANIFEST, REPORT, is_page
 
 
 class Skipped(NamedTuple):
@@ -60,18 +61,56 @@ MOST_NAMED: Final = 5
 NO_RUN: Final = Skipped("no run folder")
 
 
-def list_runs(folder: Path) -> Listing:
-    """Tell the runs in a runs folder from everything else that lies there."""
-    entries = sorted(os.scandir(folder), key=lambda x: x.name) if folder.is_dir() else []
+def list_runs(folder: Path, known: Collection[str] = ()) -> Listing:
+    """Tell the runs in a runs folder from everything else that lies there.
+
+    Parameters
+    ----------
+    folder
+        The runs folder.
+    known
+        Names of folders that are runs as somebody knows: they are not opened.
+    """
     found = {
-        entry.name: no_run(Path(entry.path), is_folder=entry.is_dir())
-        for entry in entries
-        if not entry.name.startswith(".") and not is_page(entry.name)
+        entry.name: None
+        if entry.name in known
+        else no_run(Path(entry.path), is_folder=entry.is_dir())
+        for entry in _entries(folder)
     }
     return Listing(
         [name for name, why in found.items() if why is None],
         {name: why for name, why in found.items() if why is not None},
     )
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    entries = sorted(os.scandir(folder), key=lambda x: x.name) if folder.is_dir() else []
+    return [x for x in entries if not x.name.startswith(".") and not is_page(x.name)]
+
+
+def run_names(folder: Path) -> list[str]:
+    """Return the names of folders that are called like runs, sorted; none of them is opened."""
+    return [x.name for x in _entries(folder) if RUN_ID.fullmatch(x.name) and x.is_dir()]
+
+
+def files_digest(folder: Path) -> int:
+    """Return what tells a run folder from one in which a file was touched: a number of 63 bits.
+
+    It is made of names, sizes and times of its files but its page; 0 for a folder that is gone
+    meanwhile.
+    """
+    try:
+        with os.scandir(folder) as files:
+            facts = [
+                (file.name, found.st_size, found.st_mtime_ns)
+                for file in files
+                if file.name != REPORT
+                for found in (file.stat(),)
+            ]
+    except OSError:
+        return 0
+    digest = hashlib.sha256(repr(sorted(facts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def last_change(entry: Path) -> str | None:
@@ -178,11 +217,11 @@ def find_run(folder: Path, name: str) -> Found:
     MsmError
         When none or several are called so.
     """
-    listing = list_runs(folder)
-    known = listing.runs
-    found = [name] if name in known else [run for run in known if run.startswith(name)]
-    if not found and DIGITS.fullmatch(name):
-        found = [run for run in known if run.rpartition("-")[2].startswith(name)]
+    names = run_names(folder)
+    called = [name] if name in names else [run for run in names if run.startswith(name)]
+    if not called and DIGITS.fullmatch(name):
+        called = [run for run in names if run.rpartition("-")[2].startswith(name)]
+    found = [run for run in called if is_run(folder / run)]
     if len(found) == 1:
         return Found(folder / found[0])
     of_experiment = [run for run in found if run.rpartition("-")[0] == name]
@@ -204,6 +243,7 @@ def find_run(folder: Path, name: str) -> Found:
             received=name,
             remedy=f"give more of it: {some}" + (f", and {more} more" if more > 0 else ""),
         )
+    listing = list_runs(folder)
     if broken := [x for x in listing.skipped if x.startswith(name) and name]:
         raise MsmError(
             "this is no run that can be shown",
@@ -211,7 +251,7 @@ def find_run(folder: Path, name: str) -> Found:
             received=listing.skipped[broken[0]].reason,
             remedy=MEND_RUN if listing.skipped[broken[0]].is_broken else "give another run id",
         )
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(name, listing.runs, n=1, cutoff=0.4)
     raise MsmError(
         "there is no such run",
         where=str(folder),

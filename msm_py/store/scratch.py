@@ -59,6 +59,19 @@ def remove_leftovers(place: Path) -> None:
                         _remove(Path(entry.path))
 
 
+def owners(place: Path) -> list[str]:
+    """Return who else works in a folder, in words: live processes with a scratch folder there."""
+    own_process = (_host(), os.getpid())
+    found = []
+    for own in sorted(place.glob(".msm-scratch-*")):
+        owner = _owner(own)
+        if owner is not None and not _is_left(own, owner):
+            found.append((owner["host"], owner["process_id"]))
+    return [
+        f"process {number} on {host}" for host, number in found if (host, number) != own_process
+    ]
+
+
 def step_aside(standing: Path, own: Path) -> Path:
     """Move what stands in a place into a scratch folder of that place, and return where it is."""
     aside = own / ASIDE / standing.name

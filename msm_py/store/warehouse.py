@@ -8,56 +8,55 @@ lock, so two publishers cannot drop each other's runs.
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import itertools
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from msm_py._typing import Row
 from msm_py.errors import MsmError
-from msm_py.lake.check_items import ABSENT
-from msm_py.regimes import ALL, BEFORE, HOLDOUT, STATE_ORDER
 from msm_py.store import (
-    catalog_columns,
     declared_text,
     families,
+    folder_rows,
     formats,
-    lake_records,
     layout,
     looks,
     null_market_records,
+    parquet_tables,
+    record_rows,
     robustness_records,
-    run_file_columns,
-    run_folder,
     run_list,
     scratch,
-    shared_files,
     sweep_records,
 )
-from msm_py.store.declarations import FIRST_VERSION, Column
-from msm_py.store.flat_params import flat_params
-from msm_py.store.lake_records import Findings
+from msm_py.store.folder_rows import Content
+from msm_py.store.record_rows import Record
 from msm_py.store.run_list import Skipped
 from msm_py.store.warehouse_tables import ALL_TABLES, DERIVED_TABLES, OF_RUNS, RUN_TABLES
 from msm_py.store.warehouse_views import VIEWS
 
-Rows = Iterable[tuple[str, Row]]
 # A file in DuckDB 2.0's own format cannot be opened by any 1.x client; this one can, by all.
 STORAGE_VERSION: Final = "v1.0.0"
 MOST_NAMED: Final = 5  # of what was left out
+RUNS_AT_ONCE: Final = 200
+"""Run folders whose content is in memory at one time."""
+SECONDS_IN_SILENCE: Final = 5.0
+"""How long to wait for another publisher before saying so."""
 
 
 def check_warehouse(path: Path) -> None:
@@ -163,47 +162,126 @@ def publish(runs: Path, path: Path, *, anew: bool = False) -> dict[str, int]:
 
 
 def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
-    with FileLock(f"{path}.lock"), scratch.folder(path.parent) as own:
+    with _lock(path), scratch.folder(path.parent) as own:
         scratch.remove_leftovers(runs)
         stamp = _stamp(path)
         usable = not anew and _is_as_published(path, stamp)
         _remove_unfinished(path)
-        listing = run_list.list_runs(runs)
-        present = {run_id: _written(runs / run_id) for run_id in listing.runs}
-        records = [found for read in DERIVED.values() for found in read(runs)]
         known = _published(path) if usable else None
-        known_runs, known_records, lake_of = known or ({}, set(), {})
-        new = [run_id for run_id, at in present.items() if known_runs.get(run_id) != at]
-        gone = {run_id for run_id, at in known_runs.items() if present.get(run_id) != at}
-        read, broken = _read_runs(runs, new)
-        lakes: set[str | None] = {lake_of[run_id] for run_id in lake_of if run_id not in gone}
-        lakes |= {x.get("lake_fingerprint") for run in read.values() for x in run.rows["catalog"]}
-        records = [x for x in records if x.lake is None or x.lake in lakes]
-        skipped = _dated(runs, {**listing.skipped, **_broken(_present(runs, broken))})
-        is_new = known is None or gone or read or {x.hash for x in records} != known_records
-        if not is_new and _as_read(skipped) == stamp.get("skipped"):
-            with duckdb.connect(path, read_only=True) as con:
-                return _counts(con)
+        digests = {name: run_list.files_digest(runs / name) for name in run_list.run_names(runs)}
+        as_known = _as_known(known, digests)
+        listing = run_list.list_runs(runs, known=as_known)
+        gone = set() if known is None else known.digests.keys() - as_known
+        new = _Reading(runs, [x for x in listing.runs if x not in as_known])
+        records = [found for read in record_rows.KINDS.values() for found in read(runs)]
+        is_new = known is None or bool(gone) or new.has_sound()
+        if not is_new and known is not None:
+            of_lakes = _of_lakes(records, {known.lakes[run_id] for run_id in as_known})
+            skipped = _dated(runs, {**listing.skipped, **_broken(_present(runs, new.faults))})
+            if {x.hash for x in of_lakes} == known.records and _as_read(skipped) == stamp.get(
+                "skipped"
+            ):
+                with duckdb.connect(path, read_only=True) as con:
+                    return _counts(con)
         fresh = own / path.name
         if known is not None:
             shutil.copyfile(path, fresh)
-        counts, unfit = _update(fresh, runs, gone, read, records, skipped)
-        skipped |= unfit
-        says = {
-            "layout": LAYOUT,
-            "runs": str(runs.absolute()),
-            "skipped": skipped,
-            "files": {name: _facts(own / name) for name in _files(path)},
-        }
-        folder = tables_folder(path)
-        folder.mkdir(exist_ok=True)
-        for table in ALL_TABLES:
-            os.replace(own / folder.name / f"{table}.parquet", folder / f"{table}.parquet")
+        done = _update(fresh, runs, gone, new, records, listing.skipped, anew=known is None)
+        files = _replace_tables(own, path, done.files, stamp)
         _remove_unfinished(path)
-        os.replace(own / path.name, path)
-        _write_stamp(path, own, says)
-        _remove_of_older_versions(path, stamp)
-        return counts
+        os.replace(fresh, path)
+        files[path.name] = _facts(path)
+        says = {"layout": LAYOUT, "runs": str(runs.absolute()), "skipped": done.skipped}
+        _write_stamp(path, own, {**says, "files": files})
+        _remove_of_older_versions(path, stamp, files)
+        return done.counts
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a warehouse's publishers; tell whom one waits for when that takes long."""
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=SECONDS_IN_SILENCE)
+    except Timeout:
+        publishers = ", ".join(scratch.owners(path.parent)) or "a process that does not say which"
+        print(
+            f"Waiting for another process that publishes {path}: {publishers}. Should it be "
+            "stopped or hang, end it: nothing is lost.",
+            file=sys.stderr,
+            flush=True,
+        )
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _as_known(known: _Published | None, digests: Mapping[str, int]) -> set[str]:
+    """Return which runs are in a warehouse as they lie in the runs folder."""
+    if known is None:
+        return set()
+    return {name for name, digest in digests.items() if known.digests.get(name) == digest}
+
+
+def _of_lakes(records: Iterable[Record], lakes: Collection[str | None]) -> list[Record]:
+    """Return the records that count: those about a lake only where a run is of it."""
+    return [x for x in records if x.lake is None or x.lake in lakes]
+
+
+class _Reading:
+    """The content of run folders, read some at a time.
+
+    Parameters
+    ----------
+    runs
+        The runs folder.
+    run_ids
+        Which of its runs.
+    """
+
+    def __init__(self, runs: Path, run_ids: Sequence[str]) -> None:
+        self.faults: dict[str, str] = {}
+        """What is wrong with those that cannot be read, of all once the last one was read."""
+        self._sound = self._read(runs, run_ids)
+
+    def has_sound(self) -> bool:
+        """Return whether there is anything to come; reads no more than it takes to know."""
+        first = next(self._sound, None)
+        if first is not None:
+            self._sound = itertools.chain([first], self._sound)
+        return first is not None
+
+    def __iter__(self) -> Iterator[dict[str, Content]]:
+        """Yield content by run id, never nothing, and never too much for the memory."""
+        return iter(self._sound)
+
+    def _read(self, runs: Path, run_ids: Sequence[str]) -> Iterator[dict[str, Content]]:
+        for some in _batched(run_ids, RUNS_AT_ONCE):
+            read, faults = folder_rows.read_runs(runs, some)
+            self.faults |= faults
+            if read:
+                yield read
+
+
+def _batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]
+
+
+def _replace_tables(own: Path, path: Path, files: Collection[str], stamp: Row) -> dict[str, Any]:
+    """Put fresh tables in their places, remove parts that are no more; return facts of them all."""
+    fresh, folder = tables_folder(own / path.name), tables_folder(path)
+    facts = dict(stamp.get("files", ()))
+    for name in sorted(files):
+        if (fresh / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(fresh / name, folder / name)
+            facts[f"{folder.name}/{name}"] = _facts(folder / name)
+    for name in set(parquet_tables.part_files(folder)) - set(files):
+        (folder / name).unlink()
+    return {f"{folder.name}/{name}": facts[f"{folder.name}/{name}"] for name in files}
 
 
 def _present(runs: Path, faults: Mapping[str, str]) -> dict[str, str]:
@@ -234,12 +312,12 @@ def tables_folder(path: Path) -> Path:
     return path.with_name(path.stem if path.suffix else f"{path.name}-tables")
 
 
-def _remove_of_older_versions(path: Path, stamp: Row) -> None:
-    """Remove tables that older versions published beside the file, where nobody changed them."""
-    files = stamp.get("files")
-    for name, facts in files.items() if isinstance(files, dict) else ():
+def _remove_of_older_versions(path: Path, stamp: Row, files: Collection[str]) -> None:
+    """Remove tables that older versions published elsewhere, where nobody changed them."""
+    for name, facts in stamp.get("files", {}).items():
         file = path.parent / name
-        if name.removesuffix(".parquet") in ALL_TABLES and file.is_file() and _facts(file) == facts:
+        is_table = file.suffix == ".parquet" and file.stem in ALL_TABLES
+        if is_table and name not in files and file.is_file() and _facts(file) == facts:
             file.unlink()
 
 
@@ -304,17 +382,13 @@ def family_of(runs: Path, path: Path, run_id: str) -> families.Family | None:
 
 
 def _is_as_published(path: Path, stamp: Row) -> bool:
+    said = stamp.get("files", {})
+    if stamp.get("layout") != LAYOUT or path.name not in said:
+        return False
     try:
-        return stamp.get("layout") == LAYOUT and stamp.get("files") == {
-            name: _facts(path.parent / name) for name in _files(path)
-        }
+        return all(_facts(path.parent / name) == facts for name, facts in said.items())
     except OSError:
         return False
-
-
-def _files(path: Path) -> list[str]:
-    folder = tables_folder(path).name
-    return [path.name, *(f"{folder}/{table}.parquet" for table in ALL_TABLES)]
 
 
 def _facts(file: Path) -> list[int]:
@@ -328,7 +402,8 @@ def _stamp(path: Path) -> dict[str, Any]:
         says = json.loads(stamp_file(path).read_bytes())
     except (OSError, ValueError):
         return {}
-    return says if isinstance(says, dict) else {}
+    is_stamp = isinstance(says, dict) and isinstance(says.get("files", {}), dict)
+    return says if is_stamp else {}
 
 
 def _write_stamp(path: Path, own: Path, says: Row) -> None:
@@ -356,51 +431,33 @@ def _remove_unfinished(path: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def _written(folder: Path) -> int:
-    """Return what tells a run folder from one in which a file was touched: a number of 63 bits.
+@dataclass(frozen=True)
+class _Published:
+    """What is in a warehouse: digests of files and lakes by run, hashes of records."""
 
-    It is made of names, sizes and times of its files but its page; 0 for a folder that is gone
-    meanwhile.
-    """
-    try:
-        facts = [
-            (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
-            for entry in os.scandir(folder)
-            if entry.name != layout.REPORT
-        ]
-    except OSError:
-        return 0
-    digest = hashlib.sha256(repr(sorted(facts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    digests: Mapping[str, int]
+    lakes: Mapping[str, str | None]
+    records: set[str]
 
 
-def _hash(record: Row) -> str:
-    text = json.dumps(record, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _published(path: Path) -> _Published | None:
+    """Return what is in a warehouse; None when it cannot be read.
 
-
-def _published(path: Path) -> tuple[dict[str, int], set[str], dict[str, str]] | None:
-    """Return a warehouse's runs with digests of their files, its records' hashes, runs' lakes.
-
-    None when it cannot be read: it is derived, and rebuilt from the run folders.
+    It is derived, and rebuilt from the run folders.
     """
     try:
         with duckdb.connect(path, read_only=True) as con:
-            return (
-                _known(con),
+            return _Published(
+                dict(con.execute("select run_id, files_digest from run_panels").fetchall()),
+                dict(con.execute("select run_id, lake_fingerprint from catalog").fetchall()),
                 {
                     row[0]
-                    for table in DERIVED
+                    for table in record_rows.KINDS
                     for row in con.execute(f"select record_hash from {table}").fetchall()
                 },
-                dict(con.execute("select run_id, lake_fingerprint from catalog").fetchall()),
             )
     except duckdb.Error:
         return None
-
-
-def _known(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    return dict(con.execute("select run_id, files_digest from run_panels").fetchall())
 
 
 def _counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -410,41 +467,58 @@ def _counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
     }
 
 
+@dataclass(frozen=True)
+class _Updated:
+    """What bringing a file up to date came to: rows by table, what is left out, Parquet files."""
+
+    counts: dict[str, int]
+    skipped: dict[str, Skipped]
+    files: set[str]
+
+
 def _update(
     file: Path,
     runs: Path,
     gone: set[str],
-    new: Mapping[str, Content],
+    new: _Reading,
     records: Sequence[Record],
     skipped: Mapping[str, Skipped],
-) -> tuple[dict[str, int], dict[str, Skipped]]:
-    """Bring a file up to date; return its tables' rows, and what else does not fit in."""
+    *,
+    anew: bool,
+) -> _Updated:
+    """Bring a file up to date, or fill a new one, and write beside it what changed as Parquet."""
     with duckdb.connect(file, config={"storage_compatibility_version": STORAGE_VERSION}) as con:
         for statement in _TABLES:
             con.execute(statement)
+        before = None if anew else parquet_tables.parts(con)
         _drop(con, gone)
-        unfit = _present(runs, _add(con, new))
+        changed = set(gone)
+        unfit: dict[str, str] = {}
+        for contents in new:
+            unfit |= _add(con, contents)
+            changed |= contents.keys()
         # a panel of nothing but runs that did not fit in
         _drop_panels(con)
         for table in DERIVED_TABLES:
             con.execute(f"delete from {table}")
-        sound, damaged = _read_records(records)
-        unfit |= damaged | _add(con, sound)
-        misfits = _dated(runs, _broken(unfit))
-        if problems := {**skipped, **misfits}:
-            _insert(con, "run_problems", _problems(problems))
+        lakes = con.execute("select distinct lake_fingerprint from catalog").fetchall()
+        sound, damaged = record_rows.read_records(_of_lakes(records, {x for (x,) in lakes}))
+        unfit = _present(runs, {**new.faults, **unfit}) | damaged | _add(con, sound)
+        left_out = {**_dated(runs, skipped), **_dated(runs, _broken(unfit))}
+        if left_out:
+            _insert(con, "run_problems", _problems(left_out))
         _insert(con, "family_edges", families.derive(con))
-        _label(con)
+        changed |= _label(con)
+        parquet_tables.assign(con)
         con.execute("begin")  # some hundred comments are one change, not a change each
         for statement in _VIEWS_AND_COMMENTS:
             con.execute(statement)
         con.execute("commit")
         folder = tables_folder(file)
         folder.mkdir(exist_ok=True)
-        for table in ALL_TABLES:
-            con.execute(f"copy {table} to ? (format parquet)", [str(folder / f"{table}.parquet")])
+        now = parquet_tables.write(con, folder, before, changed)
         con.execute("checkpoint")
-        return _counts(con), misfits
+        return _Updated(_counts(con), left_out, now.files())
 
 
 def _problems(skipped: Mapping[str, Skipped]) -> pa.Table:
@@ -464,19 +538,18 @@ def _drop(con: duckdb.DuckDBPyConnection, gone: set[str]) -> None:
     if not gone:
         return
     for name in RUN_TABLES.keys() & OF_RUNS:
-        con.execute(f"delete from {name} where list_contains(?, run_id)", [sorted(gone)])
+        con.execute(f"delete from {name} where run_id in {parquet_tables.listed(gone)}")
     _drop_panels(con)
 
 
-def _label(con: duckdb.DuckDBPyConnection) -> None:
+def _label(con: duckdb.DuckDBPyConnection) -> set[str]:
     """Say in every table of runs which run a row is of, and whether that is the latest.
 
     Tables of records, which are rebuilt each time, take all of it from the catalog; in those of
-    run folders only the rows change whose run has come or was replaced.
+    run folders only the rows change whose run has come or was replaced: their ids are returned.
     """
-    con.execute(
+    judged = con.execute(
         """
-        create or replace temp table relabelled as
         with judged as (
             select
                 run_id, is_latest as was_latest,
@@ -490,25 +563,26 @@ def _label(con: duckdb.DuckDBPyConnection) -> None:
         )
         select run_id, is_latest from judged where is_latest is distinct from was_latest
         """
-    )
-    for name in OF_RUNS:
-        if name in RUN_TABLES:
+    ).fetchall()
+    for is_latest in (True, False):
+        ids = [run_id for run_id, found in judged if found is is_latest]
+        for name in RUN_TABLES.keys() & OF_RUNS if ids else ():
             con.execute(
-                f"update {name} set is_latest = relabelled.is_latest from relabelled "
-                f"where {name}.run_id = relabelled.run_id"
+                f"update {name} set is_latest = ? where run_id in {parquet_tables.listed(ids)}",
+                [is_latest],
             )
-        else:
-            con.execute(
-                f"""
-                update {name} set
-                    experiment_id = coalesce({name}.experiment_id, catalog.experiment_id),
-                    title = coalesce({name}.title, catalog.title),
-                    is_latest = catalog.is_latest
-                from catalog
-                where {name}.run_id = catalog.run_id
-                """
-            )
-    con.execute("drop table relabelled")
+    for name in DERIVED_TABLES.keys() & OF_RUNS:
+        con.execute(
+            f"""
+            update {name} set
+                experiment_id = coalesce({name}.experiment_id, catalog.experiment_id),
+                title = coalesce({name}.title, catalog.title),
+                is_latest = catalog.is_latest
+            from catalog
+            where {name}.run_id = catalog.run_id
+            """
+        )
+    return {run_id for run_id, _ in judged}
 
 
 def _drop_panels(con: duckdb.DuckDBPyConnection) -> None:
@@ -516,93 +590,10 @@ def _drop_panels(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"delete from {table} where {panel} not in (select {panel} from run_panels)")
 
 
-@dataclass(frozen=True)
-class Content:
-    """What a run folder or a record brings into the warehouse.
-
-    Parameters
-    ----------
-    rows
-        Rows by table.
-    frames
-        Tables of a run that are files of its folder, by name.
-    panels
-        Shared panels of a run by table: name of the column, id of the panel, its file.
-    """
-
-    rows: Mapping[str, Sequence[Row]]
-    frames: Mapping[str, pa.Table] = field(default_factory=dict)
-    panels: Mapping[str, tuple[str, str, Path]] = field(default_factory=dict)
-
-
-def _read_runs(runs: Path, run_ids: Iterable[str]) -> tuple[dict[str, Content], dict[str, str]]:
-    """Return the content of run folders that are whole, and what is wrong with the others."""
-    read, faults = {}, {}
-    whole: dict[run_folder.FileFacts, str] = {}
-    for run_id in run_ids:
-        try:
-            read[run_id] = _read_run(runs / run_id, whole)
-        except _FileFault as fault:
-            faults[run_id] = str(fault)
-    return read, faults
-
-
-def _read_run(folder: Path, whole: dict[run_folder.FileFacts, str]) -> Content:
-    found: list[tuple[str, Row]] = []
-    for table, of_table in run_rows(folder):
-        if not isinstance(of_table, dict):
-            raise _FileFault(f"{_FILES[table]}: a {type(of_table).__name__} where a map belongs")
-        found.append((table, of_table))
-    catalog, panel_ids = (dict(found)[table] for table in ("catalog", "run_panels"))
-    named = {"run_id": folder.name, **{name: catalog[name] for name in ("experiment_id", "title")}}
-    rows: dict[str, list[Row]] = defaultdict(list)
-    for table, row in found:
-        rows[table].append({**row, **named, "state_order": _state_order(row.get("regime"))})
-    panels = {}
-    for panel, (table, name) in layout.PANELS.items():
-        if panel_ids[panel] is None:
-            continue  # of an older version
-        content_id = str(panel_ids[panel])
-        with _reading(folder / name) as file:
-            _check_panel(file, content_id, whole)
-        panels[table] = (panel, content_id, file)
-    frames = {"daily": _daily(folder, named)}
-    for table, name in (("attribution", layout.ATTRIBUTION), ("state_paths", layout.STATE_PATHS)):
-        if (folder / name).exists() or name in _kept(folder):  # not in runs of older versions
-            with _reading(folder / name) as file:
-                frames[table] = _by_state(formats.read_parquet(file), table, named)
-    # last: what cannot be read at all has said so in its own words by now
-    if fault := run_folder.fault_in(folder, whole):
-        raise _FileFault(fault)
-    return Content(rows, frames, panels)
-
-
-def _check_panel(file: Path, content_id: str, whole: dict[run_folder.FileFacts, str]) -> None:
-    """See that a panel's file is whole: of runs that share one by hard link, once."""
-    found = run_folder.hash_of(file, whole)[: shared_files.CONTENT_ID_DIGITS]
-    if found != content_id:
-        raise ValueError(f"its content is {found} and not {content_id}")
-
-
-class _FileFault(Exception):
-    """A file of a run folder cannot be used."""
-
-
-@contextmanager
-def _reading(file: Path) -> Iterator[Path]:
-    """Name the file in whatever goes wrong while it is read."""
-    try:
-        if file.exists() and not file.is_file():
-            raise ValueError("no plain file")
-        yield file
-    except run_list.BROKEN as error:
-        raise _FileFault(f"{file.name}: {run_list.fault_of(error)}") from None
-
-
 _INCOMING: Final = "incoming"
 # what content that does not fit into a table can end in
 _UNFIT: Final = (
-    *(_FileFault, ValueError, LookupError, TypeError, OverflowError, pa.ArrowException),
+    *(folder_rows.FileFault, ValueError, LookupError, TypeError, OverflowError, pa.ArrowException),
     *(duckdb.DataError, duckdb.ProgrammingError, duckdb.IntegrityError),
 )
 
@@ -645,8 +636,8 @@ def _insert_all(con: duckdb.DuckDBPyConnection, contents: Mapping[str, Content])
         for table, (panel, content_id, file) in content.panels.items():
             if content_id not in known[panel]:
                 known[panel].add(content_id)
-                with _reading(file):
-                    frames[table].append(_labelled(file, panel, content_id))
+                with folder_rows.reading(file):
+                    frames[table].append(folder_rows.labelled(file, panel, content_id))
     for table, of_table in rows.items():
         if of_table:
             _insert(con, table, _table(of_table, table))
@@ -656,124 +647,6 @@ def _insert_all(con: duckdb.DuckDBPyConnection, contents: Mapping[str, Content])
 
 def _table(records: Sequence[Row], table: str) -> pa.Table:
     return pa.Table.from_pylist(_complete(records, table))
-
-
-def _read_records(records: Iterable[Record]) -> tuple[dict[str, Content], dict[str, str]]:
-    """Return the content of records that have all they need, and what is wrong with the others."""
-    read, faults = {}, {}
-    for record in records:
-        rows: dict[str, list[Row]] = defaultdict(list)
-        try:
-            for table, row in record.rows:
-                rows[table].append({**row, "record_hash": record.hash})
-            read[record.name] = Content(rows)
-        except run_list.BROKEN as error:
-            faults[record.name] = run_list.fault_of(error)
-    return read, faults
-
-
-@dataclass(frozen=True)
-class Record:
-    """A record that lies hidden in a runs folder.
-
-    Parameters
-    ----------
-    name
-        Its file, seen from the runs folder.
-    hash
-        Of its content.
-    rows
-        Its rows with their tables, made when they are asked for.
-    lake
-        Fingerprint of the lake that it is about: it counts if a run is of that lake.
-    """
-
-    name: str
-    hash: str
-    rows: Rows
-    lake: str | None = None
-
-
-def _sweeps(runs: Path) -> Iterator[Record]:
-    for record in sweep_records.read_records(runs):
-        name = f"{sweep_records.FOLDER}/{record['sweep_id']}.json"
-        yield Record(name, _hash(record), _sweep_rows(record))
-
-
-def _sweep_rows(record: Row) -> Iterator[tuple[str, Row]]:
-    statuses = [trial["status"] for trial in record["trials"]]
-    counts = {"n_failed": statuses.count("failed"), "n_rejected": statuses.count("rejected")}
-    yield "sweeps", {**record, **record["overall"], **counts}
-    for table, part in (
-        ("sweep_trials", "trials"),
-        ("sweep_statistics", "runs"),
-        ("sweep_edges", "edges"),
-    ):
-        for row in record[part]:
-            yield table, {"sweep_id": record["sweep_id"], **row}
-
-
-def _panels(runs: Path) -> Iterator[Record]:
-    for record in robustness_records.read_records(runs):
-        name = f"{robustness_records.FOLDER}/{record['run_id']}.json"
-        yield Record(name, _hash(record), _panel_rows(record))
-
-
-def _panel_rows(record: Row) -> Iterator[tuple[str, Row]]:
-    named = {"run_id": record["run_id"], "title": record["title"]}
-    yield "robustness_summary", {**named, **record["summary"]}
-    for row in record["rows"]:
-        yield "robustness", {**named, **row}
-
-
-def _null_markets(runs: Path) -> Iterator[Record]:
-    for record in null_market_records.read_records(runs):
-        name = f"{null_market_records.FOLDER}/{record['run_id']}.json"
-        yield Record(name, _hash(record), _null_market_rows(record))
-
-
-def _null_market_rows(record: Row) -> Iterator[tuple[str, Row]]:
-    run_id = record["run_id"]
-    n_failed = sum(market["status"] == "failed" for market in record["markets"])
-    for row in record["summary"]:
-        yield "null_market_summary", {"run_id": run_id, "n_failed": n_failed, **row}
-    for market in record["markets"]:
-        for row in market["figures"]:
-            yield "null_markets", {"run_id": run_id, "number": market["number"], **row}
-
-
-def _looks(runs: Path) -> Iterator[Record]:
-    for look in looks.read(runs).looks:
-        digest = _hash(asdict(look))
-        yield Record(f"{looks.LEDGER} {digest}", digest, [("looks", asdict(look))])
-
-
-def _lakes(runs: Path) -> Iterator[Record]:
-    for fingerprint, found in lake_records.all_kept(runs):
-        name = f"{lake_records.FOLDER}/{fingerprint}.json"
-        digest = _hash({"fingerprint": fingerprint, **asdict(found)})
-        yield Record(name, digest, _lake_rows(fingerprint, found), fingerprint)
-
-
-def _lake_rows(fingerprint: str, found: Findings) -> Iterator[tuple[str, Row]]:
-    named = {"lake_fingerprint": fingerprint}
-    counts = {"n_failures": len(found.failures), "n_warnings": found.n_warnings}
-    yield "lakes", {**named, "path": found.path, **counts}
-    for item in found.items:
-        if item.verdict != "ok" and item.detail != ABSENT:
-            words = {"lake_table": item.table, "check_name": item.check}
-            yield "lake_findings", {**named, **words, **asdict(item)}
-
-
-# What lies hidden in a runs folder: how its records are read, by the table whose rows hold the hash
-# of their record.
-DERIVED: Final[Mapping[str, Callable[[Path], Iterator[Record]]]] = {
-    "sweeps": _sweeps,
-    "robustness_summary": _panels,
-    "null_market_summary": _null_markets,
-    "looks": _looks,
-    "lakes": _lakes,
-}
 
 
 def alarms(runs: Path, path: Path | None = None, *, with_looks: bool = True) -> list[str]:
@@ -827,172 +700,11 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
         con.register(_INCOMING, rows)
         con.execute(f"insert into {table} ({names}) select {names} from {_INCOMING}")
     except _UNFIT as error:
-        raise ValueError(f"{_FILES.get(table, table)}: {run_list.fault_of(error)}") from None
+        file = folder_rows.FILES.get(table, table)
+        raise ValueError(f"{file}: {run_list.fault_of(error)}") from None
     con.unregister(_INCOMING)
 
 
 def _complete(records: Iterable[Row], table: str) -> list[dict[str, Any]]:
     names = ALL_TABLES[table].names
     return [{name: record.get(name) for name in names} for record in records]
-
-
-def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows of a run folder's JSON and CSV files as (table, row without run_id)."""
-    with _reading(folder / layout.MANIFEST) as file:
-        manifest = _json(file)
-        origin = {
-            "created_at": manifest["finished_at"],
-            "git_commit": manifest["git_commit"],
-            "git_dirty": manifest["git_dirty"],
-            "duration_seconds": manifest["duration_seconds"],
-        }
-        spec = manifest["spec"]
-        asked = {
-            "experiment_id": spec["experiment_id"],
-            "title": spec["title"],
-            "window_start": spec["window"]["start"],
-            "window_end": spec["window"]["end"],
-            "question": families.question_of(spec),
-        }
-        for row in flat_params(manifest["spec"]):
-            yield "run_params", row
-    with _reading(folder / layout.CATALOG_ENTRY) as file:
-        entry = _json(file)
-        yield "catalog", asked | entry | origin
-        panels = {name: entry.get(name) for name in layout.PANELS}
-        yield "run_panels", panels | {"files_digest": _written(folder)}
-    with _reading(folder / layout.METRICS) as file:
-        metrics = _json(file)
-        stability = metrics["stability"]
-        yield "stability", stability
-        for table in ("regime_distribution", "regime_transitions"):
-            for row in stability[table]:
-                yield table, row
-        doubts = metrics.get("doubts", ())
-        for text in metrics["warnings"]:
-            yield "run_warnings", {"warning": text, "is_doubt": text in doubts}
-    with _reading(folder / layout.REGIME_EVALUATION) as file:
-        evaluation = _json(file)
-        for table in ("regime_statistics", "edges"):
-            for row in evaluation[table]:
-                yield table, row
-    kept = manifest.get("files", ())  # what is gone and should be there is missed when it is read
-    if (folder / layout.LOOK).exists() or layout.LOOK in kept:
-        with _reading(folder / layout.LOOK) as file:
-            look = _json(file)
-            samples = {ALL: {**evaluation, **metrics}, BEFORE: look[BEFORE], HOLDOUT: look[HOLDOUT]}
-            for name, sample in samples.items():
-                for row in sample["edges"]:
-                    yield "look_edges", {"sample": name, **row}
-                if "headline" in sample:
-                    yield "look_metrics", {"sample": name, **look_metrics(sample)}
-    if (folder / layout.WALK_FORWARD).exists() or layout.WALK_FORWARD in kept:
-        with _reading(folder / layout.WALK_FORWARD) as file:
-            for window in _json(file)["windows"]:
-                for parameter, value in window.pop("parameters").items():
-                    yield "chosen_parameters", {**window, "parameter": parameter, "value": value}
-    if (folder / layout.QUALITY).exists() or layout.QUALITY in kept:
-        with _reading(folder / layout.QUALITY) as file:
-            for row in _json(file)["findings"]:
-                yield "run_quality", row
-    with _reading(folder / layout.REGIME_METRICS) as file, file.open(newline="") as text_file:
-        for record in csv.DictReader(text_file):
-            yield "regime_metrics", {name: value or None for name, value in record.items()}
-
-
-def look_metrics(sample: Row) -> dict[str, Any]:
-    """Return the flat row of a sample's figures, as the catalog calls them."""
-    net, controls = sample["headline"]["net"], sample["controls"]
-    btc = controls["btc"] or {}
-    return {
-        "n_test_days": net["n_days"],
-        "n_invested_days": net["n_invested_days"],
-        **{f"net_{name}": net[name] for name in catalog_columns.PERFORMANCE},
-        "ungated_net_cagr": controls["ungated_net"]["cagr"],
-        "ungated_net_sharpe": controls["ungated_net"]["sharpe"],
-        "btc_cagr": btc.get("cagr"),
-        "btc_sharpe": btc.get("sharpe"),
-        **sample["sharpe_tests"],
-    }
-
-
-# where the rows of a table come from, to name it when they do not fit
-_FILES: Final = {
-    "catalog": layout.CATALOG_ENTRY,
-    "run_panels": layout.CATALOG_ENTRY,
-    "run_params": layout.MANIFEST,
-    **dict.fromkeys(
-        ("stability", "regime_distribution", "regime_transitions", "run_warnings"),
-        layout.METRICS,
-    ),
-    **dict.fromkeys(("regime_statistics", "edges"), layout.REGIME_EVALUATION),
-    "chosen_parameters": layout.WALK_FORWARD,
-    **dict.fromkeys(("look_edges", "look_metrics"), layout.LOOK),
-    "run_quality": layout.QUALITY,
-    "regime_metrics": layout.REGIME_METRICS,
-    "daily": f"{layout.RETURNS} or {layout.REGIME_TIMESERIES}",
-    "attribution": layout.ATTRIBUTION,
-    "state_paths": layout.STATE_PATHS,
-    **{table: file for table, file in layout.PANELS.values()},
-}
-
-
-def _kept(folder: Path) -> Collection[str]:
-    """Return the files that a run wrote, as its manifest has them; none of an older version."""
-    kept: Collection[str] = _json(folder / layout.MANIFEST).get("files", ())
-    return kept
-
-
-def _whole(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
-    """Return a table that has its columns, but for those that older versions did not have."""
-    for column in columns:
-        if column.since == FIRST_VERSION and column.name not in table.column_names:
-            raise KeyError(column.name)
-    return table
-
-
-def _daily(folder: Path, named: Row) -> pa.Table:
-    with _reading(folder / layout.REGIME_TIMESERIES) as file:
-        timeseries = _whole(formats.read_parquet(file), run_file_columns.TIMESERIES)
-        days = timeseries["date"]
-    with _reading(folder / layout.RETURNS) as file:
-        returns = _whole(formats.read_parquet(file), run_file_columns.RETURNS)
-        if days != returns["date"]:
-            raise ValueError(f"its days are not those of {layout.REGIME_TIMESERIES}")
-    columns = {name: timeseries[name] for name in timeseries.column_names}
-    columns |= {name: returns[name] for name in returns.column_names}
-    held = columns.setdefault("held_regime", pa.nulls(len(days), pa.string()))
-    columns.setdefault("r_ungated", pa.nulls(len(days), pa.float64()))
-    columns["held_state_order"] = _state_orders(held)
-    return _by_state(pa.table(columns), "daily", named)
-
-
-def _by_state(table: pa.Table, name: str, named: Row) -> pa.Table:
-    """Return rows of a run as a table of the warehouse, with the run and the places of states."""
-    columns = {column: table[column] for column in table.column_names}
-    columns["state_order"] = _state_orders(columns["regime"])
-    columns |= {column: _constant(value, table.num_rows) for column, value in named.items()}
-    columns["is_latest"] = pa.nulls(table.num_rows, pa.bool_())
-    return pa.table({column: columns[column] for column in ALL_TABLES[name].names})
-
-
-def _state_orders(regimes: pa.ChunkedArray) -> pa.Array:
-    return pa.array(map(_state_order, regimes.to_pylist()), pa.int32())
-
-
-def _state_order(regime: object) -> int | None:
-    return STATE_ORDER.get(regime) if isinstance(regime, str) else None
-
-
-def _labelled(file: Path, label: str, value: str) -> pa.Table:
-    table = formats.read_parquet(file)
-    return table.append_column(label, _constant(value, table.num_rows))
-
-
-def _constant(value: str, length: int) -> pa.Array:
-    return pa.repeat(pa.scalar(value), length)
-
-
-def _json(file: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(file.read_bytes())
-    return content

@@ -404,6 +404,13 @@ RUN_PANELS: Final = Table(
         FEATURE_PANEL,
         ELIGIBILITY_PANEL,
         Column(
+            "part",
+            "integer",
+            "Which part of the tables as Parquet has the run's rows: `daily/00001.parquet` has "
+            "those of part 1.",
+            since="0.3.0",
+        ),
+        Column(
             "files_digest",
             "bigint",
             "Digest of names, sizes and times of the folder's files: one that was touched is "

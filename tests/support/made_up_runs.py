@@ -17,6 +17,7 @@ from support.lakes import tiny_spec
 from msm_py._typing import Row
 from msm_py.store import (
     layout,
+    parquet_tables,
     run_folder,
     scratch,
     warehouse,
@@ -245,12 +246,21 @@ def assert_sound(place: Path, expected: list[tuple[Any, ...]]) -> None:
     assert catalog(file) == expected
     assert storage_version(file) == V1_STORAGE
     assert names(place / "wh") == sorted(["msm", *OWN_FILES])
-    tables = sorted(f"{table}.parquet" for table in warehouse_tables.ALL_TABLES)
-    assert names(place / "wh" / "msm") == tables
+    tables = place / "wh" / "msm"
+    assert names(tables) == sorted([*parquet_tables.IN_PARTS, *WHOLE_FILES])
     for table in warehouse_tables.ALL_TABLES:
-        beside = pq.read_table(place / "wh" / "msm" / f"{table}.parquet")
+        beside = parquet(tables, table)
         assert published(file, f"select count(*) from {table}") == [(beside.num_rows,)]
         assert beside.column_names == warehouse_tables.ALL_TABLES[table].names
+
+
+WHOLE_FILES = tuple(f"{table}.parquet" for table in parquet_tables.WHOLE)
+
+
+def parquet(folder: Path, table: str) -> pa.Table:
+    """Return what lies beside a warehouse of one of its tables."""
+    in_parts = table in parquet_tables.IN_PARTS
+    return pq.read_table(folder / (table if in_parts else f"{table}.parquet"))
 
 
 def everything_published(place: Path) -> dict[str, list[tuple[Any, ...]]]:
@@ -258,7 +268,7 @@ def everything_published(place: Path) -> dict[str, list[tuple[Any, ...]]]:
     found = {}
     for table in warehouse_tables.ALL_TABLES:
         rows = published(place / "wh" / "msm.duckdb", f"select * from {table}")
-        beside = pq.read_table(place / "wh" / "msm" / f"{table}.parquet").to_pylist()
+        beside = parquet(place / "wh" / "msm", table).to_pylist()
         assert sorted(map(repr, rows)) == sorted(repr(tuple(x.values())) for x in beside)
         found[table] = sorted(rows, key=repr)
     return found

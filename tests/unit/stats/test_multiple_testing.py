@@ -9,7 +9,7 @@ from support.sharpe import best_deflated, sharpe
 
 from msm_py._typing import Floats
 from msm_py.errors import MsmError
-from msm_py.stats.adjusted_p_values import benjamini_hochberg, holm
+from msm_py.stats.adjusted_p_values import benjamini_hochberg, beside_others, holm
 from msm_py.stats.blocks import Kind
 from msm_py.stats.overfitting import probability_of_backtest_overfitting
 from msm_py.stats.sharpe import (
@@ -375,3 +375,21 @@ def test_the_planted_variant_wins() -> None:
         assert spa.p_consistent < 0.02
         superior = romano_wolf_stepm(returns, block_days=20, seed=42)
         assert np.flatnonzero(superior).tolist() == [123]
+
+
+def test_beside_others_is_the_adjustment_of_each_owner_alone() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        n_edges, n_owners, n_others = rng.integers(1, 6), rng.integers(0, 5), rng.integers(0, 30)
+        # few digits: many are equal
+        others = rng.random(n_others).round(rng.integers(1, 4))
+        others_group = rng.integers(0, 5, n_others)
+        owner = np.repeat(np.arange(n_owners), n_edges)
+        p = rng.random(len(owner)).round(rng.integers(1, 4))
+        group = np.repeat(rng.integers(0, 5, n_owners), n_edges)
+        found = beside_others(p, owner, group, others, others_group)
+        for one in range(n_owners):
+            own = owner == one
+            beside = others[others_group != group[own][0]]
+            alone = benjamini_hochberg(np.concatenate([p[own], beside]))[:n_edges]
+            np.testing.assert_array_equal(found[own], alone)

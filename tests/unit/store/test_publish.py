@@ -6,8 +6,12 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import duckdb
@@ -30,7 +34,9 @@ from support.made_up_runs import (
 
 from msm_py.errors import MsmError
 from msm_py.store import (
+    folder_rows,
     layout,
+    parquet_tables,
     run_folder,
     warehouse,
 )
@@ -320,19 +326,93 @@ def test_a_pipe_for_a_file_is_not_waited_for(name: str, place: Path) -> None:
     assert "no plain file" in str(run_folder.fault_in(folder))
 
 
-@pytest.mark.parametrize("moment", ["_read_runs", "_update"])
+@pytest.mark.parametrize(
+    ("module", "moment"), [(folder_rows, "read_runs"), (warehouse, "_update")], ids=["read", "kept"]
+)
 def test_a_run_deleted_while_it_is_published_is_absent(
-    moment: str, place: Path, monkeypatch: pytest.MonkeyPatch
+    module: ModuleType, moment: str, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert write_made_up_run(place / "runs", "c-0000000003", sharpe=3.0, weight=0.25)
-    original = getattr(warehouse, moment)
+    original = getattr(module, moment)
 
-    def too_late(*given: Any) -> Any:
+    def too_late(*given: Any, **named: Any) -> Any:
         shutil.rmtree(place / "runs" / "c-0000000003")
-        return original(*given)
+        return original(*given, **named)
 
-    monkeypatch.setattr(warehouse, moment, too_late)
+    monkeypatch.setattr(module, moment, too_late)
     publish(place)
     monkeypatch.undo()
     assert_sound(place, [("a-0000000001", 1.0), ("b-0000000002", 2.0)])
     assert published(place / "wh" / "msm.duckdb", "select * from run_problems") == []
+
+
+# --- Many runs -----------------------------------------------------------------------------------
+
+
+def parts_of(place: Path, table: str) -> dict[str, list[str]]:
+    """Return the run ids in each part of a table."""
+    return {
+        file.stem: sorted(pq.read_table(file)["run_id"].unique().to_pylist())
+        for file in sorted((place / "wh" / "msm" / table).iterdir())
+    }
+
+
+def test_parquet_of_many_runs_lies_in_parts_and_those_that_change_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part holds two runs here; each one has a panel of its own."""
+    monkeypatch.setattr(parquet_tables, "RUNS_A_PART", 2)
+    monkeypatch.setattr(warehouse, "RUNS_AT_ONCE", 2)
+    ids = [f"{name}-{number:010}" for number, name in enumerate("abcde")]
+    for number, run_id in enumerate(ids):
+        write_made_up_run(tmp_path / "runs", run_id, sharpe=number, weight=number / 10)
+    publish(tmp_path)
+    assert_sound(tmp_path, [(run_id, float(number)) for number, run_id in enumerate(ids)])
+    in_parts = {"00001": ids[:2], "00002": ids[2:4], "00003": ids[4:]}
+    assert parts_of(tmp_path, "daily") == in_parts
+    daily = tmp_path / "wh" / "msm" / "daily"
+    written = {file.name: file.stat().st_mtime_ns for file in daily.iterdir()}
+
+    write_made_up_run(tmp_path / "runs", "a-00000000f0", day=9)  # newer than the first one
+    publish(tmp_path)
+    assert parts_of(tmp_path, "daily") == {**in_parts, "00003": ["a-00000000f0", *ids[4:]]}
+    assert (daily / "00002.parquet").stat().st_mtime_ns == written["00002.parquet"]
+    latest = pq.read_table(daily / "00001.parquet", filters=[("run_id", "=", ids[0])])
+    assert latest["is_latest"].unique().to_pylist() == [False]
+
+    for run_id in ids[2:4]:
+        shutil.rmtree(tmp_path / "runs" / run_id)
+    publish(tmp_path)
+    assert sorted(parts_of(tmp_path, "edges")) == ["00001", "00003"]
+    assert {file.name for file in (tmp_path / "wh" / "msm" / "features").iterdir()} == {
+        f"{part:05}.parquet" for part in (1, 3)
+    }
+    kept, rebuilt = everything_published(tmp_path), contents_as_rebuilt(tmp_path)
+    kept.pop("run_panels"), rebuilt.pop("run_panels")  # a rebuild fills the gap of parts
+    assert kept == rebuilt
+
+
+def test_who_waits_for_another_publisher_says_for_whom(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(warehouse, "SECONDS_IN_SILENCE", 0.2)
+    script = (
+        "import sys, time; from pathlib import Path; from msm_py.store import scratch; "
+        "from filelock import FileLock\n"
+        "file = Path(sys.argv[1])\n"
+        "with FileLock(f'{file}.lock'), scratch.folder(file.parent):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    file = place / "wh" / "msm.duckdb"
+    words = [sys.executable, "-c", script, str(file)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(publish, place)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=1)
+            other.communicate()
+            assert waiting.result(timeout=60)["catalog"] == 2
+    told = capsys.readouterr().err
+    assert f"Waiting for another process that publishes {file}: process {other.pid} on " in told

@@ -163,7 +163,7 @@ def test_a_killed_publish_leaves_what_the_next_one_removes(tmp_path: Path) -> No
     assert write_made_up_run(tmp_path / "runs", RUN)
     script = (
         "import os, sys; from pathlib import Path; from msm_py.store import warehouse; "
-        "warehouse._update = lambda *_: os.kill(os.getpid(), 9); "
+        "warehouse._update = lambda *_, **__: os.kill(os.getpid(), 9); "
         "warehouse.publish(Path(sys.argv[1]) / 'runs', Path(sys.argv[1]) / 'wh' / 'msm.duckdb')"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)

@@ -222,7 +222,7 @@ DISTURBED: dict[str, Callable[[Path], Any]] = {
     "a table added": _run_sql("create table mine as select 42 as x"),
     "a view changed": _run_sql("create or replace view v_leaderboard as select 1 as place"),
     "a tool died": _died_writing,
-    "no Parquet": lambda file: (file.with_name("msm") / "daily.parquet").unlink(),
+    "no Parquet": lambda file: (file.with_name("msm") / "daily" / "00001.parquet").unlink(),
     "other Parquet": _other_parquet,
     "no stamp": lambda file: warehouse.stamp_file(file).unlink(),
     "a stamp of something else": lambda file: warehouse.stamp_file(file).write_text("[]"),

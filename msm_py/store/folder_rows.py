@@ -1,0 +1,276 @@
+"""What a run folder brings into the warehouse: its rows by table, read and held against hashes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from msm_py._typing import Row
+from msm_py.regimes import ALL, BEFORE, HOLDOUT, STATE_ORDER
+from msm_py.store import (
+    catalog_columns,
+    families,
+    formats,
+    layout,
+    run_file_columns,
+    run_folder,
+    run_list,
+    shared_files,
+)
+from msm_py.store.declarations import FIRST_VERSION, Column
+from msm_py.store.flat_params import flat_params
+from msm_py.store.warehouse_tables import ALL_TABLES
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a run folder or a record brings into the warehouse.
+
+    Parameters
+    ----------
+    rows
+        Rows by table.
+    frames
+        Tables of a run that are files of its folder, by name.
+    panels
+        Shared panels of a run by table: name of the column, id of the panel, its file.
+    """
+
+    rows: Mapping[str, Sequence[Row]]
+    frames: Mapping[str, pa.Table] = field(default_factory=dict)
+    panels: Mapping[str, tuple[str, str, Path]] = field(default_factory=dict)
+
+
+def read_runs(runs: Path, run_ids: Iterable[str]) -> tuple[dict[str, Content], dict[str, str]]:
+    """Return the content of run folders that are whole, and what is wrong with the others."""
+    read, faults = {}, {}
+    whole: dict[run_folder.FileFacts, str] = {}
+    for run_id in run_ids:
+        try:
+            read[run_id] = _read_run(runs / run_id, whole)
+        except FileFault as fault:
+            faults[run_id] = str(fault)
+    return read, faults
+
+
+def _read_run(folder: Path, whole: dict[run_folder.FileFacts, str]) -> Content:
+    found: list[tuple[str, Row]] = []
+    for table, of_table in run_rows(folder):
+        if not isinstance(of_table, dict):
+            raise FileFault(f"{FILES[table]}: a {type(of_table).__name__} where a map belongs")
+        found.append((table, of_table))
+    catalog, panel_ids = (dict(found)[table] for table in ("catalog", "run_panels"))
+    named = {"run_id": folder.name, **{name: catalog[name] for name in ("experiment_id", "title")}}
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for table, row in found:
+        rows[table].append({**row, **named, "state_order": _state_order(row.get("regime"))})
+    panels = {}
+    for panel, (table, name) in layout.PANELS.items():
+        if panel_ids[panel] is None:
+            continue  # of an older version
+        content_id = str(panel_ids[panel])
+        with reading(folder / name) as file:
+            _check_panel(file, content_id, whole)
+        panels[table] = (panel, content_id, file)
+    frames = {"daily": _daily(folder, named)}
+    for table, name in (("attribution", layout.ATTRIBUTION), ("state_paths", layout.STATE_PATHS)):
+        if (folder / name).exists() or name in _kept(folder):  # not in runs of older versions
+            with reading(folder / name) as file:
+                frames[table] = _by_state(formats.read_parquet(file), table, named)
+    # last: what cannot be read at all has said so in its own words by now
+    if fault := run_folder.fault_in(folder, whole):
+        raise FileFault(fault)
+    return Content(rows, frames, panels)
+
+
+def _check_panel(file: Path, content_id: str, whole: dict[run_folder.FileFacts, str]) -> None:
+    """See that a panel's file is whole: of runs that share one by hard link, once."""
+    found = run_folder.hash_of(file, whole)[: shared_files.CONTENT_ID_DIGITS]
+    if found != content_id:
+        raise ValueError(f"its content is {found} and not {content_id}")
+
+
+class FileFault(Exception):
+    """A file of a run folder cannot be used."""
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[Path]:
+    """Name the file in whatever goes wrong while it is read."""
+    try:
+        if file.exists() and not file.is_file():
+            raise ValueError("no plain file")
+        yield file
+    except run_list.BROKEN as error:
+        raise FileFault(f"{file.name}: {run_list.fault_of(error)}") from None
+
+
+def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a run folder's JSON and CSV files as (table, row without run_id)."""
+    with reading(folder / layout.MANIFEST) as file:
+        manifest = _json(file)
+        origin = {
+            "created_at": manifest["finished_at"],
+            "git_commit": manifest["git_commit"],
+            "git_dirty": manifest["git_dirty"],
+            "duration_seconds": manifest["duration_seconds"],
+        }
+        spec = manifest["spec"]
+        asked = {
+            "experiment_id": spec["experiment_id"],
+            "title": spec["title"],
+            "window_start": spec["window"]["start"],
+            "window_end": spec["window"]["end"],
+            "question": families.question_of(spec),
+        }
+        for row in flat_params(manifest["spec"]):
+            yield "run_params", row
+    with reading(folder / layout.CATALOG_ENTRY) as file:
+        entry = _json(file)
+        yield "catalog", asked | entry | origin
+        panels = {name: entry.get(name) for name in layout.PANELS}
+        yield "run_panels", panels | {"files_digest": run_list.files_digest(folder)}
+    with reading(folder / layout.METRICS) as file:
+        metrics = _json(file)
+        stability = metrics["stability"]
+        yield "stability", stability
+        for table in ("regime_distribution", "regime_transitions"):
+            for row in stability[table]:
+                yield table, row
+        doubts = metrics.get("doubts", ())
+        for text in metrics["warnings"]:
+            yield "run_warnings", {"warning": text, "is_doubt": text in doubts}
+    with reading(folder / layout.REGIME_EVALUATION) as file:
+        evaluation = _json(file)
+        for table in ("regime_statistics", "edges"):
+            for row in evaluation[table]:
+                yield table, row
+    kept = manifest.get("files", ())  # what is gone and should be there is missed when it is read
+    if (folder / layout.LOOK).exists() or layout.LOOK in kept:
+        with reading(folder / layout.LOOK) as file:
+            look = _json(file)
+            samples = {ALL: {**evaluation, **metrics}, BEFORE: look[BEFORE], HOLDOUT: look[HOLDOUT]}
+            for name, sample in samples.items():
+                for row in sample["edges"]:
+                    yield "look_edges", {"sample": name, **row}
+                if "headline" in sample:
+                    yield "look_metrics", {"sample": name, **look_metrics(sample)}
+    if (folder / layout.WALK_FORWARD).exists() or layout.WALK_FORWARD in kept:
+        with reading(folder / layout.WALK_FORWARD) as file:
+            for window in _json(file)["windows"]:
+                for parameter, value in window.pop("parameters").items():
+                    yield "chosen_parameters", {**window, "parameter": parameter, "value": value}
+    if (folder / layout.QUALITY).exists() or layout.QUALITY in kept:
+        with reading(folder / layout.QUALITY) as file:
+            for row in _json(file)["findings"]:
+                yield "run_quality", row
+    with reading(folder / layout.REGIME_METRICS) as file, file.open(newline="") as text_file:
+        for record in csv.DictReader(text_file):
+            yield "regime_metrics", {name: value or None for name, value in record.items()}
+
+
+def look_metrics(sample: Row) -> dict[str, Any]:
+    """Return the flat row of a sample's figures, as the catalog calls them."""
+    net, controls = sample["headline"]["net"], sample["controls"]
+    btc = controls["btc"] or {}
+    return {
+        "n_test_days": net["n_days"],
+        "n_invested_days": net["n_invested_days"],
+        **{f"net_{name}": net[name] for name in catalog_columns.PERFORMANCE},
+        "ungated_net_cagr": controls["ungated_net"]["cagr"],
+        "ungated_net_sharpe": controls["ungated_net"]["sharpe"],
+        "btc_cagr": btc.get("cagr"),
+        "btc_sharpe": btc.get("sharpe"),
+        **sample["sharpe_tests"],
+    }
+
+
+# where the rows of a table come from, to name it when they do not fit
+FILES: Final = {
+    "catalog": layout.CATALOG_ENTRY,
+    "run_panels": layout.CATALOG_ENTRY,
+    "run_params": layout.MANIFEST,
+    **dict.fromkeys(
+        ("stability", "regime_distribution", "regime_transitions", "run_warnings"),
+        layout.METRICS,
+    ),
+    **dict.fromkeys(("regime_statistics", "edges"), layout.REGIME_EVALUATION),
+    "chosen_parameters": layout.WALK_FORWARD,
+    **dict.fromkeys(("look_edges", "look_metrics"), layout.LOOK),
+    "run_quality": layout.QUALITY,
+    "regime_metrics": layout.REGIME_METRICS,
+    "daily": f"{layout.RETURNS} or {layout.REGIME_TIMESERIES}",
+    "attribution": layout.ATTRIBUTION,
+    "state_paths": layout.STATE_PATHS,
+    **{table: file for table, file in layout.PANELS.values()},
+}
+
+
+def _kept(folder: Path) -> Collection[str]:
+    """Return the files that a run wrote, as its manifest has them; none of an older version."""
+    kept: Collection[str] = _json(folder / layout.MANIFEST).get("files", ())
+    return kept
+
+
+def _whole(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
+    """Return a table that has its columns, but for those that older versions did not have."""
+    for column in columns:
+        if column.since == FIRST_VERSION and column.name not in table.column_names:
+            raise KeyError(column.name)
+    return table
+
+
+def _daily(folder: Path, named: Row) -> pa.Table:
+    with reading(folder / layout.REGIME_TIMESERIES) as file:
+        timeseries = _whole(formats.read_parquet(file), run_file_columns.TIMESERIES)
+        days = timeseries["date"]
+    with reading(folder / layout.RETURNS) as file:
+        returns = _whole(formats.read_parquet(file), run_file_columns.RETURNS)
+        if days != returns["date"]:
+            raise ValueError(f"its days are not those of {layout.REGIME_TIMESERIES}")
+    columns = {name: timeseries[name] for name in timeseries.column_names}
+    columns |= {name: returns[name] for name in returns.column_names}
+    held = columns.setdefault("held_regime", pa.nulls(len(days), pa.string()))
+    columns.setdefault("r_ungated", pa.nulls(len(days), pa.float64()))
+    columns["held_state_order"] = _state_orders(held)
+    return _by_state(pa.table(columns), "daily", named)
+
+
+def _by_state(table: pa.Table, name: str, named: Row) -> pa.Table:
+    """Return rows of a run as a table of the warehouse, with the run and the places of states."""
+    columns = {column: table[column] for column in table.column_names}
+    columns["state_order"] = _state_orders(columns["regime"])
+    columns |= {column: _constant(value, table.num_rows) for column, value in named.items()}
+    columns["is_latest"] = pa.nulls(table.num_rows, pa.bool_())
+    return pa.table({column: columns[column] for column in ALL_TABLES[name].names})
+
+
+def _state_orders(regimes: pa.ChunkedArray) -> pa.Array:
+    return pa.array(map(_state_order, regimes.to_pylist()), pa.int32())
+
+
+def _state_order(regime: object) -> int | None:
+    return STATE_ORDER.get(regime) if isinstance(regime, str) else None
+
+
+def labelled(file: Path, label: str, value: str) -> pa.Table:
+    """Return the rows of a panel's file with a column that holds the panel's id."""
+    table = formats.read_parquet(file)
+    return table.append_column(label, _constant(value, table.num_rows))
+
+
+def _constant(value: str, length: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value), length)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_bytes())
+    return content
