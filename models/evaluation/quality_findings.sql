@@ -1,18 +1,30 @@
 -- One row per feature panel, check, subject and span of days in a row on which the check finds
--- something (see quality_days), at most the hundred worst of a check. Of several days the worst one
+-- something of one sign (see quality_days), at most the hundred worst of a check. Of several days the worst one
 -- speaks. Spans end with the decision days: it is for reading, no number is made of it.
 with
 quality_days as (
     select * from {{ ref('quality_days') }}
 ),
 
+-- a move up and one down on the next day are two findings
+directed as (
+    select
+        quality_days.*,
+        coalesce(
+            quality_days.value > case when checks.unit = 'ratio' then 1 else 0 end, true
+        ) as is_up
+    from quality_days
+    inner join {{ ref('quality_checks') }} as checks
+        on quality_days.check_name = checks.check_name
+),
+
 numbered as (
     select
         *,
         date - cast(row_number() over (
-            partition by feature_panel_id, check_name, subject order by date
+            partition by feature_panel_id, check_name, subject, is_up order by date
         ) as integer) as span_id
-    from quality_days
+    from directed
 ),
 
 spans as (
@@ -29,7 +41,7 @@ spans as (
         max(magnitude) * case when count(value) = 0 then count(*) else 1 end as magnitude,
         arg_max(detail, (magnitude, date)) as detail
     from numbered
-    group by feature_panel_id, check_name, subject, span_id
+    group by feature_panel_id, check_name, subject, is_up, span_id
 ),
 
 -- a gap that what is carried fills is none

@@ -112,7 +112,9 @@ def write_run_folders(
                     replace=replace,
                 )
                 status = "complete" if written else "existing"
-            else:
+                if not written and (fault := run_folder.fault_of_run(folder / run_id)):
+                    errors[run_id] = str(run_folder.broken(folder / run_id, fault))
+            if errors[run_id] is not None:
                 status = "failed"
             outcomes.append(
                 {

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from msm_py.report.lake_report import lake_findings
 from msm_py.report.run_report import run_report
 from msm_py.report.run_screen import run_screen
-from msm_py.report.sweep_report import headline
+from msm_py.report.sweep_report import headline, quality_lines
 from msm_py.report.terminal import Text
 from msm_py.runner.experiment_work import RunsEnded
 
@@ -32,5 +32,6 @@ def reports(done: RunsEnded, warehouse: Path, *, full: bool = False) -> Iterator
     yield Group(*lake_findings(done.findings))  # else they stand at the top of each report
     for folder in done.folders:
         yield Text(f"{folder.name}: {headline(folder)}")
+    yield from quality_lines(done.folders)
     if done.folders:
         yield Text("`msm show RUN_ID` shows one of them whole, `msm list` all runs.")

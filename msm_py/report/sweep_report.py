@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,11 +26,13 @@ from msm_py.runner.sweep_plan import Plan
 from msm_py.runner.sweep_work import SweepEnded
 from msm_py.stats.inference import too_few_for
 from msm_py.store import lake_records, layout, run_list
+from msm_py.store.run import checks_of
 from msm_py.store.trial import Trial
 
 BAR: Final = 0.95  # of a deflated Sharpe ratio
 LEADERS: Final = 15
 DRY_RUN_LINES: Final = 100
+MOST_QUALITY_LINES: Final = 4
 
 
 def plan_table(plan: Plan, limit: int | None = DRY_RUN_LINES) -> RenderableType:
@@ -135,6 +138,24 @@ def headline(folder: Path) -> str:
     )
 
 
+def quality_lines(folders: Sequence[Path]) -> Iterator[RenderableType]:
+    """Yield what checks of the data warn of in several runs, a line each, the most frequent first.
+
+    Runs that cannot be read are passed over: others tell of them.
+    """
+    found: Counter[str] = Counter()
+    for folder in folders:
+        with suppress(MsmError, *run_list.BROKEN):
+            checks = checks_of(folder)
+            found.update(x["brief"] for x in checks if x["severity"] != "info" and x["brief"])
+    for brief, n_runs in found.most_common(MOST_QUALITY_LINES):
+        of = "" if len(folders) == 1 else f" ({n_runs} of {len(folders)} runs)"
+        yield Text.assemble(("! ", "yellow"), f"{brief}{of}")
+    if len(found) > MOST_QUALITY_LINES:
+        more = count_of(len(found) - MOST_QUALITY_LINES, "other finding")
+        yield Text(f"  and {more}: the table run_quality has all of them.")
+
+
 def summary(ended: SweepEnded, runs: Path) -> RenderableType:
     """Return the end of a sweep: its leaderboard, how many variants came to what, failures."""
     counts, record = ended.counts, ended.record
@@ -152,7 +173,9 @@ def summary(ended: SweepEnded, runs: Path) -> RenderableType:
     lines.append(f"Page: msm report --sweep {record['sweep_id']} --open")
     board = [leaderboard(record, runs), Text()] if record["runs"] else []
     about_lake = lake_report.lake_line(ended.findings)
-    return Group(*about_lake, *board, *(Text(line) for line in lines))
+    folders = [runs / row["run_id"] for row in record["runs"]]
+    told = (*quality_lines(folders), *(Text(line) for line in lines))
+    return Group(*about_lake, *board, *told)
 
 
 def lake_line(runs: Path, record: Mapping[str, Any]) -> Iterator[RenderableType]:

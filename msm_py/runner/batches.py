@@ -23,6 +23,7 @@ from msm_py.experiment.ids import ResolvedRun
 from msm_py.runner.executors import WorkerLost, local_executor, run_batch, tell_parent
 from msm_py.runner.invocation import Outcome, Progress
 from msm_py.settings import Places
+from msm_py.store import run_folder
 from msm_py.store.trial import Trial
 
 logger = logging.getLogger(__name__)
@@ -99,10 +100,13 @@ def run_sweep(
             compute = partial(run_batch, progress=progress if jobs == 1 else tell_parent)
     waiting = []
     for spec in specs:
-        if (places.runs / spec.run_id).is_dir() and not places.force:
-            yield _trial(spec, "existing")
-        else:
+        folder = places.runs / spec.run_id
+        if places.force or not folder.is_dir():
             waiting.append(spec)
+        elif fault := run_folder.fault_of_run(folder):  # nobody's numbers: not to be judged with
+            yield _trial(spec, "failed", error=str(run_folder.broken(folder, fault)))
+        else:
+            yield _trial(spec, "existing")
     queue = deque(batches(waiting, even_size(len(waiting), batch_size, jobs)))
     # Runs whose worker died. Another one may have killed it, so that each is tried again when all
     # else is done, with nobody beside it: the second time it was the run.

@@ -215,18 +215,21 @@ def carry_out(
         # a look that nobody recorded is never shown: as a run it fails
         if places.force or not (places.runs / spec.run_id).is_dir() or ledger.lacks(spec)
     ]
+    failed: dict[str, str] = {}
     for spec in rendered.specs:
         if spec not in waiting:
-            tell(IsThere(spec.run_id))
+            folder = places.runs / spec.run_id
+            if fault := run_folder.fault_of_run(folder):
+                failed[spec.run_id] = str(run_folder.broken(folder, fault))
+            else:
+                tell(IsThere(spec.run_id))
     if (sentence := warehouse.disturbance(places.warehouse)) is not None:
         tell(WarehouseDisturbed(sentence))
-    failed: dict[str, str] = {}
-
     if waiting:
         tell(Computing(len(waiting), waiting[0].title))
         progress = None if verbose else tell
         outcomes = invocation.build(waiting, places, progress=progress, verbose=verbose)
-        failed = {x.run_id: x.error or "the run failed" for x in outcomes if x.status == "failed"}
+        failed |= {x.run_id: x.error or "the run failed" for x in outcomes if x.status == "failed"}
     else:
         warehouse.publish(places.runs, places.warehouse)
     return RunsEnded(

@@ -24,7 +24,7 @@ from msm_py.stats.overfitting import probability_of_backtest_overfitting
 from msm_py.stats.sharpe import deflated_sharpe_ratio, effective_trials, resolved_std
 from msm_py.stats.sharpe_difference import ResampledSharpe, block_plan, sharpe_test
 from msm_py.stats.superior_ability import hansen_spa, romano_wolf_stepm
-from msm_py.store import edge_rows, formats, layout, looks, record_files, run_list
+from msm_py.store import edge_rows, formats, layout, looks, record_files, run_folder, run_list
 from msm_py.store.sweep_records import FOLDER, REMEDY, SHAPE, n_looks_of, read_records, sweep_id
 from msm_py.store.trial import Trial
 
@@ -236,7 +236,7 @@ class _Member:
 
 def _read_member(folder: Path) -> _Member | None:
     """Read a run; None when it is not there or broken (reported where runs are published)."""
-    if not run_list.is_run(folder):
+    if run_folder.fault_of_run(folder):
         return None
     try:
         table = formats.read_parquet(folder / layout.RETURNS, ["date", "r_net", "is_test_day"])

@@ -3,9 +3,9 @@
 Whoever tries sixty questions on the same days finds a few good answers by luck, whether he tries
 them in a sweep or one by one. The family of a run is every run of the runs folder, looks included,
 whose lake has the same name and whose decision days overlap by half of the shorter or more; with
-them count the trials that left no run: variants of their sweeps that failed or were rejected, and
-looks of their experiments whose run is gone. It is derived from what lies in a warehouse, whenever
-that is published: a run's own files never depend on other runs.
+them count the trials that left no run: variants of their sweeps that failed or were rejected, looks
+of their experiments whose run is gone, and every run folder that is broken. It is derived from what
+lies in a warehouse, whenever that is published: a run's own files never depend on other runs.
 """
 
 from __future__ import annotations
@@ -266,7 +266,7 @@ def _tried(con: duckdb.DuckDBPyConnection, runs: pa.Table, edges: pa.Table) -> T
         kurtosis=numbers("net_kurtosis"),
         edge_run=np.asarray(edges["place"].to_numpy(), dtype=np.int64),
         p=np.asarray(edges["p_edge"].to_numpy(), dtype=np.float64),
-        others=[*_failed(con, runs), *_lost_looks(con, runs)],
+        others=[*_failed(con, runs), *_lost_looks(con, runs), *_broken(con, len(runs))],
     )
 
 
@@ -301,6 +301,13 @@ def _lost_looks(
     own = np.array([looks.family_of(x) for x in runs["experiment_id"].to_pylist()], dtype=object)
     for run_id, family in lost:
         yield frozenset({run_id}), own == family
+
+
+def _broken(con: duckdb.DuckDBPyConnection, n_runs: int) -> Iterable[tuple[frozenset[str], Bools]]:
+    """Yield runs that are broken, each beside all: nobody knows on which days it was tried."""
+    for (folder,) in con.execute("select folder from run_problems where is_broken").fetchall():
+        # by the name that the sweep gives it as a failed variant, so that it counts once
+        yield frozenset({folder.rpartition("-")[0]}), np.ones(n_runs, dtype=bool)
 
 
 @dataclass(frozen=True)

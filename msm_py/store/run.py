@@ -121,14 +121,8 @@ class Run:
         return found
 
     def checks(self) -> list[Row]:
-        """Return what checks of the data tell; none of an older version."""
-        file = self.folder / layout.QUALITY
-        if not file.exists():
-            return []
-        with _telling_of(file):
-            checks = json.loads(file.read_bytes())["checks"]
-            names = ("severity", "brief", "text")
-            return [{name: checks[check][name] for name in names} for check in sorted(checks)]
+        """Return `checks_of` its folder."""
+        return checks_of(self.folder)
 
     def series(self, name: str) -> Row:
         """Return the metrics of a series; empty when the run has none of that name."""
@@ -166,3 +160,14 @@ def _telling_of(place: Path) -> Iterator[None]:
             received=f"{type(error).__name__}: {error}",
             remedy=run_list.MEND_RUN,
         ) from None
+
+
+def checks_of(folder: Path) -> list[Row]:
+    """Return what checks of the data tell of a run; none of an older version."""
+    file = folder / layout.QUALITY
+    if not file.exists():
+        return []
+    with _telling_of(file):
+        checks = json.loads(file.read_bytes())["checks"]
+        names = ("severity", "brief", "text")
+        return [{name: checks[check][name] for name in names} for check in sorted(checks)]

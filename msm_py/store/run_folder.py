@@ -189,6 +189,19 @@ def fault_in(folder: Path, known: dict[FileFacts, str] | None = None) -> str | N
         return f"{MANIFEST}: {run_list.fault_of(error)}"
 
 
+def fault_of_run(folder: Path) -> str | None:
+    """Return why a folder is not the run that its name says, as the run wrote it; None if it is."""
+    why = run_list.no_run(folder, is_folder=folder.is_dir())
+    return fault_in(folder) if why is None else why.reason
+
+
+def broken(folder: Path, fault: str) -> MsmError:
+    """Return the error for a run folder that cannot be used."""
+    return MsmError(
+        "a run folder is broken", where=str(folder), received=fault, remedy=run_list.MEND_RUN
+    )
+
+
 def check_whole(folder: Path) -> None:
     """See that all files of a run are as the run wrote them.
 
@@ -198,9 +211,7 @@ def check_whole(folder: Path) -> None:
         When one is missing or has another content.
     """
     if fault := fault_in(folder):
-        raise MsmError(
-            "a run folder is broken", where=str(folder), received=fault, remedy=run_list.MEND_RUN
-        )
+        raise broken(folder, fault)
 
 
 def put_run(finished: Path, *, replace: bool) -> bool:

@@ -690,7 +690,12 @@ def _left_out(runs: Path, path: Path) -> list[str]:
     )
     named = "; ".join(f"{name}: {skipped[name].reason}" for name in order[:MOST_NAMED])
     more = f"; and {len(order) - MOST_NAMED} more" if len(order) > MOST_NAMED else ""
-    remedy = f" Of a broken run: {run_list.MEND_RUN}." if skipped[order[0]].is_broken else ""
+    remedy = (
+        " What was tried beside a broken run counts it as a trial, but not what it found; "
+        f"to mend it, {run_list.MEND_RUN}."
+        if skipped[order[0]].is_broken
+        else ""
+    )
     return [f"Left out of the catalog, in {runs}: {named}{more}.{remedy}"]
 
 

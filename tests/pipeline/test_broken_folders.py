@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from support.lakes import tiny_lake
 from support.made_up_runs import (
     ALL_FILES,
     catalog,
     everything,
     names,
+    published,
     write_made_up_run,
 )
 from support.pipeline import msm, run_experiments
@@ -20,6 +25,7 @@ from support.specs import spec_of
 
 from msm_py.errors import MsmError
 from msm_py.store import layout
+from msm_py.store.run_list import existing_runs
 
 
 def test_bad_folders_stop_nobody(tmp_path: Path) -> None:
@@ -76,6 +82,39 @@ def test_a_broken_run_is_shown_as_such_and_force_mends_it(tmp_path: Path) -> Non
     assert forced.code == 0, forced.err
     assert names(folder) == sorted([*ALL_FILES, layout.REPORT, "my notes.txt"])
     assert catalog(done.warehouse) != []
+
+
+def test_an_edited_run_is_no_complete_one(tmp_path: Path) -> None:
+    """Its numbers are nobody's: they are not shown, and no sweep is judged by them."""
+    lake = tiny_lake(tmp_path / "lake", seed=12)
+    spec = {**spec_of("lags", {}), "sweep": {"grid": {"backtest.rebalance_frequency_days": [1, 7]}}}
+    file = tmp_path / "lags.yaml"
+    file.write_text(yaml.safe_dump(spec))
+    sweep = ("sweep", str(file), "--lake", str(lake))
+    assert msm(*sweep, place=tmp_path).code == 0
+    sound, edited = (tmp_path / "runs" / x for x in existing_runs(tmp_path / "runs"))
+    returns = pq.read_table(edited / layout.RETURNS)
+    better = pc.add(returns["r_net"], 0.01)
+    returns = returns.set_column(returns.column_names.index("r_net"), "r_net", better)
+    pq.write_table(returns, edited / layout.RETURNS)
+
+    again = msm(*sweep, place=tmp_path)
+    assert again.code == 1
+    assert "0 computed, 1 were there already, 1 failed" in again.out
+    assert "a run folder is broken" in re.sub(r"\s+", " ", again.out + again.err)
+    database = tmp_path / "warehouse" / "msm.duckdb"
+    assert published(database, "select n_runs, n_failed from sweeps") == [(1, 1)]
+    assert published(database, "select run_id from sweep_statistics") == [(sound.name,)]
+    # one question is in the catalog, the other one counts as tried
+    assert published(database, "select run_id, n_family from catalog") == [(sound.name, 2)]
+
+    alone = tmp_path / "alone.yaml"
+    manifest = json.loads((edited / layout.MANIFEST).read_bytes())
+    alone.write_text(yaml.safe_dump(manifest["spec"]))
+    run = msm("run", str(alone), "--lake", str(lake), place=tmp_path)
+    assert run.code == 1
+    assert "strategy, net" not in run.out
+    assert "returns.parquet: changed since the run wrote it" in re.sub(r"\s+", " ", run.err)
 
 
 def test_force_deletes_no_other_run(tmp_path: Path) -> None:

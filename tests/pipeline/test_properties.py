@@ -192,6 +192,17 @@ def test_the_future_changes_nothing(future: str, n: int, lakes: Lakes) -> None:
         assert parted(whole, other, last_day, with_noise=noise is not None) == []
 
 
+def test_on_the_day_of_a_forced_exit_nobody_knows_whether_prices_come_back(lakes: Lakes) -> None:
+    """A04 has no price from 2024-04-29 on, leaves the basket on 2024-05-02 and comes back later."""
+    spec = spec_of("monthly", {"backtest": {"rebalance_frequency_days": 30}})
+    last_day, place = date(2024, 5, 3), lakes.place()
+    whole = build(tiny_lake(place / "lake", seed=3), [spec], place)
+    cut = lakes.place()
+    cutting.write_lake(open_lake(whole.lake), cut / "lake", until=last_day, noise=None)
+    other = build(cut / "lake", until(whole, last_day), cut)
+    assert parted(whole, other, last_day, with_noise=False) == []
+
+
 # --- Nothing hangs on how a lake is written ------------------------------------------------------
 
 

@@ -213,7 +213,6 @@ class Panel:
     is_observed: Float
     return_1d: Float
     is_removed: Float  # by a limit of returns
-    on_grid: Float
     age_days: Float  # from the first price, both days counted
     listings: pd.DataFrame  # dim_listing, aliases resolved
     excluded: Float  # (assets,)
@@ -297,7 +296,6 @@ def build_panel(
         is_observed=~np.isnan(on_the_grid(price, "close", 0)),
         return_1d=return_1d,
         is_removed=is_removed,
-        on_grid=on_grid,
         age_days=(day - first) / np.timedelta64(1, "D") + 1,
         listings=listings_of(lake),
         excluded=np.array([asset in flagged for asset in assets]),

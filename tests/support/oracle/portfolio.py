@@ -23,10 +23,10 @@ def choose_basket(
 
 
 def adv(panel: Panel, t: int, i: int) -> float:
-    """Mean of the last 20 volumes, at least 10 present; NaN when unknown or nothing."""
+    """Mean of the last 20 volumes, at least 10 present; NaN without a close, or when nothing."""
     volumes = panel.volume[max(t - 19, 0) : t + 1, i]
     volumes = volumes[~np.isnan(volumes)]
-    known = panel.on_grid[t, i] and len(volumes) >= 10 and volumes.mean() > 0
+    known = not np.isnan(panel.close[t, i]) and len(volumes) >= 10 and volumes.mean() > 0
     return float(volumes.mean()) if known else NAN
 
 
