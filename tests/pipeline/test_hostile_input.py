@@ -259,3 +259,32 @@ def test_a_table_without_columns_ends_every_command(
         assert part in said.err
     assert not said.warehouse.exists()
     assert not said.runs.exists() or list(said.runs.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "received"),
+    [
+        (("show", "../../../etc/passwd"), "received: ../../../etc/passwd"),
+        (("sweep", "show", "../../x"), "received: ../../x"),
+        (("sweep", "show", "\x1b[31m"), "received: �[31m"),
+        (("list", "--sort", "title; drop table catalog"), "received: title; drop table catalog"),
+        (("list", "--top", "9" * 30), "'--top'"),
+        (("check-lookahead", "everything.yaml", "--dates", "9" * 12), "'--dates'"),
+        (("status", "without.yaml", "--asof", "99999-01-01"), "received: 99999-01-01"),
+        (("run", "\udcff.yaml"), "no such experiment file"),
+    ],
+    ids=lambda part: " ".join(part[:3]) if isinstance(part, tuple) else "",
+)
+def test_hostile_words(words: tuple[str, ...], received: str, odd: Done) -> None:
+    """Paths, SQL, escape sequences, absurd numbers and bytes that are no text, as arguments."""
+    place = odd.runs.parent
+    before = sorted(str(entry) for entry in place.rglob("*"))
+    files = [
+        str(place / word) if word.endswith(".yaml") and len(word) > 6 else word for word in words
+    ]
+    said = msm(*files, place=place)
+    assert said.code in (1, 2)
+    assert "Traceback" not in said.err
+    assert received in said.err
+    assert clean(said.out + said.err)
+    assert sorted(str(entry) for entry in place.rglob("*")) == before
