@@ -227,6 +227,7 @@ def test_the_state_is_that_of_the_plain_lake(plain: Done, odd: Done) -> None:
     assert states[0] == states[1]
 
 
+@pytest.mark.slow
 def test_what_an_experiment_meets_is_that_of_the_plain_lake(plain: Done, odd: Done) -> None:
     met = []
     for done, lake in ((plain, "lake"), (odd, "odd")):
