@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
+
+MOST_TOLD: Final = 20
+"""As many mistakes are told of at a time: nobody reads more, and each has its hints worked out."""
+LONGEST_PART: Final = 1_000
+"""Characters of one part of a message; what is received may be a list of all that there is."""
 
 
 class MsmError(Exception):
@@ -46,13 +52,17 @@ class MsmError(Exception):
         """Return the message, one line per part that is known."""
         lines = [self.what]
         if self.where is not None:
-            lines.append(f"  where:    {self.where}")
+            lines.append(f"  where:    {_cut(self.where)}")
         if self.received is not None:
             shown = self.received if isinstance(self.received, str) else repr(self.received)
-            lines.append(f"  received: {shown}")
+            lines.append(f"  received: {_cut(shown)}")
         if self.remedy is not None:
-            lines.append(f"  remedy:   {self.remedy}")
+            lines.append(f"  remedy:   {_cut(self.remedy)}")
         return "\n".join(lines)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_PART else text[: LONGEST_PART - 3] + "..."
 
 
 class SeveralErrors(MsmError):
@@ -61,11 +71,14 @@ class SeveralErrors(MsmError):
     Parameters
     ----------
     errors
-        The mistakes. What, where, received and remedy are those of the first.
+        The mistakes that are told. What, where, received and remedy are those of the first.
+    n_more
+        How many there are besides.
     """
 
-    def __init__(self, errors: Sequence[MsmError]) -> None:
+    def __init__(self, errors: Sequence[MsmError], n_more: int = 0) -> None:
         self.errors = tuple(errors)
+        self.n_more = n_more
         first = self.errors[0]
         super().__init__(
             first.what, where=first.where, received=first.received, remedy=first.remedy
@@ -74,11 +87,19 @@ class SeveralErrors(MsmError):
     def __str__(self) -> str:
         """Return all messages, numbered."""
         told = "\n".join(f"{place}. {error}" for place, error in enumerate(self.errors, start=1))
-        return f"{len(self.errors)} things are wrong\n{told}"
+        first = f"; the first {len(self.errors)} of them" if self.n_more else ""
+        return f"{len(self.errors) + self.n_more:,} things are wrong{first}\n{told}"
 
 
-def together(errors: Sequence[MsmError]) -> MsmError:
-    """Return one error that tells of all of them.
+def together(errors: Sequence[MsmError], n_more: int = 0) -> MsmError:
+    """Return one error that tells of the first ``MOST_TOLD`` of them, and how many more there are.
+
+    Parameters
+    ----------
+    errors
+        The mistakes, at least one.
+    n_more
+        How many there are besides, which nobody worked out.
 
     Examples
     --------
@@ -89,7 +110,9 @@ def together(errors: Sequence[MsmError]) -> MsmError:
       where:    f
     """
     every = [one for error in errors for one in getattr(error, "errors", (error,))]
-    return every[0] if len(every) == 1 else SeveralErrors(every)
+    told, rest = every[:MOST_TOLD], every[MOST_TOLD:]
+    n_more += len(rest) + sum(getattr(error, "n_more", 0) for error in errors)
+    return told[0] if len(told) + n_more == 1 else SeveralErrors(told, n_more)
 
 
 class Interrupted(Exception):

@@ -38,6 +38,11 @@ def dotted(location: Location) -> str:
     return text
 
 
+def shortened(location: Location) -> Location:
+    """Return a location whose keys are cut, as `shown` does: a key may be of any length."""
+    return tuple(shown(part) if isinstance(part, str) and part else part for part in location)
+
+
 def shown(value: object, limit: int = 200) -> str:
     """Return a value as YAML users know it (``null``, ``true``), cut to ``limit`` characters."""
     try:

@@ -18,7 +18,7 @@ from msm_py.errors import MsmError
 
 MOST_BYTES: Final = 5_000_000
 MOST_LEVELS: Final = 50
-MOST_VALUES: Final = 1_000_000
+MOST_VALUES: Final = 300_000
 MOST_DIGITS: Final = 100
 
 # The C parser is about eight times faster; both build the same objects.
@@ -161,8 +161,8 @@ def read_back(text: str) -> Any:
         loader.dispose()
 
 
-def check_size(data: object, where: str) -> None:
-    """Refuse data that is nested too deeply or, with all that it repeats, too large.
+def check_given(data: object, where: str) -> None:
+    """Refuse data that is nested too deeply, with all that it repeats too large, or no text.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def check_size(data: object, where: str) -> None:
     ------
     MsmError
         More than ``MOST_LEVELS`` levels, as of something that holds itself, or ``MOST_VALUES``
-        values.
+        values; or half a character, which JSON can say and no file can hold.
     """
     n_values = 0
     todo = [(data, 0)]
@@ -184,7 +184,10 @@ def check_size(data: object, where: str) -> None:
         n_values += 1
         _check_bounds(level, n_values + len(todo), where)
         if isinstance(node, dict):
+            _check_characters("".join(key for key in node if isinstance(key, str)), where)
             todo.extend((value, level + 1) for value in node.values())
+        elif isinstance(node, str):
+            _check_characters(node, where)
         elif isinstance(node, list | tuple):
             todo.extend((value, level + 1) for value in node)
 
@@ -234,10 +237,22 @@ def _check_shape(text: str, where: str) -> None:
                     remedy="write the value out",
                 )
             more, levels = anchored.get(event.anchor, (0, 0))
-            n_values += more
+            n_values += max(more, 1)
             tallest[-1] = max(tallest[-1], levels)
         _check_tag(event, where)
         _check_bounds(len(opened) + tallest[-1], n_values, where, event.start_mark)
+
+
+def _check_characters(text: str, where: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise MsmError(
+            "a text holds half a character",
+            where=where,
+            received=ascii(text[error.start : error.end]),
+            remedy="write the character whole, such as \\ud83d\\ude80",
+        ) from None
 
 
 def _check_tag(event: yaml.Event, where: str) -> None:

@@ -44,7 +44,9 @@ def list_(
             help="A column of the catalog, the largest first; +COLUMN: the smallest first.",
         ),
     ] = "created_at",
-    top: Annotated[int, typer.Option("--top", min=1, help="How many lines at most.")] = 20,
+    top: Annotated[
+        int, typer.Option("--top", min=1, max=10**9, help="How many lines at most.")
+    ] = 20,
     all_runs: Annotated[
         bool, typer.Option("--all", help="Every run, replaced ones and placebos too.")
     ] = False,

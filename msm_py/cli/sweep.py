@@ -149,7 +149,9 @@ def show(
         typer.Argument(metavar="SWEEP_ID", help="A sweep's id, or the beginning of it."),
     ] = None,
     runs: Runs = RUNS,
-    top: Annotated[int, typer.Option("--top", min=1, help="How many lines at most.")] = 15,
+    top: Annotated[
+        int, typer.Option("--top", min=1, max=10**9, help="How many lines at most.")
+    ] = 15,
     all_runs: Annotated[bool, typer.Option("--all", help="Every run.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Every run as CSV.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Every run as JSON.")] = False,

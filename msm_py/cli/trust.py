@@ -30,7 +30,8 @@ def check_lookahead(
     experiments: Experiments,
     lake: Lake = LAKE,
     n_dates: Annotated[
-        int, typer.Option("--dates", min=1, help="How many days the lake is cut at.")
+        int,
+        typer.Option("--dates", min=1, max=10_000, help="How many days the lake is cut at."),
     ] = 12,
     full: Full = False,
     as_json: Annotated[

@@ -123,7 +123,7 @@ def given_experiments(variables: str) -> Given:
             raise MsmError(
                 "experiments_file is not a path",
                 where="--vars",
-                received=file,
+                received="a list or a map" if isinstance(file, list | dict) else file,
                 remedy="write it with `msm vars EXPERIMENT.yaml --out FILE`, and give FILE",
             )
         where = os.path.expandvars(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,7 +20,7 @@ from msm_py.experiment.registry import feature_registry
 from msm_py.experiment.schema import Experiment
 from msm_py.experiment.yaml_file import read_yaml_map
 from msm_py.text import shown
-from msm_py.yaml_file import check_size
+from msm_py.yaml_file import check_given
 
 E = TypeVar("E", bound=Experiment)
 
@@ -113,7 +114,7 @@ def from_resolved(spec: object, *, where: str = "experiment") -> Experiment:
     >>> x.features[0].weight, x.target.short_leg.n
     (0.2, 20)
     """
-    check_size(spec, where)
+    check_given(spec, where)
     return validated(Experiment, spec, prefix=f"{where}.")
 
 
@@ -143,7 +144,7 @@ def experiments_from_vars(value: object, *, where: str = "experiments") -> list[
         raise MsmError(
             "the experiments must be a list",
             where=where,
-            received=shown(value),
+            received="a map" if isinstance(value, dict) else shown(value),
             remedy='write [{"experiment_id": ...}], or let `msm vars EXPERIMENT.yaml` write it',
         )
     names = (f"{where}[{index}]" for index in range(len(value)))
@@ -166,15 +167,22 @@ def read_experiments_file(path: str | Path) -> object:
         No such file, broken JSON, or a key given twice.
     """
     remedy = "write it with `msm vars EXPERIMENT.yaml --out FILE`"
+    reason = None
     try:
-        data = json.loads(Path(path).read_bytes(), object_pairs_hook=_without_duplicates)
+        if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+            reason = "it is a folder, a pipe or a device"
+        else:
+            content = Path(path).read_bytes()
     except OSError as error:
+        reason = error.strerror or str(error)
+    except ValueError as error:  # a NUL in the name
+        reason = str(error)
+    if reason is not None:
         raise MsmError(
-            "the experiments file cannot be read",
-            where=str(path),
-            received=str(error.strerror),
-            remedy=remedy,
-        ) from None
+            "the experiments file cannot be read", where=str(path), received=reason, remedy=remedy
+        )
+    try:
+        data = json.loads(content, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise MsmError(
             "the experiments file is broken JSON",

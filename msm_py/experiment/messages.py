@@ -10,10 +10,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from msm_py.errors import MsmError, together
+from msm_py.errors import MOST_TOLD, MsmError, together
 from msm_py.experiment.foreign_keys import FOREIGN, OF_FEATURES
 from msm_py.experiment.sweep_schema import SweepFile
-from msm_py.text import Location, did_you_mean, dotted, join_dotted, shown
+from msm_py.text import Location, did_you_mean, dotted, join_dotted, shortened, shown
 
 SHAPES = {"model_type": "a map", "model_attributes_type": "a map", "dict_type": "a map"}
 SHAPES |= {"tuple_type": "a list", "string_type": "text", "bool_type": "true or false"}
@@ -22,7 +22,7 @@ SHAPES |= {"tuple_type": "a list", "string_type": "text", "bool_type": "true or 
 def translate(
     error: ValidationError, raw: object, prefix: str, names: Mapping[str, str] | None = None
 ) -> MsmError:
-    """Tell everything that is wrong with an experiment, what most likely caused the rest first.
+    """Tell what is wrong with an experiment, what most likely caused the rest first.
 
     Keys of an earlier system come first, then unknown ones, then the rest in the order of the
     schema. A key that is missing because it is misspelled is told once.
@@ -43,7 +43,7 @@ def translate(
     MsmError
         To be raised by the caller.
     """
-    found = {
+    retired = {
         path: MsmError(
             f"{path[-1]} is no key of MSM",
             where=prefix + dotted(path),
@@ -53,24 +53,27 @@ def translate(
         for path, value in _walk(raw)
         if path and path[-1] in RETIRED
     }
+    found, told = list(retired.values()), set(retired)
     details = error.errors(include_url=False)
     details.sort(key=lambda detail: detail["type"] != "extra_forbidden")  # stable
-    meant = {
-        (*detail["loc"][:-1], _close_key(detail["loc"]))
-        for detail in details
-        if detail["type"] == "extra_forbidden"
-    }
+    locations = [detail["loc"] for detail in details]
+    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    meant = {(*x[:-1], _close_key(shortened(x))) for x in unknown[:MOST_TOLD]}
+    around = {location[:n] for location in locations for n in range(len(location))}
+    n_more = 0
     for detail in details:
         location = detail["loc"]
-        is_told = any(location[: len(path)] == path for path in found)
-        follows = any(
-            len(other["loc"]) > len(location) and other["loc"][: len(location)] == location
-            for other in details
-        )
+        is_told = any(location[:n] in told for n in range(len(location) + 1))
+        follows = location in around
         is_misspelled = detail["type"] == "missing" and location in meant
-        if not (is_told or follows or is_misspelled):
-            found[location] = _message(detail, prefix, names or {})
-    return together(list(found.values()))
+        if is_told or follows or is_misspelled:
+            continue
+        told.add(location)
+        if len(found) < MOST_TOLD:
+            found.append(_message(detail, prefix, names or {}))
+        else:
+            n_more += 1
+    return together(found, n_more)
 
 
 RETIRED: Final = ("train_window_days", "slippage_adv_multiplier")
@@ -78,9 +81,11 @@ RETIRED: Final = ("train_window_days", "slippage_adv_multiplier")
 
 
 def _message(detail: ErrorDetails, prefix: str, names: Mapping[str, str]) -> MsmError:
-    location, about_key = detail["loc"], detail["loc"][-1:] == ("[key]",)
+    location, about_key = shortened(detail["loc"]), detail["loc"][-1:] == ("[key]",)
     if about_key:  # the key itself is wrong, so name the map
         location = location[:-2]
+    elif detail["type"] == "invalid_key":
+        location = location[:-1]
     context = detail.get("ctx", {})
     key = dotted(location)
     if context.get("key"):
@@ -112,6 +117,11 @@ def _what_and_remedy(detail: ErrorDetails, location: Location, name: str) -> tup
     about = _about(field)
     if kind == "msm_rule":
         return context["what"].replace("{name}", name), context["remedy"]
+    if kind == "invalid_key":
+        return (
+            f"a key of {name} is not text",
+            "put it in quotes: YAML reads ON, NO, YES, dates and bare numbers as other things",
+        )
     if kind == "extra_forbidden":
         return f"unknown key {location[-1]}", _place_of(location)
     if kind == "missing":

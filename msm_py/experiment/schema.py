@@ -44,6 +44,7 @@ from msm_py.experiment.values import (
     Share,
     Usd,
     Weekday,
+    bounded,
     known_feature,
     read_block_size,
     sorted_unique,
@@ -646,6 +647,7 @@ class Experiment(Section):
     features: Annotated[
         tuple[Feature, ...],
         Field(min_length=1, max_length=MOST_FEATURES),
+        BeforeValidator(bounded),
         AfterValidator(_unique_features),
     ] = Field(description="The features of the score and their weights.")
     feature_params: FeatureParams = Field(

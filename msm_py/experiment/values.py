@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Annotated, Final, Literal, TypeVar, get_args
 
 from pydantic import BeforeValidator, Field, ValidationInfo
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from msm_py.text import did_you_mean
 from msm_py.values import Text, lower_case, read_integer, read_number, rule
@@ -43,6 +43,16 @@ def read_block_size(value: object) -> object:
             remedy="write auto (max(20, 3 x horizon) days) or a number of days, such as 10",
         )
     return size
+
+
+def bounded(values: object) -> object:
+    """See that a list of features is no longer than may be, before each one is complained of."""
+    if isinstance(values, list | tuple) and len(values) > MOST_FEATURES:
+        raise PydanticKnownError(
+            "too_long",
+            {"field_type": "List", "max_length": MOST_FEATURES, "actual_length": len(values)},
+        )
+    return values
 
 
 def sorted_unique(values: tuple[H, ...]) -> tuple[H, ...]:

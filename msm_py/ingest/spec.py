@@ -25,10 +25,10 @@ from pydantic import (
     model_validator,
 )
 
-from msm_py.errors import MsmError, together
+from msm_py.errors import MOST_TOLD, MsmError, together
 from msm_py.ingest.measures import TABLES, Fields
 from msm_py.ingest.vintages import Revisions
-from msm_py.text import did_you_mean, dotted, listed, shown
+from msm_py.text import did_you_mean, dotted, listed, shortened, shown
 from msm_py.values import rule
 from msm_py.yaml_file import read_yaml
 
@@ -547,20 +547,21 @@ def _of_sources(path: Path, sources: object) -> list[MsmError]:
 
 def _told(prefix: str, error: ValidationError) -> MsmError:
     errors = []
-    for detail in error.errors(include_url=False):
-        context = detail.get("ctx", {})
-        where = prefix + ".".join(x for x in (dotted(detail["loc"]), context.get("key")) if x)
+    details = error.errors(include_url=False)
+    for detail in details[:MOST_TOLD]:
+        context, location = detail.get("ctx", {}), shortened(detail["loc"])
+        where = prefix + ".".join(x for x in (dotted(location), context.get("key")) if x)
         if detail["type"] == "msm_rule":
-            name = str(detail["loc"][-1]) if detail["loc"] else "it"
+            name = str(location[-1]) if location else "it"
             what, remedy = context["what"].replace("{name}", name), context["remedy"]
         elif detail["type"] == "extra_forbidden":
-            what, remedy = f"unknown key {detail['loc'][-1]}", "docs/ingest.md lists the keys"
+            what, remedy = f"unknown key {location[-1]}", "docs/ingest.md lists the keys"
         elif detail["type"] == "missing":
-            what, remedy = f"{detail['loc'][-1]} is missing", "docs/ingest.md says what it is"
+            what, remedy = f"{location[-1]} is missing", "docs/ingest.md says what it is"
         else:
             what, remedy = detail["msg"], "docs/ingest.md lists the keys"
         received = None if detail["type"] == "missing" else shown(detail["input"])
         if "received" in context:
             received = shown(context["received"])
         errors.append(MsmError(what, where=where, received=received, remedy=remedy))
-    return together(errors)
+    return together(errors, n_more=len(details) - len(errors))

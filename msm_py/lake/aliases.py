@@ -11,7 +11,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+
+import duckdb
 
 from msm_py.errors import MsmError
 from msm_py.lake.contract import TableSpec
@@ -122,7 +123,23 @@ def checked(aliases: Sequence[Alias], where: str) -> tuple[Alias, ...]:
     return ordered
 
 
-def resolved(relation: str, spec: TableSpec, aliases: Sequence[Alias]) -> str:
+def put(con: duckdb.DuckDBPyConnection, table: str, aliases: Sequence[Alias]) -> None:
+    """Make a table of aliases, which `resolved` reads: thousands of them are no text of a query."""
+    con.execute(
+        f"create or replace table {table} "
+        "(id varchar, asset varchar, multiple double, a date, b date, is_own boolean)"
+    )
+    rows = [
+        (x.id, x.asset_id, x.multiple, x.first, x.last, not x.is_always or x.id == x.asset_id)
+        for x in aliases
+    ]
+    if rows:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        values = ", ".join(["unnest(?)"] * len(columns))
+        con.execute(f"insert into {table} select {values}", columns)
+
+
+def resolved(relation: str, spec: TableSpec, known: str) -> str:
     """Return the query of a table's rows under the ids of their assets.
 
     A price is divided by the alias's multiple, a supply multiplied by it; rates and amounts of USD
@@ -138,26 +155,23 @@ def resolved(relation: str, spec: TableSpec, aliases: Sequence[Alias]) -> str:
         A table, or a query in brackets, with all columns of the contract, typed.
     spec
         The table.
-    aliases
-        From `checked`.
+    known
+        The table of aliases, made by `put`.
 
     Returns
     -------
     str
-        A table, or a query in brackets.
+        A query in brackets.
     """
-    if not aliases:
-        return relation
-    known = "(values " + ", ".join(map(_row, aliases)) + ") as alias (id, asset, multiple, a, b)"
     day = next((name for name, kind in spec.columns.items() if kind == "date"), None)
     if day is None:
-        own = _texts(x.id for x in aliases if not x.is_always or x.id == x.asset_id)
         return (
             f"(select distinct given.* replace (coalesce(asset, asset_id) as asset_id) "
-            f"from {relation} as given left join {known} on given.asset_id = alias.id "
+            f"from {relation} as given left join {known} as alias on given.asset_id = alias.id "
             f"where alias.id is null "
             f"or asset not in (select asset_id from {relation} where asset_id is not null) "
-            f"union all select * from {relation} where asset_id in {own})"
+            f"union all select * from {relation} "
+            f"where asset_id in (select id from {known} where is_own))"
         )
     replaced = ["coalesce(asset, asset_id) as asset_id"]
     if "instrument_id" in spec.all_columns:
@@ -168,18 +182,5 @@ def resolved(relation: str, spec: TableSpec, aliases: Sequence[Alias]) -> str:
         replaced.append(f"{number} {sign} coalesce(multiple, 1) as {number}")
     return (
         f"(select given.* replace ({', '.join(replaced)}) from {relation} as given "
-        f"left join {known} on given.asset_id = alias.id and given.{day} between a and b)"
+        f"left join {known} as alias on given.asset_id = alias.id and given.{day} between a and b)"
     )
-
-
-def _row(alias: Alias) -> str:
-    days = f"date '{alias.first}', date '{alias.last}'"
-    return f"({_text(alias.id)}, {_text(alias.asset_id)}, {alias.multiple!r}::double, {days})"
-
-
-def _texts(words: Any) -> str:
-    return "(" + ", ".join(["null", *map(_text, words)]) + ")"
-
-
-def _text(word: str) -> str:
-    return "'" + word.replace("'", "''") + "'"

@@ -50,15 +50,20 @@ def read_exclusions(lake: Path) -> Mapping[str, str]:
         raise _wrong(file, "is not UTF-8", str(error), "save it as UTF-8") from None
     except OSError as error:
         raise _wrong(file, "cannot be read", error.strerror, "give yourself the right to") from None
-    lines = csv.reader(text.splitlines())
-    header = next(lines, [])
+    try:
+        lines = list(csv.reader(text.splitlines()))
+    except csv.Error as error:  # such as a cell of a megabyte
+        raise _wrong(
+            file, "cannot be read", str(error), "write a line asset_id,reason for each asset"
+        ) from None
+    header = lines[0] if lines else []
     if tuple(cell.strip() for cell in header) != COLUMNS:
         wanted = ",".join(COLUMNS)
         raise _wrong(
             file, "has other columns", ",".join(header) or "nothing", f"its first line is {wanted}"
         )
     found: dict[str, str] = {}
-    for number, row in enumerate(lines, start=2):
+    for number, row in enumerate(lines[1:], start=2):
         cells = [cell.strip() for cell in row]
         if not any(cells):
             continue

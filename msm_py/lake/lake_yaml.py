@@ -14,9 +14,9 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 from pydantic_core import ErrorDetails
 
-from msm_py.errors import MsmError, together
+from msm_py.errors import MOST_TOLD, MsmError, together
 from msm_py.lake.aliases import Alias, checked
-from msm_py.text import did_you_mean, dotted, shown
+from msm_py.text import did_you_mean, dotted, shortened, shown
 from msm_py.values import Date
 from msm_py.yaml_file import read_yaml
 
@@ -199,14 +199,15 @@ def _check_no_other_name(lake: Path) -> None:
 
 
 def _yaml_error(file: Path, error: ValidationError) -> MsmError:
-    """Return every complaint of pydantic in the words of this project, unknown keys first."""
+    """Return the complaints of pydantic in the words of this project, unknown keys first."""
     details = error.errors(include_url=False)
     details.sort(key=lambda detail: detail["type"] != "extra_forbidden")  # stable
-    return together([_complaint(file, detail) for detail in details])
+    told = [_complaint(file, detail) for detail in details[:MOST_TOLD]]
+    return together(told, n_more=len(details) - len(told))
 
 
 def _complaint(file: Path, detail: ErrorDetails) -> MsmError:
-    loc, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
+    loc, kind, context = shortened(detail["loc"]), detail["type"], detail.get("ctx", {})
     where = f"{file}, {dotted(loc)}"
     if kind == "extra_forbidden":
         part = _PARTS.get(tuple(p for p in loc[:-1] if isinstance(p, str)), _LakeYaml)

@@ -12,7 +12,7 @@ from typing import Final
 import duckdb
 
 from msm_py.errors import MsmError
-from msm_py.lake.aliases import resolved
+from msm_py.lake import aliases
 from msm_py.lake.contract import MISSING_KEY, REASONS, TABLES, TableSpec
 from msm_py.lake.files import read_parquet
 from msm_py.lake.opening import Lake, empty_table
@@ -22,7 +22,7 @@ SCHEMA: Final = "lake"
 
 
 def load(con: duckdb.DuckDBPyConnection, lake: Lake | None) -> None:
-    """Make ``lake.<table>`` for every table of the contract, and ``lake.exclude``.
+    """Make ``lake.<table>`` for every table of the contract, ``lake.exclude`` and ``lake.aliases``.
 
     Parameters
     ----------
@@ -47,9 +47,13 @@ def load(con: duckdb.DuckDBPyConnection, lake: Lake | None) -> None:
     con.execute(f"create schema if not exists {SCHEMA}")
     con.execute(f"create or replace table {SCHEMA}.exclude (asset_id varchar, reason varchar)")
     if lake is not None and lake.exclusions:
-        con.executemany(
-            f"insert into {SCHEMA}.exclude values (?, ?)", list(lake.exclusions.items())
+        con.execute(
+            f"insert into {SCHEMA}.exclude select unnest(?), unnest(?)",
+            [list(lake.exclusions), list(lake.exclusions.values())],
         )
+    known = f"{SCHEMA}.aliases"
+    declared = () if lake is None else lake.settings.aliases
+    aliases.put(con, known, declared)
     for name, spec in TABLES.items():
         table = None if lake is None else lake.tables.get(name)
         # In two steps: over Parquet files, whose statistics leave NaN out, DuckDB 2.0 takes isnan()
@@ -64,7 +68,7 @@ def load(con: duckdb.DuckDBPyConnection, lake: Lake | None) -> None:
         except duckdb.Error as error:
             raise _damaged(con, name, () if table is None else table.files, error) from error
         rows = f"{SCHEMA}.{name}_rows"
-        named = rows if lake is None else resolved(rows, spec, lake.settings.aliases)
+        named = aliases.resolved(rows, spec, known) if declared else rows
         con.execute(
             f"create or replace view {SCHEMA}.{name} as "
             f"select *, {unusable(spec)} as unusable from {named}"

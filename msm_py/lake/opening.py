@@ -16,8 +16,7 @@ from typing import Any
 import duckdb
 
 from msm_py.errors import MsmError
-from msm_py.lake import exclusions
-from msm_py.lake.aliases import resolved
+from msm_py.lake import aliases, exclusions
 from msm_py.lake.contract import FIRST_DAY, LAST_DAY, SQL_TYPES, TABLES, Kind, TableSpec
 from msm_py.lake.exclusions import read_exclusions
 from msm_py.lake.files import SUFFIX, path_list, read_parquet, table_files
@@ -455,7 +454,10 @@ def _check_btc(
 ) -> None:
     """Raise when no usable price of BTC exists, whose first and last close span the grid."""
     spec = TABLES["fact_price"]
-    prices = resolved(price.sql, spec, settings.aliases)
+    prices = price.sql
+    if settings.aliases:
+        aliases.put(con, "aliases", settings.aliases)
+        prices = aliases.resolved(prices, spec, "aliases")
     usable = (
         f"close > 0 and isfinite(close) and close < {spec.below!r} "
         f"and date between date '{FIRST_DAY}' and date '{LAST_DAY}'"

@@ -169,6 +169,15 @@ def record(runs: Path, looking: Sequence[ResolvedRun], reason: str) -> list[Look
         When there is no reason, or the ledger cannot be written to.
     """
     reason = _spaced(reason)
+    try:
+        reason.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no UTF-8: no record holds them
+        raise MsmError(
+            "the reason of a look is no text",
+            where="--look",
+            received=ascii(reason),
+            remedy="write it in UTF-8",
+        ) from None
     if not reason:
         raise MsmError(
             "a look at the hold-out needs a reason",

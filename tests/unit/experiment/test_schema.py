@@ -925,7 +925,7 @@ def test_a_retired_or_unknown_key_is_reported_before_what_it_caused() -> None:
 def test_keys_that_are_no_text() -> None:
     keys: dict[Any, Any] = {**MINIMAL}
     error = refused(keys | {dt.date(2024, 1, 1): 1, 5: 2})
-    assert "Keys should be strings" in error.what
+    assert "a key of the experiment is not text" in error.what
 
 
 def test_an_alias_to_itself_is_refused() -> None:

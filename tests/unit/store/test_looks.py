@@ -163,3 +163,11 @@ def test_runs_of_the_family_that_saw_the_days_without_a_look_are_reported(tmp_pa
     (note,) = [x for x in seen_by(tmp_path, spec, "2024-12-31").notes if "without a look" in x]
     assert note.startswith("1 other run of this family")
     assert "a-0000000001" in note
+
+
+def test_a_reason_that_no_record_can_hold_is_refused(tmp_path: Path) -> None:
+    """Bytes of the command line that are no UTF-8 arrive as halves of characters."""
+    with pytest.raises(MsmError, match="the reason of a look is no text") as caught:
+        looks.record(tmp_path, [run_of(**look_spec("a"))], "\udcff reason")
+    assert caught.value.received == "'\\udcff reason'"
+    assert list(tmp_path.iterdir()) == []
