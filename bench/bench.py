@@ -413,6 +413,37 @@ def ingest(bench: Bench) -> Iterator[str]:
     yield table(("what", *COST, "of plain pandas"), rows)
 
 
+def many(bench: Bench) -> Iterator[str]:
+    """Yield what publishing, listing and showing take beside few runs and beside many."""
+    bench.run("one", bench.lake, *WINDOW, "--no-report")
+    (run,) = (x for x in (bench.place / "one" / "runs").iterdir() if x.name[0] != ".")
+    costs: dict[str, list[Cost]] = {}
+    for n in FEW_AND_MANY:
+        runs = bench.place / f"beside-{n}" / "runs"
+        copies_of(run, runs, range(n))
+        steps = {"the first publishing": (0, PUBLISH)}
+        steps |= {f"publishing {k} more": (k, PUBLISH) for k in (1, 20)}
+        steps["`msm list`"] = (0, ["-m", "msm_py.cli", "list"])
+        steps["`msm show RUN_ID`"] = (0, ["-m", "msm_py.cli", "show", "copied_"])
+        for what, (k, words) in steps.items():
+            copies_of(run, runs, range(n, n := n + k))
+            shown = [*words[:-1], min(x.name for x in runs.glob("copied_*"))]
+            words = shown if words[-1] == "copied_" else words
+            costs.setdefault(what, []).append(bench.measure(runs.parent.name, words))
+    yield (
+        f"Runs of {_name(bench)}, copied under ids of their own into a runs folder; imports are "
+        f"part of every figure. The last column compares CPU seconds beside {FEW_AND_MANY[1]:,} "
+        f"runs with those beside {FEW_AND_MANY[0]}."
+    )
+    yield table(
+        ("what", *(f"{name}, {n:,} runs" for n in FEW_AND_MANY for name in COST), "ratio"),
+        [
+            (what, *found, f"{found[1].cpu / found[0].cpu:.1f}")
+            for what, found in costs.items()
+        ],
+    )
+
+
 def best_of(times: int, job: Callable[[], Any]) -> float:
     """Return the seconds of the fastest of some calls."""
     seconds = []
@@ -482,6 +513,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[str]]] = {
     "nodes": nodes,
     "bootstrap": bootstrap,
     "ingest": ingest,
+    "many": many,
 }
 
 

@@ -189,7 +189,12 @@ def _copy(
 ) -> None:
     rows = table
     if key is not None:
-        rows = f"(select * from {table} where {key} in {listed(members)})"
+        wanted = f"{key} in {listed(members)}"
+        # the rows of a part lie together: all columns are read there alone
+        first, last = con.execute(
+            f"select coalesce(min(rowid), 0), coalesce(max(rowid), 0) from {table} where {wanted}"
+        ).fetchall()[0]
+        rows = f"(select * from {table} where rowid between {first} and {last} and {wanted})"
     con.execute(f"copy {rows} to ? (format parquet)", [str(file)])
 
 
