@@ -35,6 +35,7 @@ import vendor_files
 import yaml
 from arch.bootstrap import CircularBlockBootstrap
 from big_lake import START, write_big_lake
+from many_runs import copies_of
 
 from msm_py.lake.sample import write_sample_lake
 from msm_py.stats.blocks import BlockPlan
@@ -48,6 +49,12 @@ BASELINE = ROOT / "experiments" / "msm" / "msm_v1_baseline.yaml"
 PAGE = ROOT / "docs" / "performance.md"
 WINDOW = ("2023-07-01", "2025-12-31")
 DAYS = 3_650  # of a generated lake
+FEW_AND_MANY = (20, 20_000)  # runs of a runs folder
+PUBLISH = [
+    "-c",
+    "from msm_py import settings; from msm_py.store import warehouse; "
+    "warehouse.publish(settings.runs_dir(), settings.warehouse_path())",
+]
 Table = Sequence[Sequence[Any]]
 
 
@@ -421,14 +428,16 @@ def many(bench: Bench) -> Iterator[str]:
     for n in FEW_AND_MANY:
         runs = bench.place / f"beside-{n}" / "runs"
         copies_of(run, runs, range(n))
-        steps = {"the first publishing": (0, PUBLISH)}
-        steps |= {f"publishing {k} more": (k, PUBLISH) for k in (1, 20)}
-        steps["`msm list`"] = (0, ["-m", "msm_py.cli", "list"])
-        steps["`msm show RUN_ID`"] = (0, ["-m", "msm_py.cli", "show", "copied_"])
-        for what, (k, words) in steps.items():
-            copies_of(run, runs, range(n, n := n + k))
-            shown = [*words[:-1], min(x.name for x in runs.glob("copied_*"))]
-            words = shown if words[-1] == "copied_" else words
+        shown = min(x.name for x in runs.glob("copied_*"))
+        for what, n_more, words in (
+            ("the first publishing", 0, PUBLISH),
+            ("publishing 1 more", 1, PUBLISH),
+            ("publishing 20 more", 20, PUBLISH),
+            ("`msm list`", 0, ["-m", "msm_py.cli", "list"]),
+            ("`msm show RUN_ID`", 0, ["-m", "msm_py.cli", "show", shown]),
+        ):
+            begin = 10 * FEW_AND_MANY[-1] + n_more  # numbers that no copy has yet
+            copies_of(run, runs, range(begin, begin + n_more))
             costs.setdefault(what, []).append(bench.measure(runs.parent.name, words))
     yield (
         f"Runs of {_name(bench)}, copied under ids of their own into a runs folder; imports are "
@@ -437,10 +446,7 @@ def many(bench: Bench) -> Iterator[str]:
     )
     yield table(
         ("what", *(f"{name}, {n:,} runs" for n in FEW_AND_MANY for name in COST), "ratio"),
-        [
-            (what, *found, f"{found[1].cpu / found[0].cpu:.1f}")
-            for what, found in costs.items()
-        ],
+        [(what, *found, f"{found[1].cpu / found[0].cpu:.1f}") for what, found in costs.items()],
     )
 
 
