@@ -58,9 +58,10 @@ def lake_check(
     from msm_py.report.formats import json_text
     from msm_py.report.lake_report import as_rows, lake_report
 
+    opened = open_lake(directory)
     check_outside_lake(directory, scratch_places())
     with scratch.own_folder() as own:
-        report = check_lake(open_lake(directory), own)
+        report = check_lake(opened, own)
     if as_json:
         write_exactly(json_text(as_rows(report)))
     else:

@@ -145,6 +145,34 @@ def test_a_killed_publish(
     assert_repaired(place, rebuilt)
 
 
+@pytest.mark.parametrize(
+    ("name", "stop"),
+    [
+        pytest.param(name, i, marks=() if (name, i) == ("SIGTERM", 0) else pytest.mark.slow)
+        for name in ("SIGINT", "SIGTERM", "SIGHUP")
+        for i in range(N_STOPS)
+    ],
+)
+def test_a_stopped_rebuild(
+    name: str,
+    stop: int,
+    n_of_a_publish: int,
+    waiting: Path,
+    rebuilt: Mapping[str, Any],
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "place"
+    shutil.copytree(waiting, place)
+    blow = a_point(f"rebuild {name} {stop}", n_of_a_publish, signal.Signals[name])
+    err = struck(COMMAND, ["catalog", "rebuild"], place, blow)
+    assert STOPPED in err
+    assert "Traceback" not in err
+    assert strays(place) == []
+    assert_whole(place)
+    publish(place)
+    assert_repaired(place, rebuilt)
+
+
 # --- Runs and sweeps -----------------------------------------------------------------------------
 
 
