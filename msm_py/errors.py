@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from typing import Final
 
@@ -113,6 +115,44 @@ def together(errors: Sequence[MsmError], n_more: int = 0) -> MsmError:
     told, rest = every[:MOST_TOLD], every[MOST_TOLD:]
     n_more += len(rest) + sum(getattr(error, "n_more", 0) for error in errors)
     return told[0] if len(told) + n_more == 1 else SeveralErrors(told, n_more)
+
+
+class NoSpace(MsmError):
+    """A disk is full: what is tried next on it fails as well."""
+
+
+# a full disk, a full share of it, a file that grew to its limit
+NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def tells_no_space(text: str) -> bool:
+    """Return whether a message is about a disk that is full.
+
+    Examples
+    --------
+    >>> tells_no_space('IO Error: Could not write "x.duckdb": No space left on device')
+    True
+    """
+    return any(os.strerror(number) in text for number in NO_SPACE)
+
+
+def not_written(what: str, place: object, error: Exception, remedy: str) -> MsmError:
+    """Return what is raised when something could not be written: `NoSpace` when a disk is full.
+
+    Parameters
+    ----------
+    what
+        What could not be written, as a sentence.
+    place
+        Where it would be.
+    error
+        Why: of the operating system or of DuckDB.
+    remedy
+        What to do about it.
+    """
+    reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), "unknown")
+    kind = NoSpace if tells_no_space(reason) else MsmError
+    return kind(what, where=str(place), received=reason, remedy=remedy)
 
 
 class Interrupted(Exception):

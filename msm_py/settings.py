@@ -67,6 +67,11 @@ def target_root() -> Path:
     return Path(os.environ.get("MSM_TARGET", project_dir() / "target" / "msm"))
 
 
+def logs_dir() -> Path:
+    """Return where logs of failed invocations are kept: MSM_LOGS, or ``logs`` beside scratch."""
+    return Path(os.environ.get("MSM_LOGS", target_root() / "logs"))
+
+
 @dataclass(frozen=True)
 class Places:
     """Where an invocation reads and writes; all paths absolute.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
+
+import duckdb
 
 from msm_py.cli import (  # noqa: F401  (importing them adds their commands)
     check,
@@ -18,9 +22,9 @@ from msm_py.cli import (  # noqa: F401  (importing them adds their commands)
 )
 from msm_py.cli.catalog import catalog_app
 from msm_py.cli.lake import lake_app
-from msm_py.cli.options import app, err, tell_in_red
+from msm_py.cli.options import app, err, out, tell_in_red
 from msm_py.cli.sweep import sweep_app
-from msm_py.errors import Interrupted, MsmError
+from msm_py.errors import Interrupted, MsmError, not_written, tells_no_space
 
 app.add_typer(sweep_app, name="sweep")
 app.add_typer(lake_app, name="lake")
@@ -36,9 +40,20 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup: go on when the terminal is gone
             signal.signal(number, _like_ctrl_c)
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # now, while it can be told that there is no room for it
     except MsmError as error:
         tell_in_red("error:", str(error))
+        sys.exit(1)
+    except (OSError, duckdb.Error) as error:
+        told = _unwritten(error)
+        if told is None:
+            raise
+        with suppress(OSError):
+            out.on_broken_pipe()  # what is left of the output would fail again when Python ends
+        tell_in_red("error:", str(told))
         sys.exit(1)
     except Interrupted:
         _tell_interrupted()
@@ -46,6 +61,23 @@ def main() -> None:
         if end.code == INTERRUPTED:  # what typer makes of Ctrl-C outside of dbt
             _tell_interrupted()
         raise
+
+
+def _unwritten(error: Exception) -> MsmError | None:
+    """Return what there is to say when something could not be written; None: that is not it.
+
+    What commands write is told of where it is written, with what to do; this is for the rest.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if not tells_no_space(str(error)) and number not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return None
+    file = getattr(error, "filename", None)
+    return not_written(
+        "something could not be read or written",
+        file or "the output of this command, or a file that the system did not name",
+        error,
+        "free space there, or see to it that you may read and write there",
+    )
 
 
 def _like_ctrl_c(number: int, frame: FrameType | None) -> None:

@@ -12,7 +12,8 @@ from msm_py.cli.options import err, out, tell_all, tell_in_red
 from msm_py.lake.opening import open_lake
 from msm_py.report.terminal import write_exactly
 from msm_py.settings import lake_dir
-from msm_py.store.written_places import check_outside_lake
+from msm_py.store import scratch
+from msm_py.store.written_places import check_outside_lake, scratch_places
 
 lake_app = typer.Typer(
     help="Write a sample lake, check your own, fetch what lakes are made of.", no_args_is_help=True
@@ -57,7 +58,10 @@ def lake_check(
     from msm_py.report.formats import json_text
     from msm_py.report.lake_report import as_rows, lake_report
 
-    report = check_lake(open_lake(directory))
+    opened = open_lake(directory)
+    check_outside_lake(directory, scratch_places())
+    with scratch.own_folder() as own:
+        report = check_lake(opened, own)
     if as_json:
         write_exactly(json_text(as_rows(report)))
     else:

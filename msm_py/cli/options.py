@@ -17,7 +17,7 @@ from msm_py.settings import LAKE as LAKE
 from msm_py.settings import RUNS as RUNS
 from msm_py.settings import WAREHOUSE as WAREHOUSE
 from msm_py.settings import Places
-from msm_py.store import warehouse
+from msm_py.store import scratch, warehouse
 from msm_py.store.written_places import check_outside_lake, written_places
 
 app = typer.Typer(
@@ -151,6 +151,7 @@ def refresh(runs: Path, warehouse_file: Path) -> None:
     """Bring a warehouse up to date with what was copied, renamed or deleted by hand meanwhile."""
     check_outside_lake(settings.lake_dir(), written_places(runs, warehouse_file))
     tell_disturbance(warehouse_file)
+    scratch.remove_leftovers(settings.target_root())
     try:
         warehouse.publish(runs, warehouse_file)
     except MsmError as error:  # it may be someone else's, and is shown as it is

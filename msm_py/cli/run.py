@@ -34,6 +34,7 @@ from msm_py.cli.options import (
 from msm_py.cli.report import write_pages
 from msm_py.errors import MsmError
 from msm_py.report.terminal import Text, write_exactly
+from msm_py.store import scratch
 from msm_py.store.written_places import check_outside_lake
 
 
@@ -170,7 +171,12 @@ def vars_(
     check_outside_lake(lake, {"the file of variables (--out)": out_file})
     try:
         out_file.parent.mkdir(parents=True, exist_ok=True)
-        out_file.write_text(text, encoding="utf-8")
+        is_plain = out_file.is_file() and not out_file.is_symlink()
+        if is_plain or not os.path.lexists(out_file):
+            with scratch.file_for(out_file, out_file.parent) as unfinished:
+                unfinished.write_text(text, encoding="utf-8")
+        else:  # a pipe, or a link such as /dev/stdout
+            out_file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise MsmError(
             "the variables cannot be written",

@@ -17,7 +17,7 @@ from msm_py.dbt_models.run_row import RunRow
 from msm_py.dbt_models.strategies import Strategy
 from msm_py.errors import MsmError
 from msm_py.lake.opening import fingerprint, open_lake
-from msm_py.store import layout, run_folder, scratch
+from msm_py.store import layout, run_folder
 from msm_py.store.origin import Provenance, code_fingerprint
 from msm_py.store.shared_files import PanelFiles, RowsByKey
 
@@ -78,7 +78,7 @@ def write_run_folders(
     strategies = {x.strategy_id: x for x in typed_rows.from_table(models["strategies"], Strategy)}
     tables = run_tables(models)
     outcomes = []
-    with scratch.folder(folder) as own:
+    with run_folder.scratch_in(folder) as own:
         panels = {
             name: PanelFiles(layout.PANELS[name][0], rows, columns, own)
             for name, rows, columns in (

@@ -9,7 +9,6 @@ writes it. Nothing of Superset is needed to write a bundle, and no server is spo
 from __future__ import annotations
 
 import json
-import os
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any, Final
 import yaml
 
 from msm_py.errors import MsmError
+from msm_py.store import scratch
 from msm_py.store.declarations import Table
 from msm_py.store.warehouse_views import VIEWS
 
@@ -315,16 +315,16 @@ def write_bundle(file: Path, warehouse: Path) -> None:
         When it cannot be written, or Superset could not be told of the warehouse's path.
     """
     files = list(_files(warehouse))
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as bundle:
+        with (
+            scratch.file_for(file, file.parent) as unfinished,
+            zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as bundle,
+        ):
             for name, content in files:
                 entry = zipfile.ZipInfo(f"{FOLDER}/{name}", (2026, 1, 1, 0, 0, 0))
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 bundle.writestr(entry, yaml.safe_dump(content, sort_keys=False))
-        unfinished.replace(file)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise MsmError(
             "the bundle could not be written",
             where=str(file),

@@ -240,7 +240,7 @@ class _Ingest:
             vintages.append(self.store, batch)
         said["left_out"] = [vars(note) for note in notes]
         generation = self._build(since, base if since is not None else None, base, said)
-        report, fault = _checked(generation)
+        report, fault = _checked(generation, self.own)
         passes = report is not None and not report.exit_code
         if passes:
             generations.publish(self.store, self.own, generation)
@@ -263,7 +263,7 @@ class _Ingest:
         said = self._provenance(known)
         said["left_out"] = [vars(note) for note in notes]
         generation = self._build(None, None, generations.published(self.store), said)
-        report, fault = _checked(generation)
+        report, fault = _checked(generation, self.own)
         return Outcome(generation, report, False, 0, 0, {}, notes, tables, fault=fault)
 
     def _files(self, known: Sequence[Batch]) -> tuple[list[ReadFile], dict[str, list[ReadFile]]]:
@@ -409,8 +409,8 @@ class _Ingest:
         )
 
 
-def _checked(generation: Generation) -> tuple[LakeReport | None, MsmError | None]:
+def _checked(generation: Generation, spill: Path) -> tuple[LakeReport | None, MsmError | None]:
     try:
-        return check_lake(open_lake(generation.folder)), None
+        return check_lake(open_lake(generation.folder), spill), None
     except MsmError as error:  # such as a lake without prices
         return None, error

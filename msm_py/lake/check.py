@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -84,13 +85,15 @@ class LakeReport:
         return int(self.verdict == "fail")
 
 
-def check_lake(lake: Lake) -> LakeReport:
+def check_lake(lake: Lake, spill: Path | None = None) -> LakeReport:
     """Look at every table of a lake.
 
     Parameters
     ----------
     lake
         A lake that ``open_lake`` accepted.
+    spill
+        A folder for what finds no room in memory; None: where temporary files go.
 
     Returns
     -------
@@ -105,7 +108,7 @@ def check_lake(lake: Lake) -> LakeReport:
         When the user stops it.
     """
     try:
-        items = _items(lake)
+        items = _items(lake, spill)
     except RuntimeError as error:  # what Ctrl-C becomes within a query
         if "interrupted" in str(error):
             raise Interrupted from None
@@ -123,9 +126,9 @@ def check_lake(lake: Lake) -> LakeReport:
     return LakeReport(lake.settings.name, tuple(items))
 
 
-def _items(lake: Lake) -> list[Item]:
+def _items(lake: Lake, spill: Path | None) -> list[Item]:
     items: list[Item] = []
-    with TemporaryDirectory(prefix="msm-check-") as spill, _database(spill) as con:
+    with TemporaryDirectory(prefix="msm-check-", dir=spill) as own, _database(own) as con:
         check = _Check(con, lake)
         for name in TABLES:
             if name not in lake.tables:

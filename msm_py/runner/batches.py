@@ -18,7 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from functools import partial
 from typing import Any, TypeVar
 
-from msm_py.errors import Interrupted, MsmError
+from msm_py.errors import Interrupted, MsmError, NoSpace
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.runner.executors import WorkerLost, local_executor, run_batch, tell_parent
 from msm_py.runner.invocation import Outcome, Progress
@@ -162,7 +162,7 @@ def _settle(
 ) -> tuple[list[Trial], list[list[ResolvedRun]]]:
     """Return what is known of a batch now, and what of it is to be tried again."""
     error = future.exception()
-    if isinstance(error, Interrupted):
+    if isinstance(error, Interrupted | NoSpace):  # halves of a batch would find no room either
         raise error
     if error is None:
         outcomes, started, seconds = future.result()

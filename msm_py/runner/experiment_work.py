@@ -16,8 +16,8 @@ from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation, sweep_statistics
 from msm_py.runner.invocation import NodeFinished
 from msm_py.runner.sweep_plan import ResolvedSweep
-from msm_py.settings import Places
-from msm_py.store import lake_records, looks, run_folder, warehouse
+from msm_py.settings import Places, target_root
+from msm_py.store import lake_records, looks, run_folder, scratch, warehouse
 from msm_py.store.lake_records import Findings
 from msm_py.store.origin import code_fingerprint
 
@@ -203,6 +203,7 @@ def carry_out(
     verbose
         Show dbt's own log on the terminal, in place of its nodes.
     """
+    scratch.remove_leftovers(target_root())
     run_folder.check_runs_dir(places.runs)
     warehouse.check_warehouse(places.warehouse)
     findings = lake_records.look_over(places.runs, places.lake, rendered.lake_fingerprint)

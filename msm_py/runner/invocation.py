@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -25,9 +26,10 @@ from typing import Any, Final
 
 import duckdb
 
-from msm_py.errors import Interrupted, MsmError
+from msm_py.errors import Interrupted, MsmError, NoSpace, tells_no_space
 from msm_py.experiment.ids import ResolvedRun
-from msm_py.settings import DATABASE_FILE, Places, project_dir, target_root
+from msm_py.runner import failure_logs
+from msm_py.settings import DATABASE_FILE, Places, logs_dir, project_dir, target_root
 from msm_py.store import scratch
 
 
@@ -186,7 +188,8 @@ def _built(
 ) -> Iterator[Path]:
     """Yield the scratch folder of an invocation that succeeded."""
     with (
-        scratch_folder() as own,
+        scratch.own_folder() as own,
+        _temporary_files_in(own / "tmp"),
         _environment(
             {
                 **places.environment(),
@@ -248,7 +251,7 @@ def _invoke(arguments: list[str], progress: Progress | None) -> list[str]:
 
     here = Path.cwd()
     try:
-        with _noticing_interrupts() as interrupts:
+        with _noticing_interrupts() as interrupts, _silent_logging():
             result = dbtRunner(callbacks=[tell]).invoke(arguments)
         if interrupts:
             raise Interrupted
@@ -282,19 +285,29 @@ def _outcomes(database: Path) -> list[Outcome] | None:
 
 
 def _error(failures: list[str], log: Path) -> MsmError:
-    descriptor, kept = tempfile.mkstemp(prefix="msm-", suffix=".log")
-    os.close(descriptor)
-    if log.exists():
-        shutil.copyfile(log, kept)
     message = clear_message(failures[0]) if failures else None
     if message is not None:
-        return MsmError(message)
+        return NoSpace(message) if tells_no_space(message) else MsmError(message)
+    full = next(filter(tells_no_space, failures), None)
+    if full is not None:
+        return NoSpace(
+            "the disk of the scratch folder is full; dbt could not build the models",
+            where=f"{log.parent.parent} (MSM_TARGET)",
+            received=_line_of_cause(full),
+            remedy="free space there, or name another place in MSM_TARGET; then run again: what "
+            "is complete is kept",
+        )
     return MsmError(
         "dbt could not build the models",
-        where=f"the log of this invocation, {kept}",
+        where=failure_logs.keep(log, logs_dir()),
         received=failures[0].strip() if failures else "no message",
         remedy="if it is not plain from the message, run again with --verbose",
     )
+
+
+def _line_of_cause(failure: str) -> str:
+    """Return the line of a failure that says that a disk is full."""
+    return next(line.strip() for line in failure.splitlines() if tells_no_space(line))
 
 
 def clear_message(failure: str) -> str | None:
@@ -305,7 +318,7 @@ def clear_message(failure: str) -> str | None:
     >>> print(clear_message("Runtime Error in model x\n  ...\n  msm_py.errors.MsmError: no lake"))
     no lake
     """
-    python = re.search(r"msm_py\.errors\.MsmError: (.*)", failure, re.DOTALL)
+    python = re.search(r"msm_py\.errors\.\w+: (.*)", failure, re.DOTALL)
     sql = re.search(r"Invalid Input Error: ((?:Conflicting|The unit of).*)", failure, re.DOTALL)
     found = python or sql
     if found is None:
@@ -338,6 +351,16 @@ def _noticing_interrupts() -> Iterator[list[int]]:
 
 
 @contextmanager
+def _silent_logging() -> Iterator[None]:
+    """Let a log that finds no room be cut short, instead of a traceback for each of its lines."""
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = before
+
+
+@contextmanager
 def _parsed_before(target: Path) -> Iterator[None]:
     """Let dbt start from what it parsed in an earlier invocation, and keep what it parsed now.
 
@@ -355,16 +378,14 @@ def _parsed_before(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Yield a folder for one invocation, gone afterwards."""
-    root = target_root()
-    with ExitStack() as stack:
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            own = stack.enter_context(scratch.folder(root))
-        except OSError:  # the code may be installed read-only
-            own = stack.enter_context(scratch.folder(Path(tempfile.gettempdir())))
-        yield own
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Let what dbt makes with `tempfile` lie in a folder: it leaves Python files when killed."""
+    folder.mkdir()
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @contextmanager

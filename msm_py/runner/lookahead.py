@@ -31,6 +31,7 @@ from msm_py.lake.cutting import write_lake
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation
 from msm_py.settings import Places, project_dir
+from msm_py.store import scratch
 from msm_py.store.origin import code_fingerprint
 from msm_py.store.parting import Parting, partings_of
 
@@ -117,7 +118,7 @@ def check_lookahead(
             )
         )
         grains = grains_of(project_dir() / "models")
-        own = stack.enter_context(invocation.scratch_folder())
+        own = stack.enter_context(scratch.own_folder())
         days = _decision_days(whole, runs)
         for last_day in sampled_days(days, n_dates):
             for noise in (None, SEED):

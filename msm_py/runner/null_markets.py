@@ -33,7 +33,15 @@ from msm_py.runner import batches, invocation
 from msm_py.runner.executors import Workers, run_batch
 from msm_py.runner.invocation import Outcome
 from msm_py.settings import Places
-from msm_py.store import formats, layout, null_market_records, record_files, run_list, warehouse
+from msm_py.store import (
+    formats,
+    layout,
+    null_market_records,
+    record_files,
+    run_list,
+    scratch,
+    warehouse,
+)
 from msm_py.store.null_market_records import record_file
 from msm_py.store.origin import code_fingerprint
 from msm_py.store.trial import Trial
@@ -227,7 +235,7 @@ def compute(
     market = _read_market(ResolvedRun(run_id, experiment), places, first, last)
     record = _begun(folder, market, last, [] if before is None else before["markets"])
     clock, done, failed = time.monotonic(), 0, 0
-    with invocation.scratch_folder() as own:
+    with scratch.own_folder() as own:
         (own / "runs").mkdir()
         hidden = replace(places, runs=own / "runs", force=False)
         work = batches.run_sweep(
@@ -343,7 +351,7 @@ def compute_market(
     """
     (spec,) = specs
     number = int(spec.run_id.removeprefix(f"{NAME}_"))
-    with invocation.scratch_folder() as own:
+    with scratch.own_folder() as own:
         lake = own / "lake"
         days = null_market.drawn_days(market, seed=(seed, number))
         null_market.write_lake(null_market.null_market(market, days), lake, spec.run_id)
@@ -384,9 +392,7 @@ def _with_market(runs: Path, record: Mapping[str, Any], row: Row) -> dict[str, A
     ordered = [markets[number] for number in sorted(markets)]
     summary = judge(figures(runs / record["run_id"]), ordered)
     updated = {**record, "markets": ordered, "summary": summary}
-    file = record_file(runs, record["run_id"])
-    file.parent.mkdir(exist_ok=True)
-    record_files.replace(file, updated)
+    record_files.replace(record_file(runs, record["run_id"]), updated)
     return updated
 
 

@@ -21,10 +21,9 @@ from types import ModuleType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from msm_py.errors import MsmError
+from msm_py.errors import MsmError, not_written
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.runner.executors import WorkerLost
-from msm_py.runner.invocation import scratch_folder
 from msm_py.settings import Places
 from msm_py.store import run_folder, run_list, scratch
 from msm_py.store.origin import code_fingerprint
@@ -238,7 +237,7 @@ def compute_here(
     """Call ``fn`` with a runs folder of this node's own; return its result and that folder."""
     # a task has one core
     os.environ.setdefault("MSM_THREADS", "1")
-    with scratch_folder() as own:
+    with scratch.own_folder() as own:
         runs = own / "runs"
         runs.mkdir()
         result = fn(specs, replace(places, runs=runs))
@@ -275,10 +274,7 @@ def unpack(content: bytes, runs: Path, *, replace: bool = False) -> None:
             for run_id in run_list.existing_runs(own):
                 run_folder.put_run(own / run_id, replace=replace)
         except OSError as error:
-            raise MsmError(
-                "a run could not be written",
-                where=str(error.filename2 or error.filename or runs),
-                received=error.strerror or str(error),
-                remedy="free space on the disk or give another folder with --runs DIR, then run "
-                "again",
+            place = error.filename2 or error.filename or runs
+            raise not_written(
+                "a run could not be written", place, error, run_folder.REMEDY
             ) from None

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow.compute as pc
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from msm_py._typing import Row
@@ -73,10 +72,8 @@ def write_record(
     """
     members = sorted(spec.run_id for spec in specs)
     identity = sweep_id(name, members, [trial.experiment_id for trial in rejected])
-    folder = runs / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{identity}.json"
-    with FileLock(f"{file}.lock"):
+    file = runs / FOLDER / f"{identity}.json"
+    with record_files.locked(file):
         # a damaged record is rebuilt from what is there
         try:
             before = record_files.read(file, SHAPE, REMEDY) if file.exists() else {}
@@ -113,7 +110,7 @@ def count_looks(runs: Path) -> None:
     looked = looks.looked(runs)
     for found in read_records(runs):
         file = runs / FOLDER / f"{found['sweep_id']}.json"
-        with FileLock(f"{file}.lock"):
+        with record_files.locked(file):
             record = record_files.read(file, SHAPE, REMEDY)
             known = record.get("n_looks", 0)
             n_looks = n_looks_of(looked, record["name"], record["members"])

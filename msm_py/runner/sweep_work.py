@@ -15,8 +15,8 @@ from msm_py.runner import batches, sweep_statistics
 from msm_py.runner.executors import workers
 from msm_py.runner.invocation import NodeFinished
 from msm_py.runner.sweep_plan import Options, ResolvedSweep, is_waiting, rejected_here
-from msm_py.settings import Places
-from msm_py.store import lake_records, run_folder, warehouse
+from msm_py.settings import Places, target_root
+from msm_py.store import lake_records, run_folder, scratch, warehouse
 from msm_py.store.lake_records import Findings
 from msm_py.store.trial import Trial
 
@@ -101,6 +101,7 @@ def carry_out(
     Interrupted
         After Ctrl-C, when what is complete has been recorded and published.
     """
+    scratch.remove_leftovers(target_root())
     run_folder.check_runs_dir(places.runs)
     warehouse.check_warehouse(places.warehouse)
     findings = lake_records.look_over(places.runs, places.lake, resolved.lake_fingerprint)
@@ -132,17 +133,19 @@ def carry_out(
         tell(SweepStopped(batches.counts(trials), len(mine) - len(trials), places.force))
         raise Interrupted from None
     finally:  # what is complete is kept and recorded, whatever stopped the sweep
-        record = sweep_statistics.write_record(
-            places.runs,
-            name=resolved.name,
-            specs=resolved.specs,
-            rejected=resolved.rejected,
-            trials=trials,
-            sources={file.name: file.read_text(errors="replace") for file in resolved.files},
-            n_duplicates=resolved.n_duplicates,
-            started_at=started_at,
-        )
-        warehouse.publish(places.runs, places.warehouse)
+        try:
+            record = sweep_statistics.write_record(
+                places.runs,
+                name=resolved.name,
+                specs=resolved.specs,
+                rejected=resolved.rejected,
+                trials=trials,
+                sources={file.name: file.read_text(errors="replace") for file in resolved.files},
+                n_duplicates=resolved.n_duplicates,
+                started_at=started_at,
+            )
+        finally:
+            warehouse.publish(places.runs, places.warehouse)
     return SweepEnded(
         record=record,
         trials=tuple(trials),

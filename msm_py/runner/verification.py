@@ -18,7 +18,7 @@ from msm_py.experiment.load import from_resolved
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation
 from msm_py.settings import Places
-from msm_py.store import formats, layout, looks, run_list
+from msm_py.store import formats, layout, looks, run_list, scratch
 from msm_py.store.origin import code_fingerprint, versions
 from msm_py.store.parting import day_key, partings_of
 from msm_py.store.run_folder import changed_files, written_files
@@ -125,7 +125,7 @@ def _verify(
         except run_list.BROKEN as error:
             told = f"{layout.MANIFEST}: {run_list.fault_of(error)}"
             found[folder.name] = replace(found[folder.name], error=told)
-    with invocation.scratch_folder() as own:
+    with scratch.own_folder() as own:
         again = own / "runs"
         again.mkdir()
         if (places.runs / looks.LEDGER).exists():

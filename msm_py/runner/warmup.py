@@ -21,6 +21,7 @@ from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation
 from msm_py.runner.lookahead import NOT_OF_A_DAY, renamed, same_ids, strategies_of
 from msm_py.settings import Places
+from msm_py.store import scratch
 from msm_py.store.origin import code_fingerprint
 
 LENGTHS: Final = (30, 60, 90, 120, 150, 180, 270, 365, 545, 730)
@@ -132,7 +133,7 @@ def check_warmup(experiment: Experiment, places: Places, tell: Tell | None = Non
     run = _run(experiment, places.lake)
     with ExitStack() as stack:
         whole = stack.enter_context(invocation.built_without([run], places, NOT_OF_A_DAY))
-        own = stack.enter_context(invocation.scratch_folder())
+        own = stack.enter_context(scratch.own_folder())
         with duckdb.connect(whole, read_only=True) as con:
             ((first, begin, fault),) = con.execute(
                 """

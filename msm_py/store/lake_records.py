@@ -23,7 +23,7 @@ from msm_py.lake.check_items import ABSENT, LOUD, Item, Verdict
 from msm_py.lake.exclusions import PROJECT_LIST
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.settings import project_dir
-from msm_py.store import record_files
+from msm_py.store import record_files, scratch
 
 FOLDER: Final = ".lakes"
 SHAPE: Final = {"fingerprint": str, "path": str, "version": str, "items": list}
@@ -107,7 +107,9 @@ def look_over(runs: Path, lake: Path, lake_fingerprint: str) -> Findings:
         return found
     try:
         opened = open_lake(lake)
-        found = Findings(str(opened.path), check_version(), check_lake(opened).items)
+        with scratch.own_folder() as own:
+            items = check_lake(opened, own).items
+        found = Findings(str(opened.path), check_version(), items)
         is_same = fingerprint(opened) == lake_fingerprint
     except MsmError as error:
         item = Item("lake", "check", "fail", f"{error.what}: {error.received}", error.remedy)
@@ -132,8 +134,7 @@ def check_version() -> str:
 def _write(runs: Path, lake_fingerprint: str, found: Findings) -> None:
     file = _file(runs, lake_fingerprint)
     record = {"fingerprint": lake_fingerprint, **asdict(found)}
-    with suppress(OSError, ValueError):  # no room, no permission, a path that is no text
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(MsmError, ValueError):  # no room, no permission, a path that is no text
         record_files.replace(file, record)
 
 

@@ -9,6 +9,7 @@ honest people honest; whoever forges both files is not stopped.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ from filelock import FileLock
 from msm_py.errors import MsmError
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.experiment.schema import Experiment
-from msm_py.store import layout, run_list
+from msm_py.store import layout, run_list, scratch
 
 LEDGER: Final = ".looks.jsonl"
 HEAD: Final = ".looks.head"
@@ -225,15 +226,18 @@ def _append(runs: Path, look: Look) -> None:
     line = json.dumps(entry).encode()
     # a line that a crash left unfinished must not swallow this one
     start = b"\n" if before and not before.endswith(b"\n") else b""
-    place = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(place, start + line + b"\n")
-        os.fsync(place)
-    finally:
-        os.close(place)
-    fresh = runs / f"{HEAD}.new"
-    fresh.write_text(f"{len(lines) + 1} {_digest(line)}\n")
-    os.replace(fresh, runs / HEAD)
+    with scratch.folder(runs) as own:
+        (own / HEAD).write_text(f"{len(lines) + 1} {_digest(line)}\n")
+        place = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            entered = start + line + b"\n"
+            if os.write(place, entered) < len(entered):  # the rest found no room
+                os.ftruncate(place, len(before))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(place)
+        finally:
+            os.close(place)
+        os.replace(own / HEAD, runs / HEAD)
 
 
 def _fault_of_end(runs: Path, lines: Sequence[bytes]) -> str | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from msm_py.errors import MsmError
-from msm_py.store import formats, run_list
+from filelock import FileLock
+
+from msm_py.errors import MsmError, not_written
+from msm_py.store import formats, run_list, scratch
 
 Record = dict[str, Any]
 Shape = Mapping[str, type]
+NOT_WRITTEN: Final = "a record could not be written; runs that are complete are kept"
+REMEDY: Final = "free space on the disk, or see to it that you may write there, then run again"
 
 
 def files(folder: Path) -> list[Path]:
@@ -71,16 +74,38 @@ def read_all(found: Iterable[Path], shape: Shape, remedy: str) -> tuple[list[Rec
 
 
 def replace(file: Path, record: Mapping[str, Any]) -> None:
-    """Write a record, so that a reader finds the old one or the new one, never half of one."""
-    descriptor, fresh = tempfile.mkstemp(prefix=f".{file.stem}-", suffix=".new", dir=file.parent)
-    os.close(descriptor)
+    """Write a record, so that a reader finds the old one or the new one, never half of one.
+
+    Raises
+    ------
+    MsmError
+        When it cannot be written.
+    """
     try:
-        formats.write_json(record, Path(fresh))
-        Path(fresh).chmod(0o644)
-        os.replace(fresh, file)
-    except BaseException:
-        Path(fresh).unlink(missing_ok=True)
-        raise
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # in the runs folder, where whatever is done next finds what a killed process left
+        with scratch.file_for(file, file.parent.parent) as unfinished:
+            formats.write_json(record, unfinished)
+    except OSError as error:
+        raise not_written(NOT_WRITTEN, file, error, REMEDY) from None
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Keep a record for oneself while it is read and written anew.
+
+    Raises
+    ------
+    MsmError
+        When no lock can be written beside it.
+    """
+    with ExitStack() as stack:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(f"{file}.lock"))
+        except OSError as error:
+            raise not_written(NOT_WRITTEN, file, error, REMEDY) from None
+        yield
 
 
 def _fault(record: Any, shape: Shape, name: str) -> str | None:

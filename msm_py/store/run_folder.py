@@ -14,18 +14,19 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
-from msm_py.errors import MsmError
+from msm_py.errors import MsmError, not_written
 from msm_py.store import run_list, scratch
 from msm_py.store.formats import write_json, write_parquet
 from msm_py.store.layout import MANIFEST, REPORT
 from msm_py.store.shared_files import PanelFiles
 
+REMEDY: Final = "free space on the disk or give another folder with --runs DIR, then run again"
 FileFacts = tuple[int, int, int, int]
 """Device, inode, size and time of the last change in ns."""
 
@@ -49,6 +50,25 @@ def check_runs_dir(folder: Path) -> None:
             received=error.strerror or str(error),
             remedy="give a folder that you may write to with --runs DIR (or MSM_RUNS)",
         ) from None
+
+
+@contextmanager
+def scratch_in(folder: Path) -> Iterator[Path]:
+    """Yield a scratch folder in the runs folder.
+
+    Raises
+    ------
+    MsmError
+        When there is no room for one.
+    """
+    with ExitStack() as stack:
+        try:
+            own = stack.enter_context(scratch.folder(folder))
+        except OSError as error:
+            raise not_written(
+                "the runs folder cannot be written to", folder, error, REMEDY
+            ) from None
+        yield own
 
 
 def write_run(
@@ -107,11 +127,8 @@ def write_run(
         write_json({**files[MANIFEST], "files": hashes}, unfinished / MANIFEST)
         return put_run(unfinished, replace=replace)
     except OSError as error:
-        raise MsmError(
-            "a run could not be written; nothing of it was kept",
-            where=str(final),
-            received=error.strerror or str(error),
-            remedy="free space on the disk or give another folder with --runs DIR, then run again",
+        raise not_written(
+            "a run could not be written; nothing of it was kept", final, error, REMEDY
         ) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -15,12 +15,16 @@ import secrets
 import shutil
 import socket
 import stat
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from msm_py.errors import NO_SPACE, not_written
+from msm_py.settings import target_root
 
 NAME: Final = re.compile(r"\.msm-scratch-[\w.-]+-[0-9]+-[0-9a-f]{12}")
 MARKER: Final = ".msm-scratch.json"
@@ -44,6 +48,59 @@ def folder(place: Path) -> Iterator[Path]:
         _remove(own)
 
 
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """Yield a folder for what a command makes for itself, gone afterwards.
+
+    It is made in MSM_TARGET, or where temporary files go when nothing can be written there.
+
+    Raises
+    ------
+    MsmError
+        When nothing can be written in either, or the disk is full.
+    """
+    root, beside = target_root(), None
+    with ExitStack() as stack:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            own = stack.enter_context(folder(root))
+        except OSError as error:
+            beside = error
+        if beside is not None:
+            try:
+                if beside.errno in NO_SPACE:
+                    raise beside
+                # the code may be installed read-only
+                own = stack.enter_context(folder(Path(tempfile.gettempdir())))
+            except OSError:
+                raise not_written(
+                    "the folder of scratch cannot be written to",
+                    f"{root} (MSM_TARGET)",
+                    beside,
+                    "free space there, or name a folder that you may write to in MSM_TARGET",
+                ) from None
+        yield own
+
+
+@contextmanager
+def file_for(final: Path, place: Path) -> Iterator[Path]:
+    """Yield where a file is to be written that then goes to its place whole, or not at all.
+
+    Parameters
+    ----------
+    final
+        Its place. Everybody may read what is put there.
+    place
+        Where the scratch folder is made: where others look for what a killed process left.
+    """
+    is_near = place.stat().st_dev == final.parent.stat().st_dev  # a folder may be a link
+    with folder(place if is_near else final.parent) as own:
+        unfinished = own / final.name
+        yield unfinished
+        unfinished.chmod(0o644)
+        os.replace(unfinished, final)
+
+
 def remove_leftovers(place: Path) -> None:
     """Remove the scratch folders in ``place`` of processes that were killed.
 
@@ -55,7 +112,9 @@ def remove_leftovers(place: Path) -> None:
             if NAME.fullmatch(entry.name):
                 with suppress(OSError):  # somebody else may be at it too
                     owner = _owner(Path(entry.path))
-                    if owner is not None and _is_left(Path(entry.path), owner):
+                    if owner is None:
+                        _remove_unmarked(Path(entry.path))
+                    elif _is_left(Path(entry.path), owner):
                         _remove(Path(entry.path))
 
 
@@ -115,7 +174,18 @@ def is_alive(process_id: int, started: int | None = None) -> bool:
 
 def _made(place: Path) -> Path:
     own = place / f".msm-scratch-{_host()}-{os.getpid()}-{secrets.token_hex(6)}"
-    own.mkdir(mode=0o700)
+    try:
+        own.mkdir(mode=0o700)
+        _mark(own)
+    except OSError as error:
+        with suppress(OSError):
+            (own / MARKER).unlink(missing_ok=True)
+            own.rmdir()
+        raise OSError(error.errno, error.strerror or str(error), str(own)) from None
+    return own
+
+
+def _mark(own: Path) -> None:
     marker = {
         "written_by": WRITTEN_BY,
         "name": own.name,
@@ -125,7 +195,6 @@ def _made(place: Path) -> Path:
         "process_started": _started(os.getpid()),
     }
     (own / MARKER).write_text(json.dumps(marker, indent=1) + "\n")
-    return own
 
 
 def _owner(own: Path) -> Mapping[str, Any] | None:
@@ -146,6 +215,22 @@ def _owner(own: Path) -> Mapping[str, Any] | None:
         and own.name.startswith(f".msm-scratch-{says.get('host')}-{says['process_id']}-")
     )
     return says if is_own else None
+
+
+def _remove_unmarked(own: Path) -> None:
+    """Remove what a process left that was killed before it had marked its folder: an empty folder.
+
+    Its name says whose it was. A folder in which there is anything stays.
+    """
+    host, _, rest = own.name.removeprefix(".msm-scratch-").rpartition("-")[0].rpartition("-")
+    if own.is_symlink() or host != _host() or is_alive(int(rest)):
+        return
+    marker = own / MARKER
+    if os.listdir(own) == [MARKER] and stat.S_ISREG(marker.lstat().st_mode):
+        if marker.lstat().st_size:
+            return
+        marker.unlink()
+    own.rmdir()
 
 
 def _is_left(own: Path, owner: Mapping[str, Any]) -> bool:

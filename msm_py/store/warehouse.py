@@ -28,7 +28,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from msm_py._typing import Row
-from msm_py.errors import MsmError
+from msm_py.errors import MsmError, not_written
 from msm_py.store import (
     declared_text,
     families,
@@ -152,13 +152,10 @@ def publish(runs: Path, path: Path, *, anew: bool = False) -> dict[str, int]:
     try:
         # absolute: DuckDB takes a beginning like `~` or `s3:` for more than a name
         return _publish(runs, path.absolute(), anew=anew)
-    except (OSError, duckdb.IOException) as error:
-        raise MsmError(
-            "the warehouse could not be written; it stays as it was",
-            where=str(path),
-            received=getattr(error, "strerror", None) or str(error),
-            remedy="free space on the disk, then run `dbt build` or any `msm run` again",
-        ) from None
+    except (OSError, duckdb.IOException, duckdb.FatalException) as error:
+        what = "the warehouse could not be written; it stays as it was"
+        remedy = "free space on the disk, then run `dbt build` or any `msm run` again"
+        raise not_written(what, path, error, remedy) from None
 
 
 def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:

@@ -10,7 +10,7 @@ from msm_py.errors import MsmError
 from msm_py.lake.contract import TABLES
 from msm_py.lake.files import SUFFIX
 from msm_py.lake.lake_yaml import LAKE_YAML
-from msm_py.settings import target_root
+from msm_py.settings import logs_dir, target_root
 
 
 def written_places(runs: Path, warehouse: Path) -> dict[str, Path]:
@@ -18,7 +18,15 @@ def written_places(runs: Path, warehouse: Path) -> dict[str, Path]:
     return {
         "the runs folder (--runs, MSM_RUNS)": runs,
         "the warehouse (--warehouse, MSM_WAREHOUSE)": warehouse,
+        **scratch_places(),
+    }
+
+
+def scratch_places() -> dict[str, Path]:
+    """Return the places of `written_places` that are not asked for: scratch, logs, temporary."""
+    return {
         "the folder of scratch (MSM_TARGET)": target_root(),
+        "the folder of logs (MSM_LOGS)": logs_dir(),
         **_temporary_places(),
     }
 

@@ -41,9 +41,9 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The lakes that are checked from now on."""
     made: list[Path] = []
 
-    def counted(lake: Lake) -> LakeReport:
+    def counted(lake: Lake, spill: Path) -> LakeReport:
         made.append(lake.path)
-        return check_lake(lake)
+        return check_lake(lake, spill)
 
     monkeypatch.setattr(lake_records, "check_lake", counted)
     return made
@@ -122,7 +122,7 @@ def test_a_lake_that_changes_meanwhile_leaves_no_record(lake: Path, tmp_path: Pa
 def test_a_lake_that_cannot_be_checked_is_reported(
     lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(lake: Lake) -> LakeReport:
+    def fails(lake: Lake, spill: Path) -> LakeReport:
         raise MsmError("the lake cannot be checked", received="a bad page", remedy="mend it")
 
     monkeypatch.setattr(lake_records, "check_lake", fails)

@@ -12,7 +12,6 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +21,7 @@ from markupsafe import Markup
 
 from msm_py.errors import MsmError
 from msm_py.report.terminal import visible
+from msm_py.store import scratch
 
 HERE: Final = Path(__file__).parent
 SHARED: Final = ".pages"
@@ -54,7 +54,7 @@ def write_page(file: Path, template: str, *, runs: Path | None, **content: Any) 
             shared = os.path.relpath(shared_folder(runs), file.parent)
             scripts = [f"{Path(shared).as_posix()}/{name}" for name in _assets()]
         text = environment().get_template(template).render(scripts=scripts, **content)
-        _put(text.encode(errors="replace"), file)
+        _put(text.encode(errors="replace"), file, file.parent if runs is None else runs)
     except OSError as error:
         raise MsmError(
             "a page could not be written",
@@ -73,7 +73,7 @@ def shared_folder(runs: Path) -> Path:
         file = folder / name
         if not file.exists() or file.stat().st_size != len(content):
             folder.mkdir(parents=True, exist_ok=True)
-            _put(content, file)
+            _put(content, file, runs)
     return folder
 
 
@@ -130,13 +130,7 @@ def _assets() -> dict[str, bytes]:
     return found
 
 
-def _put(content: bytes, file: Path) -> None:
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".", delete=False) as unfinished:
-        try:
-            unfinished.write(content)
-            unfinished.close()
-            os.chmod(unfinished.name, 0o644)
-            os.replace(unfinished.name, file)
-        except OSError:
-            Path(unfinished.name).unlink(missing_ok=True)
-            raise
+def _put(content: bytes, file: Path, place: Path) -> None:
+    """Write a file, wholly or not at all; ``place`` is where its scratch folder is made."""
+    with scratch.file_for(file, place) as unfinished:
+        unfinished.write_bytes(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -98,6 +99,21 @@ def test_many_looks_at_once_are_all_there(tmp_path: Path) -> None:
     ledger = looks.read(tmp_path)
     assert ledger.fault is None
     assert len(ledger.looks) == 24
+
+
+def test_a_look_whose_line_finds_room_for_its_half_only_is_not_in_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = filled(tmp_path)
+    write = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda place, line: write(place, line[: len(line) // 2]))
+        with pytest.raises(MsmError, match="No space left on device"):
+            looks.record(tmp_path, [run_of(**look_spec("another"))], "why")
+    assert (tmp_path / looks.LEDGER).read_text().splitlines() == lines
+    assert looks.read(tmp_path).fault is None
+    looks.record(tmp_path, [run_of(**look_spec("another"))], "why")
+    assert len(looks.read(tmp_path).looks) == len(lines) + 1
 
 
 def test_no_look_without_a_place_to_record_it(tmp_path: Path) -> None:

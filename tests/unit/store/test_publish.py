@@ -235,6 +235,17 @@ def test_of_many_new_runs_only_the_broken_ones_are_left_out(tmp_path: Path) -> N
     assert [f"x-{i:010}: " in told for i in (2, 3, 7, 11)] == [False, True, True, True]
 
 
+def test_a_clock_that_was_moved_backwards_hides_nothing(place: Path) -> None:
+    runs = place / "runs"
+    assert write_made_up_run(runs, "a-0000000001", sharpe=2.0, replace=True, day=2)
+    assert write_made_up_run(runs, "c-0000000003", day=1)
+    for entry in (*(runs / "a-0000000001").iterdir(), *(runs / "c-0000000003").iterdir()):
+        os.utime(entry, (1_000_000_000, 1_000_000_000))
+    publish(place)
+    assert catalog(place / "wh" / "msm.duckdb")[0] == ("a-0000000001", 2.0)
+    assert everything_published(place) == contents_as_rebuilt(place)
+
+
 @pytest.mark.parametrize("step", ["copy", "replace"])
 def test_a_full_disk_while_publishing_is_reported_and_the_warehouse_stays(
     step: str, place: Path, monkeypatch: pytest.MonkeyPatch

@@ -98,11 +98,12 @@ def test_a_damaged_record_is_left_out_and_named(what: str, recorded: Path) -> No
 def test_a_record_is_replaced_wholly_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "x.json"
+    file = tmp_path / ".sweeps" / "x.json"
     record_files.replace(file, {"n": 1})
     assert file.stat().st_mode & 0o777 == 0o644
     monkeypatch.setattr(os, "replace", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(MsmError, match="No space left on device") as caught:
         record_files.replace(file, {"n": 2})
-    assert names(tmp_path) == ["x.json"]
+    assert str(file) in str(caught.value)
+    assert (names(tmp_path), names(file.parent)) == ([".sweeps"], ["x.json"])
     assert json.loads(file.read_text()) == {"n": 1}

@@ -122,6 +122,23 @@ def test_leftovers_go_when_their_process_is_gone(tmp_path: Path) -> None:
     assert names(tmp_path) == [in_container.name]
 
 
+def test_killed_before_it_was_marked_an_empty_folder_goes_too(tmp_path: Path) -> None:
+    host, dead = scratch._host(), dead_process()
+    digits = "0123456789ab"
+    kept = [
+        f".msm-scratch-{host}-{os.getpid()}-{digits}",  # its process is about to mark it
+        f".msm-scratch-{host}x-{dead}-{digits}",  # of another machine, which cannot be asked
+        f".msm-scratch-{host}-{dead}-{digits[::-1]}".replace("b", "c"),
+    ]
+    gone = [f".msm-scratch-{host}-{dead}-{digits}", f".msm-scratch-{host}-{dead}-{'0' * 12}"]
+    for name in (*kept, *gone):
+        (tmp_path / name).mkdir()
+    (tmp_path / gone[1] / scratch.MARKER).touch()  # killed while it wrote
+    (tmp_path / kept[2] / "precious-file").touch()
+    scratch.remove_leftovers(tmp_path)
+    assert names(tmp_path) == sorted(kept)
+
+
 def test_a_run_that_stepped_aside_comes_back(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     assert write_made_up_run(runs, RUN)
