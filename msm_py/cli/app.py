@@ -8,8 +8,6 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
-import duckdb
-
 from msm_py.cli import (  # noqa: F401  (importing them adds their commands)
     check,
     export,
@@ -47,7 +45,7 @@ def main() -> None:
     except MsmError as error:
         tell_in_red("error:", str(error))
         sys.exit(1)
-    except (OSError, duckdb.Error) as error:
+    except Exception as error:
         told = _unwritten(error)
         if told is None:
             raise
@@ -68,6 +66,9 @@ def _unwritten(error: Exception) -> MsmError | None:
 
     What commands write is told of where it is written, with what to do; this is for the rest.
     """
+    duckdb = sys.modules.get("duckdb")  # what was never imported has raised nothing
+    if not isinstance(error, OSError | (duckdb.Error if duckdb else OSError)):
+        return None
     number = error.errno if isinstance(error, OSError) else None
     if not tells_no_space(str(error)) and number not in (errno.EACCES, errno.EPERM, errno.EROFS):
         return None

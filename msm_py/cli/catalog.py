@@ -17,8 +17,6 @@ from msm_py.cli.options import (
     tell_all,
 )
 from msm_py.errors import MsmError
-from msm_py.store import warehouse
-from msm_py.store.written_places import check_outside_lake, written_places
 
 catalog_app = typer.Typer(help="The catalog and the warehouse around it.", no_args_is_help=True)
 
@@ -36,6 +34,9 @@ def catalog_rebuild(
 
     Example: msm catalog rebuild --runs runs --warehouse warehouse/msm.duckdb
     """
+    from msm_py.store import warehouse
+    from msm_py.store.written_places import check_outside_lake, written_places
+
     if not runs.is_dir():
         raise MsmError(
             "there is no such runs folder",

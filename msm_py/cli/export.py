@@ -10,10 +10,7 @@ import typer
 
 from msm_py.cli.options import RUNS, WAREHOUSE, Runs, Warehouse, app, err, out
 from msm_py.errors import MsmError
-from msm_py.report.figures import count_of
-from msm_py.report.runs_table import Choice, choose
 from msm_py.report.terminal import Text
-from msm_py.store import run_list
 
 export_app = typer.Typer(help="Runs for other systems.", no_args_is_help=True)
 app.add_typer(export_app, name="export")
@@ -54,6 +51,9 @@ def to_mlflow(
     Example: msm export mlflow --sweep threshold_grid --tracking-uri http://127.0.0.1:5000
     """
     from msm_py.export import mlflow_runs
+    from msm_py.report.figures import count_of
+    from msm_py.report.runs_table import Choice, choose
+    from msm_py.store import run_list
 
     asked = [bool(run_ids), sweep is not None, experiment is not None, every]
     if sum(asked) != 1:

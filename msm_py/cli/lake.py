@@ -9,11 +9,8 @@ from typing import Annotated
 import typer
 
 from msm_py.cli.options import err, out, tell_all, tell_in_red
-from msm_py.lake.opening import open_lake
 from msm_py.report.terminal import write_exactly
 from msm_py.settings import lake_dir
-from msm_py.store import scratch
-from msm_py.store.written_places import check_outside_lake, scratch_places
 
 lake_app = typer.Typer(
     help="Write a sample lake, check your own, fetch what lakes are made of.", no_args_is_help=True
@@ -33,6 +30,7 @@ def lake_sample(
     Example: msm lake sample lake
     """
     from msm_py.lake.sample import write_sample_lake
+    from msm_py.store.written_places import check_outside_lake
 
     check_outside_lake(lake_dir(), {"the sample lake": directory.absolute().parent})
     started = time.monotonic()
@@ -55,8 +53,11 @@ def lake_check(
     Example: msm lake check lake
     """
     from msm_py.lake.check import check_lake
+    from msm_py.lake.opening import open_lake
     from msm_py.report.formats import json_text
     from msm_py.report.lake_report import as_rows, lake_report
+    from msm_py.store import scratch
+    from msm_py.store.written_places import check_outside_lake, scratch_places
 
     opened = open_lake(directory)
     check_outside_lake(directory, scratch_places())
@@ -83,6 +84,7 @@ def lake_pull(
     from msm_py.pull.spec import read_spec
     from msm_py.pull.work import pull
     from msm_py.report import pull_report
+    from msm_py.store.written_places import check_outside_lake
 
     check_outside_lake(lake_dir(), {"the folder of raw files (--raw)": raw})
     wanted = read_spec(spec)
@@ -109,6 +111,7 @@ def lake_fetch(
     """
     from msm_py.pull.lake_copy import LAKE, fetch_lake
     from msm_py.report import pull_report
+    from msm_py.store.written_places import check_outside_lake
 
     check_outside_lake(lake_dir(), {"the folder of lakes": directory})
     with pull_report.FetchDisplay(err) as display:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import RenderableType
 
 from msm_py import settings
 from msm_py.errors import MsmError
@@ -17,8 +16,9 @@ from msm_py.settings import LAKE as LAKE
 from msm_py.settings import RUNS as RUNS
 from msm_py.settings import WAREHOUSE as WAREHOUSE
 from msm_py.settings import Places
-from msm_py.store import scratch, warehouse
-from msm_py.store.written_places import check_outside_lake, written_places
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 app = typer.Typer(
     help="MSM, the Market State Monitor: does a market state carry an edge in long majors, short "
@@ -116,6 +116,8 @@ def places_of(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> P
 
     Where the lake is a link, what it leads to now is read until the end, though the link moves on.
     """
+    from msm_py.store.written_places import check_outside_lake, written_places
+
     check_outside_lake(lake, written_places(runs, warehouse_file))
     return Places(
         lake=lake.resolve(),
@@ -127,12 +129,16 @@ def places_of(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> P
 
 def tell_disturbance(warehouse_file: Path) -> None:
     """Say so when a warehouse is not as it was left."""
+    from msm_py.store import warehouse
+
     sentence = warehouse.disturbance(warehouse_file)
     tell_all([] if sentence is None else [sentence])
 
 
 def tell_alarms(runs: Path, warehouse_file: Path | None = None, *, with_looks: bool = True) -> None:
     """Say what is wrong with runs, records and warehouse."""
+    from msm_py.store import warehouse
+
     tell_all(warehouse.alarms(runs, warehouse_file, with_looks=with_looks))
 
 
@@ -149,6 +155,9 @@ def tell_in_red(label: str, text: str) -> None:
 
 def refresh(runs: Path, warehouse_file: Path) -> None:
     """Bring a warehouse up to date with what was copied, renamed or deleted by hand meanwhile."""
+    from msm_py.store import scratch, warehouse
+    from msm_py.store.written_places import check_outside_lake, written_places
+
     check_outside_lake(settings.lake_dir(), written_places(runs, warehouse_file))
     tell_disturbance(warehouse_file)
     scratch.remove_leftovers(settings.target_root())

@@ -11,7 +11,6 @@ import typer
 from msm_py.cli.options import RUNS, WAREHOUSE, Runs, Warehouse, app, out, refresh
 from msm_py.errors import MsmError
 from msm_py.report.terminal import Text
-from msm_py.store import run_list, warehouse
 from msm_py.text import relative_path
 
 
@@ -53,6 +52,7 @@ def report(
         )
     if run_id is None:
         from msm_py.report.pages import leaderboard
+        from msm_py.store import warehouse
 
         if warehouse.is_of(runs, warehouse_file):
             refresh(runs, warehouse_file)
@@ -64,6 +64,7 @@ def report(
         tell_page("leaderboard", file, open_it=open_it)
         return
     from msm_py.report.pages.tear_sheet import write_tear_sheet
+    from msm_py.store import run_list
 
     found = run_list.find_run(runs, run_id)
     if found.note is not None:

@@ -34,8 +34,6 @@ from msm_py.cli.options import (
 from msm_py.cli.report import write_pages
 from msm_py.errors import MsmError
 from msm_py.report.terminal import Text, write_exactly
-from msm_py.store import scratch
-from msm_py.store.written_places import check_outside_lake
 
 
 @app.command()
@@ -160,6 +158,8 @@ def vars_(
     Example: dbt build --vars "$(msm vars experiments/msm/msm_v1_baseline.yaml)"
     """
     from msm_py.runner import experiment_work
+    from msm_py.store import scratch
+    from msm_py.store.written_places import check_outside_lake
 
     if resolved:
         write_exactly(experiment_work.resolved_yaml(experiments, start, end))

@@ -21,7 +21,6 @@ from msm_py.cli.options import (
     tell_alarms,
 )
 from msm_py.report.terminal import Text, write_exactly
-from msm_py.store import run_folder, run_list, warehouse
 
 NAMED_BY = "A run's id, its beginning, its digits, or its experiment's id."
 
@@ -59,6 +58,7 @@ def list_(
     """
     from msm_py.report import runs_table
     from msm_py.report.formats import csv_text, json_text
+    from msm_py.store import warehouse
 
     choice = runs_table.Choice(
         sweep, experiment, sort, limit=None if all_runs else top, with_older=all_runs
@@ -90,7 +90,7 @@ def show(
     from msm_py.report import null_market_report, robustness_report
     from msm_py.report.run_report import run_report
     from msm_py.report.run_screen import run_screen
-    from msm_py.store import null_market_records, robustness_records
+    from msm_py.store import null_market_records, robustness_records, warehouse
 
     folder = _named(runs, run_id)
     if warehouse.is_of(runs, warehouse_file):
@@ -117,6 +117,7 @@ def diff(
     Example: msm diff msm_v1_baseline msm_v1_trade_signs
     """
     from msm_py.report import comparison
+    from msm_py.store import warehouse
 
     a, b = _named(runs, run_id), _named(runs, other_run_id)
     if warehouse.is_of(runs, warehouse_file):
@@ -126,6 +127,8 @@ def diff(
 
 def _named(runs: Path, name: str) -> Path:
     """Return the folder of a run that is named, and say so when the name fits several."""
+    from msm_py.store import run_folder, run_list
+
     found = run_list.find_run(runs, name)
     if found.note is not None:
         out.print(Text(found.note, style="dim"))

@@ -13,7 +13,6 @@ from msm_py.cli.options import LAKE, RUNS, WAREHOUSE, Full, Lake, Runs, app, out
 from msm_py.errors import MsmError
 from msm_py.report.terminal import write_exactly
 from msm_py.settings import Places
-from msm_py.store.written_places import check_outside_lake
 
 if TYPE_CHECKING:
     from msm_py.experiment.schema import Experiment
@@ -73,6 +72,7 @@ def status(
         out.print(status_report.status_report(found, said, today, full=full))
     if page is not None:
         from msm_py.report.pages.status_page import write_status_page
+        from msm_py.store.written_places import check_outside_lake
 
         check_outside_lake(lake, {"the page (--html)": page})
         write_status_page(page, found, [text for _, text in said])

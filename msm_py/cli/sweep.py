@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group
 from typer.core import TyperGroup
 
 from msm_py.cli.options import (
@@ -31,7 +30,6 @@ from msm_py.cli.options import (
 )
 from msm_py.errors import MsmError
 from msm_py.report.terminal import write_exactly
-from msm_py.store import looks
 
 RUN = "run"
 
@@ -104,6 +102,7 @@ def sweep(
     from msm_py.report import sweep_report
     from msm_py.report.progress import SweepDisplay
     from msm_py.runner import sweep_plan, sweep_work
+    from msm_py.store import looks
 
     if print_commands and dry_run:
         raise MsmError(
@@ -160,6 +159,8 @@ def show(
 
     Example: msm sweep show msm_v1_baseline --top 30
     """
+    from rich.console import Group
+
     from msm_py.report import sweep_report
     from msm_py.report.formats import csv_text, json_text
     from msm_py.store import sweep_records
