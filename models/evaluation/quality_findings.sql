@@ -1,6 +1,7 @@
 -- One row per feature panel, check, subject and span of days in a row on which the check finds
--- something of one sign (see quality_days), at most the hundred worst of a check. Of several days the worst one
--- speaks. Spans end with the decision days: it is for reading, no number is made of it.
+-- something of one sign (see quality_days), at most the hundred worst of a check. Of several days
+-- the worst one speaks. Spans end with the decision days: it is for reading, no number is made of
+-- it.
 with
 quality_days as (
     select * from {{ ref('quality_days') }}
