@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+from msm_py.experiment.ids import ResolvedRun
+from msm_py.experiment.load import from_resolved
 from msm_py.runner.invocation import NodeFinished, build
 from msm_py.settings import Places
 
@@ -37,7 +39,8 @@ def main(experiments: str, lake: str) -> None:
         runs=Path(os.environ["MSM_RUNS"]).absolute(),
         warehouse=Path(os.environ["MSM_WAREHOUSE"]).absolute(),
     )
-    build(json.loads(Path(experiments).read_text())["experiments"], places, progress=note)
+    given = json.loads(Path(experiments).read_text())["experiments"]
+    build([ResolvedRun(x.pop("run_id"), from_resolved(x)) for x in given], places, progress=note)
     json.dump(nodes, sys.stdout)
 
 
