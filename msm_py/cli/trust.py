@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -98,6 +99,14 @@ def verify(
         )
     names = [run_list.find_run(runs, x).folder.name for x in run_ids or ()]
     folders = [runs.absolute() / x for x in names or run_list.existing_runs(runs)]
+    broken, others = verification.other_entries(runs) if every else ([], {})
+    if not folders and not broken:
+        raise MsmError(
+            "there is no run to verify",
+            where=str(runs.absolute()),
+            received=f"{len(others)} entries that are no runs" if others else "nothing",
+            remedy="give the folder that holds the runs with --runs DIR (or MSM_RUNS)",
+        )
     found = (
         map(verification.verify_files, folders)
         if quick
@@ -106,10 +115,10 @@ def verify(
         )
     )
     verdicts = []
-    for verdict in found:
+    for verdict in chain(broken, found):
         verdicts.append(verdict)
         out.print(verify_report.verdict(verdict), soft_wrap=True)
-    out.print(verify_report.summary(verdicts), soft_wrap=True)
+    out.print(verify_report.summary(verdicts, others), soft_wrap=True)
     if not all(verdict.is_sound for verdict in verdicts):
         raise typer.Exit(1)
 
