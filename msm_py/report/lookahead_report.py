@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 
 from msm_py.report.figures import MISSING, count_of, shown_value, told_apart
 from msm_py.report.layout import prose
-from msm_py.report.line_list import LineColumn, line_list
+from msm_py.report.line_list import GAP, LineColumn, line_list
 from msm_py.report.terminal import Text
 from msm_py.runner.dated_tables import NO_DAY, WITHOUT_A_DAY
 from msm_py.runner.lookahead import Compared
@@ -18,6 +18,7 @@ from msm_py.store.parting import Parting
 FIRST_SHOWN: Final = 20
 REAL, ROUNDED = "later days", "rounding"
 WIDEST: Final = 17  # of a value
+NARROW: Final = 80  # of a terminal in which all is to be read
 
 
 def progress_line(done: Compared, seconds: float) -> Text:
@@ -91,16 +92,13 @@ def _parting_lines(partings: Sequence[Parting]) -> Iterator[RenderableType]:
     if not partings:
         return
     shown = partings[:FIRST_SHOWN]
-    values = [_values(x) for x in shown]
+    pairs = [_values(x) for x in shown]
+    values = [
+        LineColumn("whole", [x for x, _ in pairs], least=WIDEST, is_needed=True),
+        LineColumn("without_later", [x for _, x in pairs], least=WIDEST, is_needed=True),
+    ]
     yield Text()
-    yield line_list(
-        [
-            *_where(shown),
-            LineColumn("whole", [x for x, _ in values], least=WIDEST, is_needed=True),
-            LineColumn("without_later", [x for _, x in values], least=WIDEST, is_needed=True),
-            LineColumn("of", [_rest(x) for x in shown], "left", least=12),
-        ]
-    )
+    yield line_list([*_where(shown, values), _rest_column(shown)])
     yield from _more(partings)
 
 
@@ -117,26 +115,34 @@ def _rounding_lines(partings: Sequence[Parting]) -> Iterator[RenderableType]:
         "docs/architecture.md, Adding a feature.",
         "yellow",
     )
+    values = [
+        LineColumn("whole", [_whole(x) for x in shown], is_needed=True),
+        LineColumn("difference", [_difference(x) for x in shown], is_needed=True),
+    ]
     yield Text()
-    yield line_list(
-        [
-            *_where(shown),
-            LineColumn("whole", [_shown(x.left, 6) for x in shown], least=9, is_needed=True),
-            LineColumn("difference", [_difference(x) for x in shown], is_needed=True),
-            LineColumn("of", [_rest(x) for x in shown], "left", least=12),
-        ]
-    )
+    yield line_list([*_where(shown, values), _rest_column(shown)])
     yield from _more(partings)
 
 
-def _where(partings: Sequence[Parting]) -> Iterator[LineColumn]:
+def _where(partings: Sequence[Parting], values: Sequence[LineColumn]) -> Sequence[LineColumn]:
+    """Return columns that say where tables part, and then values; names get what these leave."""
     assets = [str(x.key.get("asset_id", MISSING)) for x in partings]
+    rest = [
+        LineColumn("first_date", [str(x.day) for x in partings], "left", is_needed=True),
+        *(
+            [LineColumn("asset", assets, "left", least=10, is_needed=True)]
+            if {*assets} - {MISSING}
+            else []
+        ),
+        *values,
+    ]
+    least = max(8, (NARROW - sum(x.narrowest + GAP for x in rest) - GAP) // 2)
     columns = [x.column or "(the row)" for x in partings]
-    yield LineColumn("model", [x.table for x in partings], "left", least=8, is_needed=True)
-    yield LineColumn("column", columns, "left", least=8, is_needed=True)
-    yield LineColumn("first_date", [str(x.day) for x in partings], "left", is_needed=True)
-    if any("asset_id" in x.key for x in partings):
-        yield LineColumn("asset", assets, "left", least=10, is_needed=True)
+    return [
+        LineColumn("model", [x.table for x in partings], "left", least=least, is_needed=True),
+        LineColumn("column", columns, "left", least=least, is_needed=True),
+        *rest,
+    ]
 
 
 def _more(partings: Sequence[Parting]) -> Iterator[RenderableType]:
@@ -179,13 +185,16 @@ def _difference(parting: Parting) -> str:
     return f"{right - left:.1e}"
 
 
-def _shown(value: Any, digits: int) -> str:
-    return shown_value(_first_difference(value, value)[0], digits)
+def _whole(parting: Parting) -> str:
+    return shown_value(_first_difference(parting.left, parting.right)[0], 6)
 
 
-def _rest(parting: Parting) -> str:
-    """Return what else names the row."""
-    return ", ".join(str(value) for key, value in parting.key.items() if key != "asset_id")
+def _rest_column(partings: Sequence[Parting]) -> LineColumn:
+    """Return what else names the rows."""
+    named = [
+        ", ".join(str(value) for key, value in x.key.items() if key != "asset_id") for x in partings
+    ]
+    return LineColumn("of", named, "left", least=12)
 
 
 def _tables(found: Sequence[Compared]) -> Iterator[RenderableType]:

@@ -270,7 +270,7 @@ def test_the_table_shows_date_asset_and_both_values_at_80_columns() -> None:
         Parting("leg_contributions", "weight_contribution", day, key, 0.1234567891, 0.1234567892),
         Parting("leg_weights", "weight_after", day, key, None, -0.25),
         Parting("z_lists", "z_scores", day, {}, [0.5, None], [0.5, -1.25]),
-        Parting("momentum", "raw_value", day, key, 0.5, 0.5 + 1e-16, is_rounding=True),
+        Parting("momentum", "raw_value", day, key, 0.5, 0.5 + 1.1e-16, is_rounding=True),
     ]
     names = dict.fromkeys((x.table for x in parted), 9)
     columns = {x.table: [x.column or ""] for x in parted}
@@ -290,3 +290,4 @@ def test_the_table_shows_date_asset_and_both_values_at_80_columns() -> None:
     assert "1 model differs by rounding alone, first in the graph: momentum" in text
     assert "Not compared: own (it has no column date)." in text
     assert "edges" not in text
+    assert re.search(r"A0000012 +0.5 +1.1e-16", next(x for x in lines if "momentum  " in x))

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from support.pipeline import Done, msm, run_experiments
 from support.specs import spec_of
 
 from msm_py.experiment.ids import run_id_of
+from msm_py.report import comparison
 from msm_py.runner import verification
 from msm_py.store import formats, layout
+from msm_py.store.parting import Parting
 
 SEARCH = {
     "backtest": {
@@ -254,4 +257,12 @@ def test_where_two_runs_part(done: Done, other: str, parts: dict[str, bool]) -> 
     for what, is_other in parts.items():
         assert ("never" not in told[what]) == is_other, told[what]
     if other == "dearer":
-        assert "r_net" in told["returns"]
+        found = re.search(r"r_net: (\S+) in A, (\S+) in B", told["returns"])
+        assert found is not None
+        assert found[1] != found[2]  # as shown
+
+
+def test_values_that_part_are_shown_with_the_digits_in_which_they_do() -> None:
+    parting = Parting("t", "r_net", date(2023, 7, 7), {}, -0.00061234561, -0.00061234562)
+    told = ("2023-07-07", "r_net: -0.00061234561 in A, -0.00061234562 in B")
+    assert comparison._when(parting) == told
