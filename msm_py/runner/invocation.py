@@ -28,7 +28,7 @@ import duckdb
 from msm_py.errors import Interrupted, MsmError
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.settings import DATABASE_FILE, Places, project_dir, target_root
-from msm_py.store import scratch
+from msm_py.store import looks, scratch
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,20 @@ def built(
         As `build`.
     """
     only = ["--exclude-resource-type", "test", "--select", *(f"+{model}" for model in models)]
-    with _built(experiments, places, only) as own:
+    with (
+        scratch_folder() as nowhere,
+        _built(experiments, in_scratch(places, nowhere), only) as own,
+    ):
         yield own / DATABASE_FILE
+
+
+def in_scratch(places: Places, own: Path) -> Places:
+    """Return places of which only the lake and the ledger of looks are the user's."""
+    runs = own / "runs"
+    runs.mkdir()
+    if (places.runs / looks.LEDGER).exists():
+        shutil.copyfile(places.runs / looks.LEDGER, runs / looks.LEDGER)
+    return Places(places.lake, runs, own / "warehouse.duckdb")
 
 
 @contextmanager

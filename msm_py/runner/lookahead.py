@@ -37,7 +37,6 @@ from msm_py.runner.dated_tables import (
     texts_with_ids,
 )
 from msm_py.settings import Places, project_dir
-from msm_py.store import looks
 from msm_py.store.origin import code_fingerprint
 from msm_py.store.parting import Parting, key_of, partings_of
 
@@ -126,7 +125,7 @@ def check_lookahead(
     found = []
     with ExitStack() as stack:
         own = stack.enter_context(invocation.scratch_folder())
-        places = in_scratch(places, own)
+        places = invocation.in_scratch(places, own)
         left_out = models_left_out(invocation.what_models_read())
         whole = stack.enter_context(invocation.built_without(runs, places, left_out, progress=note))
         order += left_out
@@ -152,15 +151,6 @@ def check_lookahead(
                 if tell is not None:
                     tell(done)
     return found
-
-
-def in_scratch(places: Places, own: Path) -> Places:
-    """Return places of which only the lake and the ledger of looks are the user's."""
-    runs = own / "runs"
-    runs.mkdir()
-    if (places.runs / looks.LEDGER).exists():
-        shutil.copyfile(places.runs / looks.LEDGER, runs / looks.LEDGER)
-    return Places(places.lake, runs, own / "warehouse.duckdb")
 
 
 def models_left_out(read: Mapping[str, Collection[str]]) -> list[str]:

@@ -20,7 +20,7 @@ from msm_py.lake.cutting import write_lake
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation
 from msm_py.runner.dated_tables import renamed
-from msm_py.runner.lookahead import in_scratch, same_ids, strategies_of
+from msm_py.runner.lookahead import same_ids, strategies_of
 from msm_py.settings import Places
 from msm_py.store.origin import code_fingerprint
 
@@ -135,7 +135,7 @@ def check_warmup(experiment: Experiment, places: Places, tell: Tell | None = Non
     run = _run(experiment, places.lake)
     with ExitStack() as stack:
         own = stack.enter_context(invocation.scratch_folder())
-        places = in_scratch(places, own)
+        places = invocation.in_scratch(places, own)
         whole = stack.enter_context(invocation.built_without([run], places, NOT_OF_A_DAY))
         with duckdb.connect(whole, read_only=True) as con:
             ((first, begin, fault),) = con.execute(
