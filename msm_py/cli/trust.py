@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -22,7 +23,6 @@ from msm_py.cli.options import (
 from msm_py.errors import MsmError
 from msm_py.report.terminal import write_exactly
 from msm_py.settings import Places
-from msm_py.store import run_list
 
 
 @app.command(name="check-lookahead")
@@ -89,6 +89,7 @@ def verify(
     """
     from msm_py.report import verify_report
     from msm_py.runner import verification
+    from msm_py.store import run_list
 
     if bool(run_ids) == every:
         raise MsmError(
@@ -99,6 +100,14 @@ def verify(
         )
     names = [run_list.find_run(runs, x).folder.name for x in run_ids or ()]
     folders = [runs.absolute() / x for x in names or run_list.existing_runs(runs)]
+    broken, others = verification.other_entries(runs) if every else ([], {})
+    if not folders and not broken:
+        raise MsmError(
+            "there is no run to verify",
+            where=str(runs.absolute()),
+            received=f"{len(others)} entries that are no runs" if others else "nothing",
+            remedy="give the folder that holds the runs with --runs DIR (or MSM_RUNS)",
+        )
     found = (
         map(verification.verify_files, folders)
         if quick
@@ -107,10 +116,10 @@ def verify(
         )
     )
     verdicts = []
-    for verdict in found:
+    for verdict in chain(broken, found):
         verdicts.append(verdict)
         out.print(verify_report.verdict(verdict), soft_wrap=True)
-    out.print(verify_report.summary(verdicts), soft_wrap=True)
+    out.print(verify_report.summary(verdicts, others), soft_wrap=True)
     if not all(verdict.is_sound for verdict in verdicts):
         raise typer.Exit(1)
 

@@ -165,8 +165,13 @@ def run_id(experiment: Experiment, lake_fingerprint: str, code_fingerprint: str)
     str
         ``<experiment_id>-<10 hex digits>``.
     """
-    question = {"spec": resolve(experiment), "lake": lake_fingerprint, "code": code_fingerprint}
-    return f"{experiment.experiment_id}-{short_hash(question)}"
+    return run_id_of(resolve(experiment), lake_fingerprint, code_fingerprint)
+
+
+def run_id_of(spec: Mapping[str, Any], lake_fingerprint: str, code_fingerprint: str) -> str:
+    """Return the id of a run, as `run_id` does, of an experiment as manifests have it."""
+    question = {"spec": spec, "lake": lake_fingerprint, "code": code_fingerprint}
+    return f"{spec['experiment_id']}-{short_hash(question)}"
 
 
 def _universe(experiment: Experiment) -> dict[str, Any]:

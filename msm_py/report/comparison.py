@@ -19,6 +19,7 @@ from msm_py.report.figures import (
     short_state,
     side_of,
     starred_p,
+    told_apart,
     trade_edge_text,
 )
 from msm_py.report.layout import Fitted, new_table, number_columns, pair_table, prose, section
@@ -285,8 +286,5 @@ def _when(first: Parting | None) -> tuple[str, str]:
     of = " ".join(str(value) for value in first.key.values())
     if first.column is None:
         return str(first.day), f"{of} only in {'A' if first.left else 'B'}".strip()
-    left, right = (
-        MISSING if x is None else f"{x:.6g}" if isinstance(x, float) else str(x)
-        for x in (first.left, first.right)
-    )
+    left, right = told_apart(first.left, first.right, MISSING)
     return str(first.day), f"{of} {first.column}: {left} in A, {right} in B".strip()

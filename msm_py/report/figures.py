@@ -187,3 +187,25 @@ def joined(values: Iterable[object]) -> str:
     """Return distinct values as a list in words, in their order."""
     *rest, last = dict.fromkeys(str(value) for value in values)
     return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def shown_value(value: object, digits: int, missing: str = "NULL") -> str:
+    """Return a value, a number with so many digits."""
+    if value is None:
+        return missing
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def told_apart(left: object, right: object, missing: str = "NULL") -> tuple[str, str]:
+    """Return two values, numbers with as many digits as it takes to see that they differ.
+
+    Examples
+    --------
+    >>> told_apart(0.25, 0.5), told_apart(-0.00061234561, -0.00061234562)
+    (('0.25', '0.5'), ('-0.00061234561', '-0.00061234562'))
+    """
+    for digits in range(6, 17):
+        texts = shown_value(left, digits, missing), shown_value(right, digits, missing)
+        if texts[0] != texts[1]:
+            return texts
+    return shown_value(left, 17, missing), shown_value(right, 17, missing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.console import RenderableType
@@ -39,12 +39,15 @@ def verdict(found: Verified) -> RenderableType:
     )
 
 
-def summary(found: Sequence[Verified]) -> Text:
-    """Return how many runs are sound."""
+def summary(found: Sequence[Verified], others: Mapping[str, str]) -> Text:
+    """Return how many runs are sound, and what else there is, by name, with why it is no run."""
     n_sound = sum(x.is_sound for x in found)
     text = f"{n_sound} of {count_of(len(found), 'run')} sound"
     if n_unknown := sum(x.note is not None for x in found):
         text += f"; of {n_unknown} nobody knows whether files were touched"
     if n_other := sum(bool(x.origin) for x in found):
         text += f"; {n_other} on another lake or with other code"
-    return Text(text + ".", style="bold")
+    told = Text(text + ".", style="bold")
+    for name, reason in others.items():
+        told.append(f"\nNo run: {name} ({reason})", "not bold")
+    return told

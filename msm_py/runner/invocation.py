@@ -30,7 +30,7 @@ from msm_py.errors import Interrupted, MsmError, NoSpace, tells_no_space
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.runner import failure_logs
 from msm_py.settings import DATABASE_FILE, Places, logs_dir, project_dir, target_root
-from msm_py.store import scratch
+from msm_py.store import looks, scratch
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,20 @@ def built(
         As `build`.
     """
     only = ["--exclude-resource-type", "test", "--select", *(f"+{model}" for model in models)]
-    with _built(experiments, places, only) as own:
+    with (
+        scratch.own_folder() as nowhere,
+        _built(experiments, in_scratch(places, nowhere), only) as own,
+    ):
         yield own / DATABASE_FILE
+
+
+def in_scratch(places: Places, own: Path) -> Places:
+    """Return places of which only the lake and the ledger of looks are the user's."""
+    runs = own / "runs"
+    runs.mkdir()
+    if (places.runs / looks.LEDGER).exists():
+        shutil.copyfile(places.runs / looks.LEDGER, runs / looks.LEDGER)
+    return Places(places.lake, runs, own / "warehouse.duckdb")
 
 
 @contextmanager
@@ -175,6 +187,29 @@ def built_without(
     selection = ["--exclude-resource-type", "test", "--exclude", *models]
     with _built(experiments, places, selection, progress=progress) as own:
         yield own / DATABASE_FILE
+
+
+def what_models_read() -> dict[str, set[str]]:
+    """Return the models of the project, and the names of the models that each reads.
+
+    Raises
+    ------
+    MsmError
+        The project cannot be parsed.
+    """
+    with scratch.own_folder() as own:
+        target = own / "target"
+        target.mkdir()
+        arguments = ["parse", *_project_options(own, target)]
+        with _parsed_before(target), _environment({"MSM_SCRATCH": str(own / DATABASE_FILE)}):
+            result = _called(arguments)
+        if result.exception is not None:
+            raise _error([str(result.exception)], own / LOG_FILE)
+        nodes = {key: x for key, x in result.result.nodes.items() if x.resource_type == "model"}
+        return {
+            node.name: {nodes[x].name for x in node.depends_on.nodes if x in nodes}
+            for node in nodes.values()
+        }
 
 
 @contextmanager
@@ -207,21 +242,7 @@ def _built(
             "--exclude-resource-type",
             "unit_test",
             *selection,
-            "--vars",
-            json.dumps({"experiments_file": "$MSM_EXPERIMENTS_FILE"}),
-            "--project-dir",
-            str(project_dir()),
-            "--profiles-dir",
-            str(project_dir()),
-            "--target-path",
-            str(target),
-            "--log-path",
-            str(own),
-            "--log-level",
-            "info" if verbose else "none",
-            "--log-level-file",
-            "debug",
-            "--no-write-json",  # manifest and results as files: nobody reads them here
+            *_project_options(own, target, verbose=verbose),
         ]
         with _parsed_before(target):
             failures = _invoke(arguments, progress)
@@ -230,11 +251,28 @@ def _built(
         yield own
 
 
+def _project_options(own: Path, target: Path, *, verbose: bool = False) -> list[str]:
+    return [
+        "--vars",
+        json.dumps({"experiments_file": "$MSM_EXPERIMENTS_FILE"}),
+        "--project-dir",
+        str(project_dir()),
+        "--profiles-dir",
+        str(project_dir()),
+        "--target-path",
+        str(target),
+        "--log-path",
+        str(own),
+        "--log-level",
+        "info" if verbose else "none",
+        "--log-level-file",
+        "debug",
+        "--no-write-json",  # manifest and results as files: nobody reads them here
+    ]
+
+
 def _invoke(arguments: list[str], progress: Progress | None) -> list[str]:
     """Run dbt and return the messages of nodes that failed; empty when all is well."""
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-    from dbt.cli.main import dbtRunner
-
     started = time.monotonic()
     done, total = itertools.count(1), 0
 
@@ -249,16 +287,7 @@ def _invoke(arguments: list[str], progress: Progress | None) -> list[str]:
         seconds, n_done = time.monotonic() - started, next(done)
         progress(NodeFinished(folder, node.node_name, seconds, n_done, max(total, n_done)))
 
-    here = Path.cwd()
-    try:
-        with _noticing_interrupts() as interrupts, _silent_logging():
-            result = dbtRunner(callbacks=[tell]).invoke(arguments)
-        if interrupts:
-            raise Interrupted
-    finally:
-        os.chdir(here)  # dbt changes into the project's folder
-        # dbt keeps the lock on its database for the life of the process unless told otherwise
-        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # dbt
+    result = _called(arguments, tell)
     if result.exception is not None:
         return [str(result.exception)]
     return [
@@ -268,6 +297,24 @@ def _invoke(arguments: list[str], progress: Progress | None) -> list[str]:
         # says in dbt what the outcomes say here, run by run
         and node.node.name != "every_run_succeeded"
     ]
+
+
+def _called(arguments: list[str], tell: Callable[[Any], None] | None = None) -> Any:
+    """Return what dbt says of a command."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    here = Path.cwd()
+    try:
+        with _noticing_interrupts() as interrupts, _silent_logging():
+            result = dbtRunner(callbacks=[] if tell is None else [tell]).invoke(arguments)
+        if interrupts:
+            raise Interrupted
+    finally:
+        os.chdir(here)  # dbt changes into the project's folder
+        # dbt keeps the lock on its database for the life of the process unless told otherwise
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # dbt
+    return result
 
 
 def _outcomes(database: Path) -> list[Outcome] | None:

@@ -8,19 +8,18 @@ models and features of a user's own are checked as all others are.
 
 from __future__ import annotations
 
-import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-import yaml
 
 from msm_py._typing import Row
 from msm_py.errors import MsmError
@@ -30,26 +29,32 @@ from msm_py.experiment.schema import Experiment
 from msm_py.lake.cutting import write_lake
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation
+from msm_py.runner.dated_tables import (
+    END_MODELS,
+    Declared,
+    declarations,
+    tables_of,
+    texts_with_ids,
+)
 from msm_py.settings import Places, project_dir
 from msm_py.store import scratch
 from msm_py.store.origin import code_fingerprint
-from msm_py.store.parting import Parting, partings_of
+from msm_py.store.parting import Parting, key_of, partings_of
 
-NOT_COMPARED: Final = frozenset(
-    {"is_test_day", "trade_number", "long_trade_number", "short_trade_number"}
-)
-"""A label that where the window ends may decide, and running numbers that name trades."""
 ROWS_BY_NEED: Final = frozenset(
-    {"asset_days", "asset_eligibility", "evaluated_states", "impact_inputs", "leg_values"}
+    {
+        *("asset_days", "asset_eligibility", "evaluated_states", "impact_inputs", "leg_values"),
+        "search_windows",
+    }
 )
 """Models with rows of assets that will be known or held, of trades to come, of days that count.
 
 That a row is there is no number: their values are compared, and ``alts`` and ``baskets``, which
 choose assets, are compared row by row.
 """
-NOT_OF_A_DAY: Final = ("edges+", "sharpe_tests+", "run_artifacts+")
-"""Models of the window as a whole, and what comes after them: nothing in them is dated."""
 SEED: Final = 7
+SELDOM: Final = 2 / 3
+"""A schedule that rebalances on a smaller share of days does not do so daily."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Compared:
         Columns that were compared, by table.
     partings
         Those that part, the first of each column, in the order in which models are built.
+    left_out
+        Models that were not compared, and why.
     """
 
     last_day: date
@@ -75,6 +82,7 @@ class Compared:
     n_rows: Mapping[str, int]
     columns: Mapping[str, Sequence[str]]
     partings: Sequence[Parting]
+    left_out: Mapping[str, str]
 
 
 Tell = Callable[[Compared], object]
@@ -92,7 +100,7 @@ def check_lookahead(
     places
         Where the lake is. Nothing is written.
     n_dates
-        How many days, evenly spread over the decision days, the last but one among them.
+        How many days: see `sampled_days`.
     tell
         Told of each comparison as it is done.
 
@@ -110,27 +118,31 @@ def check_lookahead(
     runs = _runs(experiments, places.lake, None)
     lag = max(x.backtest.execution_lag_days for x in experiments)
     order: list[str] = []
+
+    def note(node: invocation.NodeFinished) -> None:
+        if node.folder:  # a model
+            order.append(node.name)
+
     found = []
     with ExitStack() as stack:
-        whole = stack.enter_context(
-            invocation.built_without(
-                runs, places, NOT_OF_A_DAY, progress=lambda node: order.append(node.name)
-            )
-        )
-        grains = grains_of(project_dir() / "models")
         own = stack.enter_context(scratch.own_folder())
+        places = invocation.in_scratch(places, own)
+        left_out = models_left_out(invocation.what_models_read())
+        whole = stack.enter_context(invocation.built_without(runs, places, left_out, progress=note))
+        order += left_out
+        declared = declarations(project_dir() / "models")
         days = _decision_days(whole, runs)
-        for last_day in sampled_days(days, n_dates):
+        for last_day in sampled_days(days, n_dates, _sparse_days(whole, days)):
             for noise in (None, SEED):
                 folder = own / f"lake_{last_day}_{noise}"
                 write_lake(lake, folder, until=last_day, noise=noise)
                 others = _runs(experiments, folder, last_day)
                 ids = {x.run_id: y.run_id for x, y in zip(others, runs, strict=True)}
                 with invocation.built_without(
-                    others, replace(places, lake=folder), NOT_OF_A_DAY
+                    others, replace(places, lake=folder), left_out
                 ) as other:
                     done = compare(
-                        Sides(whole, other, ids, order, grains),
+                        Sides(whole, other, ids, order, declared),
                         last_day,
                         lag,
                         with_noise=noise is not None,
@@ -140,6 +152,28 @@ def check_lookahead(
                 if tell is not None:
                     tell(done)
     return found
+
+
+def models_left_out(read: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the end models that no other model needs, sorted: they are not built.
+
+    Parameters
+    ----------
+    read
+        What each model reads.
+
+    Examples
+    --------
+    >>> models_left_out({"edges": {"states"}, "catalog": {"edges"}, "own": {"edges"}})
+    ['catalog']
+    """
+    needed: set[str] = set()
+    waiting = [name for name in read if name not in END_MODELS]
+    while waiting:
+        behind = {x for x in read[waiting.pop()] if x in END_MODELS} - needed
+        needed |= behind
+        waiting += behind
+    return sorted(END_MODELS & read.keys() - needed)
 
 
 def _runs(
@@ -203,17 +237,58 @@ def _decision_days(database: Path, runs: Sequence[ResolvedRun]) -> list[date]:
     return days
 
 
-def sampled_days(days: Sequence[date], n: int) -> list[date]:
+def _sparse_days(database: Path, days: Sequence[date]) -> list[set[date]]:
+    """Return days on which schedules decide, and on which they trade, of those that seldom do."""
+    with duckdb.connect(database, read_only=True) as con:
+        rows = con.execute(
+            "select schedule_id, decision_date, trade_date from rebalances order by schedule_id"
+        ).fetchall()
+    found = []
+    for _, group in groupby(rows, key=lambda row: row[0]):
+        pairs = list(group)
+        for column in (1, 2):
+            when = {pair[column] for pair in pairs} & {*days[:-1]}
+            if when and len(when) < SELDOM * len(days) and when not in found:
+                found.append(when)
+    return found
+
+
+def sampled_days(
+    days: Sequence[date], n: int, sparse: Sequence[Collection[date]] = ()
+) -> list[date]:
     """Return some days, evenly spread: the last but one, and n - 1 before it.
+
+    Where experiments do not rebalance daily, every other one of them, the last one first, is moved
+    to the nearest day of a rebalance, and those between to the nearest day without one.
+
+    Parameters
+    ----------
+    days
+        Days that may be chosen, but for the last one.
+    n
+        How many.
+    sparse
+        Days on which a schedule decides or trades; in turn, where there are several.
 
     Examples
     --------
     >>> days = [date(2024, 1, day) for day in range(1, 12)]
     >>> [day.day for day in sampled_days(days, 3)]
     [4, 7, 10]
+    >>> [day.day for day in sampled_days(days, 3, [{days[1], days[6]}])]
+    [2, 6, 7]
     """
     places = np.linspace(0, len(days) - 2, n + 1).round().astype(int)[1:]
-    return [days[place] for place in sorted(set(places.tolist()))]
+    wanted = [days[place] for place in sorted(set(places.tolist()), reverse=True)]
+    if not sparse:
+        return sorted(wanted)
+    others = {*days[:-1]}.difference(*sparse)
+    chosen: set[date] = set()
+    for place, day in enumerate(wanted):
+        of = others if place % 2 else {*sparse[place // 2 % len(sparse)]}
+        free = (of or others) - chosen or {*days[:-1]} - chosen
+        chosen.add(min(free, key=lambda x: (abs(x - day), x)))
+    return sorted(chosen)
 
 
 @dataclass(frozen=True)
@@ -228,15 +303,15 @@ class Sides:
         Run ids of the other one, and what they are in the whole one.
     order
         The models in the order in which they were built.
-    grains
-        What names a row, by model; where it is not told, see `msm_py.store.parting.key_of`.
+    declared
+        What is declared of models.
     """
 
     whole: Path
     other: Path
     ids: Mapping[str, str]
     order: Sequence[str]
-    grains: Mapping[str, Sequence[str]]
+    declared: Mapping[str, Declared]
 
 
 def compare(sides: Sides, last_day: date, lag_days: int, *, with_noise: bool) -> Compared:
@@ -260,20 +335,23 @@ def compare(sides: Sides, last_day: date, lag_days: int, *, with_noise: bool) ->
         duckdb.connect(sides.whole, read_only=True) as a,
         duckdb.connect(sides.other, read_only=True) as b,
     ):
-        tables, ids = _dated(a), same_ids(strategies_of(a), strategies_of(b), sides.ids)
-        for name in [x for x in sides.order if x in tables]:
-            shared = [x for x in tables[name] if x not in NOT_COMPARED]
-            left = _arrow(a, _rows_until(name, shared, last_day, lag_days, {}))
-            right = _arrow(b, _rows_until(name, shared, last_day, lag_days, ids))
-            n_rows[name], columns[name] = left.num_rows, shared
+        tables, left_out = tables_of(a, sides.order, sides.declared)
+        ids = same_ids(strategies_of(a), strategies_of(b), sides.ids)
+        for table in tables:
+            left = _arrow(a, table.rows_until(last_day, lag_days, {}))
+            texts = texts_with_ids(b, table, ids)
+            right = _arrow(b, table.rows_until(last_day, lag_days, texts))
+            n_rows[table.name], columns[table.name] = left.num_rows, list(table.columns)
+            known = table.declared
             partings += partings_of(
-                name,
+                table.name,
                 left,
                 right,
-                sides.grains.get(name),
-                with_rows=name not in ROWS_BY_NEED,
+                known.grain or [x for x in key_of(left) if x not in known.later_days],
+                with_rows=table.name not in ROWS_BY_NEED,
+                day=known.day,
             )
-    return Compared(last_day, with_noise, n_rows, columns, partings)
+    return Compared(last_day, with_noise, n_rows, columns, partings, left_out)
 
 
 def same_ids(whole: Sequence[Row], other: Sequence[Row], runs: Mapping[str, str]) -> dict[str, str]:
@@ -314,52 +392,3 @@ def strategies_of(con: duckdb.DuckDBPyConnection) -> list[Row]:
 
 def _arrow(con: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
     return con.sql(query).to_arrow_table()
-
-
-def _dated(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """Return the columns of every table and view of models that has a day, by name."""
-    found: dict[str, list[str]] = {}
-    for table, column, is_date in con.execute(
-        """
-        select table_name, column_name, data_type = 'DATE'
-        from duckdb_columns() where schema_name = 'main' and not internal
-        order by table_name, column_index
-        """
-    ).fetchall():
-        found.setdefault(table, []).append(column if column != "date" or is_date else "")
-    return {name: columns for name, columns in found.items() if "date" in columns}
-
-
-def _rows_until(
-    name: str, columns: Sequence[str], last_day: date, lag_days: int, ids: Mapping[str, str]
-) -> str:
-    days = f" + horizon_days + {lag_days}" if "horizon_days" in columns else ""
-    listed = ", ".join(renamed(column, ids) for column in columns)
-    return f"select {listed} from \"{name}\" where date{days} <= date '{last_day}'"
-
-
-def renamed(column: str, ids: Mapping[str, str]) -> str:
-    """Return a column in which runs, and what is called after them, have the ids of others."""
-    if not ids or not column.endswith("_id"):
-        return f'"{column}"'
-    cases = " ".join(f"when '{before}' then '{after}'" for before, after in ids.items())
-    return f'case "{column}" {cases} else "{column}" end as "{column}"'
-
-
-def grains_of(models: Path) -> dict[str, list[str]]:
-    """Return what names a row of each model, as its test ``sound_rows`` has it.
-
-    Parameters
-    ----------
-    models
-        The folder of models with their ``.yml``.
-    """
-    found = {}
-    for file in sorted(models.rglob("*.yml")):
-        for model in (yaml.safe_load(file.read_text()) or {}).get("models", []):
-            for test in model.get("data_tests", []):
-                if isinstance(test, dict) and "sound_rows" in test:
-                    grain = test["sound_rows"].get("arguments", {}).get("grain")
-                    if grain:
-                        found[model["name"]] = [re.sub(r'^"|"$', "", str(x)) for x in grain]
-    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from msm_py._typing import Row
 from msm_py.errors import MsmError
-from msm_py.experiment.ids import ResolvedRun
+from msm_py.experiment.ids import ResolvedRun, run_id_of
 from msm_py.experiment.load import from_resolved
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation
@@ -25,6 +26,14 @@ from msm_py.store.run_folder import changed_files, written_files
 
 AT_ONCE: Final = 100
 NO_HASHES: Final = "its manifest has no hashes of its files: it is of an older version"
+LOST_HASHES: Final = "it has no hashes of the run's files, which the code that it names writes"
+LAST_WITHOUT_HASHES: Final = (0, 2, 0)
+OF_THE_MAKING: Final = frozenset(
+    {"run_id", "git_commit", "git_dirty", "started_at", "finished_at", "duration_seconds"}
+)
+"""Keys of a manifest that say when and where a run was made."""
+TOLD_OTHERWISE: Final = frozenset({"spec", "code_fingerprint", "versions", "files"})
+"""Keys of a manifest that its run id covers, or that are compared with today's, or by file."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Verified:
     differs
         Where files that were made again differ, a sentence each.
     error
-        Why it could not be made again.
+        Why it is no run, or could not be made again.
     note
         What could not be told, though nothing is wrong.
     is_made_again
@@ -64,23 +73,66 @@ class Verified:
 
 
 def verify_files(folder: Path) -> Verified:
-    """Compare the files of a run with the hashes in its manifest."""
+    """Compare the files of a run with the hashes in its manifest, and that with the run's id."""
     try:
         manifest: Row = json.loads((folder / layout.MANIFEST).read_bytes())
+        touched = [*_other_question(folder.name, manifest)]
         hashes = manifest.get("files")
+        if hashes is None and not _writes_hashes(manifest):
+            return Verified(folder.name, touched=tuple(touched), note=NO_HASHES)
         if hashes is None:
-            return Verified(folder.name, note=NO_HASHES)
-        touched = [
-            *changed_files(folder, hashes),
-            *(
+            touched.append(f"{layout.MANIFEST}: {LOST_HASHES}")
+        else:
+            touched += changed_files(folder, hashes)
+            touched += (
                 f"{name}: no file of the run"
                 for name in written_files(folder)
                 if name not in hashes
-            ),
-        ]
+            )
     except run_list.BROKEN as error:
         return Verified(folder.name, touched=(f"{layout.MANIFEST}: {run_list.fault_of(error)}",))
     return Verified(folder.name, touched=tuple(sorted(touched)))
+
+
+def _other_question(run_id: str, manifest: Row) -> Iterator[str]:
+    """Yield that a manifest is not of this run, whose id hashes its experiment, lake and code."""
+    asked = run_id_of(
+        manifest["spec"], manifest["lake"]["fingerprint"], manifest["code_fingerprint"]
+    )
+    if asked != run_id:
+        yield (
+            f"{layout.MANIFEST}: its spec, lake and code are those of {asked}: one of them was "
+            "changed since the run wrote it"
+        )
+
+
+def _writes_hashes(manifest: Row) -> bool:
+    """Return whether what wrote a manifest is known to write hashes: this code, or a later one."""
+    version = tuple(int(x) for x in re.findall(r"\d+", manifest["versions"]["msm"])[:3])
+    return manifest["code_fingerprint"] == code_fingerprint() or version > LAST_WITHOUT_HASHES
+
+
+def other_entries(runs: Path) -> tuple[list[Verified], dict[str, str]]:
+    """Return what lies in a runs folder beside its runs.
+
+    Parameters
+    ----------
+    runs
+        The runs folder.
+
+    Returns
+    -------
+    A verdict on each folder that is called as a run and is none that can be read; and everything
+    else by name, with why it is no run.
+    """
+    broken, others = [], {}
+    for name, why in run_list.list_runs(runs).skipped.items():
+        called_as_a_run = run_list.RUN_ID.fullmatch(name) and why != run_list.NO_RUN
+        if why.is_broken or called_as_a_run:
+            broken.append(Verified(name, error=f"no run that can be read: {why.reason}"))
+        else:
+            others[name] = why.reason
+    return broken, others
 
 
 def verify(folders: Sequence[Path], places: Places) -> Iterator[Verified]:
@@ -168,19 +220,39 @@ def differences(folder: Path, again: Path) -> Iterator[str]:
     Their ids may differ, and stand for each other.
     """
     names = {file.name for of in (folder, again) for file in of.iterdir()}
-    left_out = {layout.MANIFEST, layout.REPORT}
+    left_out = {layout.REPORT}
     for name in sorted(x for x in names if x not in left_out and not x.startswith(".")):
         kept, made = folder / name, again / name
         if not kept.exists() or not made.exists():
             yield f"{name}: {'missing' if made.exists() else 'is not made any more'}"
             continue
-        old, new = kept.read_bytes(), made.read_bytes()
-        if old == new or old == new.replace(again.name.encode(), folder.name.encode()):
-            continue
         try:
+            if name == layout.MANIFEST:
+                yield from _where_in_manifests(kept, made)
+                continue
+            old, new = kept.read_bytes(), made.read_bytes()
+            if old == new or old == new.replace(again.name.encode(), folder.name.encode()):
+                continue
             yield f"{name}: {_where(kept, made)}"
         except run_list.BROKEN as error:
             yield f"{name}: it cannot be read ({run_list.fault_of(error)})"
+
+
+def _where_in_manifests(kept: Path, made: Path) -> Iterator[str]:
+    """Yield where manifests differ in what a run, its lake and its code decide."""
+
+    def facts(file: Path) -> Row:
+        held = json.loads(file.read_bytes())
+        left_out = OF_THE_MAKING | TOLD_OTHERWISE
+        lake = {key: value for key, value in held["lake"].items() if key != "fingerprint"}
+        return {key: value for key, value in {**held, "lake": lake}.items() if key not in left_out}
+
+    old, new = facts(kept), facts(made)
+    for key in [*old, *(x for x in new if x not in old)]:
+        one = {key: old[key]} if key in old else {}
+        other = {key: new[key]} if key in new else {}
+        if one != other:
+            yield f"{layout.MANIFEST}: {_where_in_json(one, other)}"
 
 
 def _where(kept: Path, made: Path) -> str:
@@ -202,11 +274,26 @@ def _where_in_tables(old: pa.Table, new: pa.Table) -> str:
     if "date" in old.column_names:
         first = min(partings_of("", old, new, day_key(old)), key=lambda x: x.day, default=None)
         if first is not None:
-            of = ", ".join(map(str, first.key.values()))
+            of = " ".join([str(first.day), ", ".join(map(str, first.key.values()))]).strip()
             if first.column is None:
-                return f"{first.day} {of}: a row is {'gone' if first.left else 'new'}"
-            return f"{first.day} {of}: {first.column} is {first.right!r}, was {first.left!r}"
-    return "the same values, other bytes" if old.equals(new) else "other rows"
+                return f"{of}: a row is {'gone' if first.left else 'new'}"
+            return f"{of}: {first.column} is {first.right!r}, was {first.left!r}"
+    return _where_in_rows(old, new)
+
+
+def _where_in_rows(old: pa.Table, new: pa.Table) -> str:
+    """Return the first row in which two tables of the same columns differ, and its texts."""
+    for number, (left, right) in enumerate(
+        zip(old.to_pylist(), new.to_pylist(), strict=False), start=1
+    ):
+        column = next((x for x in left if repr(left[x]) != repr(right[x])), None)
+        if column is not None:
+            texts = ", ".join(value for value in left.values() if isinstance(value, str))
+            of = f"row {number} ({texts})" if texts else f"row {number}"
+            return f"{of}: {column} is {right[column]!r}, was {left[column]!r}"
+    if old.num_rows != new.num_rows:
+        return f"it has {new.num_rows} rows, had {old.num_rows}"
+    return "the same values, other bytes"
 
 
 def _where_in_json(old: Any, new: Any, path: str = "") -> str:

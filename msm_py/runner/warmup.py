@@ -19,11 +19,14 @@ from msm_py.experiment.schema import Experiment
 from msm_py.lake.cutting import write_lake
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import invocation
-from msm_py.runner.lookahead import NOT_OF_A_DAY, renamed, same_ids, strategies_of
+from msm_py.runner.dated_tables import renamed
+from msm_py.runner.lookahead import same_ids, strategies_of
 from msm_py.settings import Places
 from msm_py.store import scratch
 from msm_py.store.origin import code_fingerprint
 
+NOT_OF_A_DAY: Final = ("edges+", "sharpe_tests+", "run_artifacts+")
+"""Models of the window as a whole, and what comes after them."""
 LENGTHS: Final = (30, 60, 90, 120, 150, 180, 270, 365, 545, 730)
 """Days of history that are tried, as far as the lake has them."""
 OUTPUTS: Final[Mapping[str, tuple[Sequence[str], str]]] = {
@@ -132,8 +135,9 @@ def check_warmup(experiment: Experiment, places: Places, tell: Tell | None = Non
     lake = open_lake(places.lake)
     run = _run(experiment, places.lake)
     with ExitStack() as stack:
-        whole = stack.enter_context(invocation.built_without([run], places, NOT_OF_A_DAY))
         own = stack.enter_context(scratch.own_folder())
+        places = invocation.in_scratch(places, own)
+        whole = stack.enter_context(invocation.built_without([run], places, NOT_OF_A_DAY))
         with duckdb.connect(whole, read_only=True) as con:
             ((first, begin, fault),) = con.execute(
                 """
@@ -193,7 +197,7 @@ def _changed(whole: Path, less: Path, first: date, runs: Mapping[str, str]) -> d
         for name, (key, number) in OUTPUTS.items():
             left, right = (
                 con.sql(
-                    f"select {', '.join(renamed(x, of) for x in key)}, "
+                    f"select {', '.join(_column(x, of) for x in key)}, "
                     f"cast({number} as double) as number from {name} where date >= date '{first}'"
                 ).to_arrow_table()
                 for con, of in ((a, {}), (b, ids))
@@ -202,6 +206,10 @@ def _changed(whole: Path, less: Path, first: date, runs: Mapping[str, str]) -> d
             if changed.n_rows:
                 found[name] = changed
         return found
+
+
+def _column(name: str, ids: Mapping[str, str]) -> str:
+    return renamed(name, ids if name.endswith("_id") else {})
 
 
 def _compared(left: pa.Table, right: pa.Table, key: Sequence[str]) -> Changed:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from datetime import date, datetime
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -27,6 +27,8 @@ class Parting:
         What else names the row.
     left, right
         Both values.
+    is_rounding
+        Whether no row parts in the column by more than rounding: see `ROUNDING`.
     """
 
     table: str
@@ -35,6 +37,14 @@ class Parting:
     key: Mapping[str, Any]
     left: Any
     right: Any
+    is_rounding: bool = False
+
+
+ROUNDING: Final = 1e-12
+"""How far apart numbers are that differ by the order of sums alone.
+
+Relative to the larger one, or to the median of their column up to 1, as sums may come near 0.
+"""
 
 
 def key_of(rows: pa.Table) -> list[str]:
@@ -45,6 +55,7 @@ def key_of(rows: pa.Table) -> list[str]:
         if column.name == "horizon_days"
         or pa.types.is_string(column.type)
         or pa.types.is_date(column.type)
+        or pa.types.is_timestamp(column.type)
         or pa.types.is_boolean(column.type)
     ]
 
@@ -61,6 +72,7 @@ def partings_of(
     key: Sequence[str] | None = None,
     *,
     with_rows: bool = True,
+    day: str = "date",
 ) -> Iterator[Parting]:
     """Yield the first parting of every column of two tables with days, bit for bit.
 
@@ -69,17 +81,19 @@ def partings_of(
     name
         What they are called.
     left, right
-        Tables of the same columns, ``date`` among them.
+        Tables of the same columns.
     key
         What names a row; None: see `key_of`.
     with_rows
         Whether a row that is on one side only counts.
+    day
+        The column with the day of a row.
     """
     key = key_of(left) if key is None else list(key)
     if not set(key) <= set(left.column_names):  # of names that are not compared
         key = key_of(left)
-    if "date" not in key:
-        key = ["date", *key]
+    if day not in key:
+        key = [day, *key]
     with duckdb.connect() as con:
         con.register("a", left)
         con.register("b", right)
@@ -108,22 +122,48 @@ def partings_of(
         places = ", ".join(f'"{x}"' for x in key)
         first = con.execute(
             f"select * from pairs where in_left is null or in_right is null "
-            f"order by date, {places} limit 1"
+            f'order by "{day}", {places} limit 1'
         )
         row = _first(first)
         if row is not None and with_rows:
-            yield _parting(name, None, row, key, row["in_left"], row["in_right"])
+            yield _parting(name, None, row, key, day, (row["in_left"], row["in_right"]))
         for column in rest:
+            differs = f'in_left and in_right and "left {column}" is distinct from "right {column}"'
+            rounding = _rounding_sql(column, left.schema.field(column).type)
+            # what is more than rounding is shown, though it may come later
             row = _first(
                 con.execute(
-                    f'select * from pairs where in_left and in_right and "left {column}" is '
-                    f'distinct from "right {column}" order by date, {places} limit 1'
+                    f"select *, {rounding} as is_rounding from pairs where {differs} "
+                    f'order by is_rounding, "{day}", {places} limit 1'
                 )
             )
             if row is not None:
-                yield _parting(
-                    name, column, row, key, row[f"left {column}"], row[f"right {column}"]
-                )
+                values = (row[f"left {column}"], row[f"right {column}"])
+                yield _parting(name, column, row, key, day, values, is_rounding=row["is_rounding"])
+
+
+def _rounding_sql(column: str, kind: pa.DataType) -> str:
+    """Return the SQL that is true for a pair of numbers that differ by no more than rounding."""
+    one, other = f'"left {column}"', f'"right {column}"'
+    if pa.types.is_floating(kind):
+        usual = f'(select least(1, coalesce(median(abs("{column}")), 0)) from a)'
+        return f"coalesce({_is_rounding(one, other, usual)}, false)"
+    if pa.types.is_list(kind) and pa.types.is_floating(kind.value_type):
+        each = _is_rounding("pair[1]", "pair[2]", "1")
+        both_missing = "(pair[1] is null and pair[2] is null)"
+        return (
+            f"coalesce(len({one}) = len({other}) and list_bool_and(list_transform("
+            f"list_zip({one}, {other}), lambda pair: {both_missing} or coalesce({each}, false)"
+            ")), false)"
+        )
+    return "false"
+
+
+def _is_rounding(one: str, other: str, usual: str) -> str:
+    return (
+        f"(isfinite({one}) and isfinite({other}) and abs({one} - {other}) <= "
+        f"{ROUNDING} * greatest(abs({one}), abs({other}), {usual}))"
+    )
 
 
 def _first(found: duckdb.DuckDBPyConnection) -> Row | None:
@@ -133,7 +173,17 @@ def _first(found: duckdb.DuckDBPyConnection) -> Row | None:
 
 
 def _parting(
-    name: str, column: str | None, row: Row, key: Sequence[str], left: Any, right: Any
+    name: str,
+    column: str | None,
+    row: Row,
+    key: Sequence[str],
+    day: str,
+    values: tuple[Any, Any],
+    *,
+    is_rounding: bool = False,
 ) -> Parting:
-    named = {x: row[x] for x in key if x != "date" and row[x] is not None}
-    return Parting(name, column, row["date"], named, left, right)
+    when = row[day]
+    if isinstance(when, datetime):
+        when = when.date()
+    named = {x: row[x] for x in key if x != day and row[x] is not None}
+    return Parting(name, column, when, named, *values, is_rounding)

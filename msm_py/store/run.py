@@ -59,7 +59,7 @@ class Run:
                 (layout.REGIME_EVALUATION, evaluation),
             ):
                 if not isinstance(part, dict):
-                    raise TypeError(f"{name} holds no map")
+                    raise ValueError(f"{name} holds no map")
             return cls(
                 folder,
                 manifest,
@@ -157,7 +157,7 @@ def _telling_of(place: Path) -> Iterator[None]:
         raise MsmError(
             "a run folder is broken",
             where=relative_path(place),
-            received=f"{type(error).__name__}: {error}",
+            received=run_list.fault_of(error),
             remedy=run_list.MEND_RUN,
         ) from None
 

@@ -200,7 +200,7 @@ def changed_files(
 def fault_in(folder: Path, known: dict[FileFacts, str] | None = None) -> str | None:
     """Return the first of `changed_files`; None without, as in runs of versions before hashes."""
     try:
-        kept = dict(json.loads((folder / MANIFEST).read_bytes()).get("files", {}))
+        kept = json.loads((folder / MANIFEST).read_bytes()).get("files", {})
         return next(changed_files(folder, kept, known), None)
     except run_list.BROKEN as error:
         return f"{MANIFEST}: {run_list.fault_of(error)}"

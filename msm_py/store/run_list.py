@@ -185,6 +185,12 @@ def fault_of(error: Exception) -> str:
         return f"{error.args[0]} is missing"
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
         return f"no JSON: {error}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    # what Python says of a list where a dict should be, and of the like, tells a user nothing
+    of_python = isinstance(error, LookupError | TypeError | AttributeError)
+    if of_python and not isinstance(error, pa.ArrowException):
+        return "it is not of the shape in which runs write it"
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 

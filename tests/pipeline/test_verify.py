@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -13,7 +18,11 @@ from support.made_up_runs import ALL_FILES, everything
 from support.pipeline import Done, msm, run_experiments
 from support.specs import spec_of
 
+from msm_py.experiment.ids import run_id_of
+from msm_py.report import comparison
+from msm_py.runner import verification
 from msm_py.store import formats, layout
+from msm_py.store.parting import Parting
 
 SEARCH = {
     "backtest": {
@@ -43,6 +52,15 @@ def copied(done: Done, tmp_path: Path) -> Path:
     """A copy of the runs folder, to be damaged."""
     shutil.copytree(done.runs, tmp_path / "runs")
     return tmp_path
+
+
+@contextmanager
+def changed_manifest(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the manifest of a run, and write what becomes of it."""
+    file = folder / layout.MANIFEST
+    manifest = json.loads(file.read_bytes())
+    yield manifest
+    file.write_text(json.dumps(manifest))
 
 
 def verify(place: Path, lake: Path, *words: str) -> Done:
@@ -81,7 +99,14 @@ def test_the_lake_may_lie_elsewhere_and_another_one_is_said(done: Done, tmp_path
         ("truncated", "returns.parquet: changed since the run wrote it"),
         ("swapped", "features.parquet: changed since the run wrote it"),
         ("stray", "notes.txt: no file of the run"),
-        ("no manifest", "manifest.json: "),
+        ("no manifest", "no run that can be read: manifest.json: it is not of the shape in which"),
+        ("cut manifest", "no run that can be read: manifest.json: no JSON"),
+        ("lost manifest", "no run that can be read: manifest.json: No such file"),
+        ("renamed", "plain-1111111111: no run that can be read: it holds the run plain-"),
+        ("another spec", "manifest.json: its spec, lake and code are those of plain-"),
+        ("another lake", "manifest.json: its spec, lake and code are those of plain-"),
+        ("no hashes", "manifest.json: it has no hashes of the run's files, which the code"),
+        ("odd hashes", "manifest.json: it is not of the shape in which runs write it"),
     ],
 )
 def test_what_was_touched_is_named(copied: Path, damage: str, told: str) -> None:
@@ -103,10 +128,26 @@ def test_what_was_touched_is_named(copied: Path, damage: str, told: str) -> None
             (folder / "notes.txt").write_text("mine")
         case "no manifest":
             (folder / layout.MANIFEST).write_text("[]")
+        case "cut manifest":
+            file = folder / layout.MANIFEST
+            file.write_bytes(file.read_bytes()[:-500])
+        case "lost manifest":
+            (folder / layout.MANIFEST).unlink()
+        case "renamed":
+            folder.rename(folder.with_name("plain-1111111111"))
+        case "another spec":
+            with changed_manifest(folder) as manifest:
+                manifest["spec"]["features"][0]["weight"] = 0.28
+        case "another lake":
+            with changed_manifest(folder) as manifest:
+                manifest["lake"]["fingerprint"] = "0" * 64
+        case "no hashes":
+            with changed_manifest(folder) as manifest:
+                del manifest["files"]
+        case "odd hashes":
+            with changed_manifest(folder) as manifest:
+                manifest["files"] = "none"
     found = verify(copied, copied / "none", "--all", "--quick")
-    if damage == "no manifest":  # it is no run any more
-        assert "3 of 3 runs sound." in found.out
-        return
     assert found.code == 1
     assert told in found.out
     assert "3 of 4 runs sound." in found.out
@@ -120,14 +161,77 @@ def test_a_page_is_no_part_of_a_run(copied: Path) -> None:
 
 def test_a_run_without_hashes_is_of_an_older_version(copied: Path) -> None:
     (folder,) = (copied / "runs").glob("plain-*")
-    file = folder / layout.MANIFEST
-    manifest = json.loads(file.read_bytes())
-    del manifest["files"]
-    file.write_text(json.dumps(manifest))
-    found = verify(copied, copied / "none", "plain", "--quick")
+    with changed_manifest(folder) as manifest:
+        del manifest["files"]
+        manifest["code_fingerprint"] = "0" * 64
+        questions = (manifest["spec"], manifest["lake"]["fingerprint"], "0" * 64)
+        manifest["run_id"] = run_id_of(*questions)
+    folder.rename(folder.with_name(manifest["run_id"]))
+    found = verify(copied, copied / "none", manifest["run_id"], "--quick")
     assert found.code == 0
     assert "no hashes" in found.out
     assert "of 1 nobody knows whether files were touched" in found.out
+
+
+def test_what_else_lies_there_is_no_run_and_no_fault(copied: Path) -> None:
+    (copied / "runs" / "notes").mkdir()
+    found = verify(copied, copied / "none", "--all", "--quick")
+    assert found.code == 0
+    assert "4 of 4 runs sound.\nNo run: notes (no run folder)" in found.out
+
+
+def test_a_folder_without_runs_is_not_sound(tmp_path: Path) -> None:
+    found = verify(tmp_path, tmp_path / "none", "--all", "--quick")
+    assert found.code == 1
+    assert "there is no run to verify" in found.err
+
+
+def test_a_manifest_that_says_other_things_of_the_lake_is_named(copied: Path, done: Done) -> None:
+    (folder,) = (copied / "runs").glob("plain-*")
+    with changed_manifest(folder) as manifest:
+        manifest["seed"] = 5
+        manifest["lake"]["name"] = "paid_vendor"
+        manifest["lake"]["dropped_rows"] = []
+        manifest["git_dirty"] = None  # of the making, as times are
+        manifest["finished_at"] = "2020-01-01T00:00:00"
+    found = verify(copied, done.runs.parent / "lake", "plain")
+    assert found.code == 1
+    said = sorted(x.strip() for x in found.out.splitlines() if "manifest.json: " in x)
+    assert len(said) == 3
+    assert said[0].startswith("manifest.json: lake.dropped_rows is [{")
+    assert said[1] == "manifest.json: lake.name is 'tiny', was 'paid_vendor'"
+    assert said[2].startswith("manifest.json: seed is ")
+
+
+def test_where_files_differ_is_told_of_every_kind(copied: Path, tmp_path: Path) -> None:
+    (folder,) = (copied / "runs").glob("plain-*")
+    again = tmp_path / "again" / folder.name
+    shutil.copytree(folder, again)
+    for name, column, row in (
+        (layout.REGIME_TIMESERIES, "score", 3),
+        (layout.BASKET, "weight", 2),
+        (layout.ATTRIBUTION, "n_days", 1),
+    ):
+        table = formats.read_parquet(again / name)
+        values = table[column].to_pylist()
+        values[row] += 1
+        place = table.column_names.index(column)
+        changed = pa.array(values, table.schema.field(column).type)
+        (again / name).unlink()
+        formats.write_parquet(table.set_column(place, column, changed), again / name)
+    of_lake = formats.read_parquet(folder / layout.ELIGIBILITY)
+    (again / layout.ELIGIBILITY).unlink()
+    formats.write_parquet(of_lake.slice(0, of_lake.num_rows - 1), again / layout.ELIGIBILITY)
+    said = {text.partition(": ")[0]: text for text in verification.differences(folder, again)}
+    day = r"\d{4}-\d\d-\d\d"
+    for name, told in (
+        (layout.REGIME_TIMESERIES, rf"{day}: score is \S+, was \S+"),
+        (layout.BASKET, rf"{day} \S+: weight is \S+, was \S+"),
+        (layout.ATTRIBUTION, r"row 2 \(long, BTC, \w+\): n_days is \d+, was \d+"),
+        (layout.ELIGIBILITY, rf"it has {of_lake.num_rows - 1} rows, had {of_lake.num_rows}"),
+    ):
+        assert re.fullmatch(rf"{name}: {told}", said.pop(name))
+    assert said == {}
 
 
 def test_one_must_say_which(done: Done) -> None:
@@ -153,4 +257,12 @@ def test_where_two_runs_part(done: Done, other: str, parts: dict[str, bool]) -> 
     for what, is_other in parts.items():
         assert ("never" not in told[what]) == is_other, told[what]
     if other == "dearer":
-        assert "r_net" in told["returns"]
+        found = re.search(r"r_net: (\S+) in A, (\S+) in B", told["returns"])
+        assert found is not None
+        assert found[1] != found[2]  # as shown
+
+
+def test_values_that_part_are_shown_with_the_digits_in_which_they_do() -> None:
+    parting = Parting("t", "r_net", date(2023, 7, 7), {}, -0.00061234561, -0.00061234562)
+    told = ("2023-07-07", "r_net: -0.00061234561 in A, -0.00061234562 in B")
+    assert comparison._when(parting) == told

@@ -19,7 +19,7 @@ from msm_py.experiment.ids import ResolvedRun
 from msm_py.experiment.load import from_resolved
 from msm_py.experiment.schema import Experiment
 from msm_py.lake.opening import fingerprint, open_lake
-from msm_py.runner import invocation, lookahead
+from msm_py.runner import dated_tables, invocation, lookahead
 from msm_py.settings import DATABASE_FILE, Places
 from msm_py.store.origin import code_fingerprint
 
@@ -90,7 +90,7 @@ def parted(whole: Graph, other: Graph, last_day: Any, *, with_noise: bool) -> li
         other.folders[name].name: whole.folders[name].name
         for name in whole.folders.keys() & other.folders.keys()
     }
-    sides = lookahead.Sides(whole.database, other.database, ids, whole.order, _grains())
+    sides = lookahead.Sides(whole.database, other.database, ids, whole.order, _declared())
     lag = max(x.backtest.execution_lag_days for x in whole.experiments)
     done = lookahead.compare(sides, last_day, lag, with_noise=with_noise)
     assert min(done.n_rows[name] for name in ("z_scores", "states", "daily_returns")) > 50
@@ -98,8 +98,8 @@ def parted(whole: Graph, other: Graph, last_day: Any, *, with_noise: bool) -> li
 
 
 @cache
-def _grains() -> dict[str, list[str]]:
-    return lookahead.grains_of(ROOT / "models")
+def _declared() -> dict[str, dated_tables.Declared]:
+    return dated_tables.declarations(ROOT / "models")
 
 
 # --- Everything ----------------------------------------------------------------------------------
@@ -136,13 +136,13 @@ class Reading:
             owner = "'BTC'" if price else "asset_id"
             return f'"{name}" {PRICES.get(name, "*")} {self._factor(owner)} as "{name}"'
         if self.ids and name == "asset_trades":
-            changed = lookahead.renamed("asset_id", self.ids).removesuffix(' as "asset_id"')
+            changed = dated_tables.renamed("asset_id", self.ids).removesuffix(' as "asset_id"')
             changed = changed.replace('"asset_id"', "trade.asset_id")
             return (
                 f"list_sort(list_transform({name}, lambda trade: struct_pack(asset_id := {changed},"
                 f" turnover := trade.turnover, impact_cost := trade.impact_cost))) as {name}"
             )
-        return lookahead.renamed(name, self.ids)
+        return dated_tables.renamed(name, self.ids if name.endswith("_id") else {})
 
     def _factor(self, owner: str) -> str:
         cases = " ".join(f"when '{asset}' then {x!r}::double" for asset, x in self.factors.items())
@@ -217,7 +217,8 @@ def _rests(name: str, left: pa.Table, right: pa.Table, tolerance: float) -> list
         ]
     if rests == [[], []]:
         return []
-    key = [x for x in _grains().get(name, left.column_names) if x in left.column_names]
+    known = _declared().get(name, dated_tables.Declared())
+    key = [x for x in known.grain or left.column_names if x in left.column_names]
     key = [x for x in key if not _has_numbers(left.schema.field(x).type)]
     pairs: dict[str, list[list[Any]]] = {}
     for side, rest in enumerate(rests):
