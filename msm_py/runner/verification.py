@@ -32,7 +32,9 @@ OF_THE_MAKING: Final = frozenset(
     {"run_id", "git_commit", "git_dirty", "started_at", "finished_at", "duration_seconds"}
 )
 """Keys of a manifest that say when and where a run was made."""
-TOLD_OTHERWISE: Final = frozenset({"spec", "code_fingerprint", "versions", "files"})
+TOLD_OTHERWISE: Final = frozenset(
+    {"spec", "code_fingerprint", "versions", "files", "lake.fingerprint"}
+)
 """Keys of a manifest that its run id covers, or that are compared with today's, or by file."""
 
 
@@ -243,9 +245,9 @@ def _where_in_manifests(kept: Path, made: Path) -> Iterator[str]:
 
     def facts(file: Path) -> Row:
         held = json.loads(file.read_bytes())
+        of_lake = {f"lake.{key}": value for key, value in held.pop("lake").items()}
         left_out = OF_THE_MAKING | TOLD_OTHERWISE
-        lake = {key: value for key, value in held["lake"].items() if key != "fingerprint"}
-        return {key: value for key, value in {**held, "lake": lake}.items() if key not in left_out}
+        return {key: value for key, value in {**held, **of_lake}.items() if key not in left_out}
 
     old, new = facts(kept), facts(made)
     for key in [*old, *(x for x in new if x not in old)]:
@@ -305,7 +307,9 @@ def _where_in_json(old: Any, new: Any, path: str = "") -> str:
                 return f"{inner} is {'gone' if key in old else 'new'}"
             if old[key] != new[key]:
                 return _where_in_json(old[key], new[key], inner)
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+    if isinstance(old, list) and isinstance(new, list):
+        if len(old) != len(new):
+            return f"{path} has {len(new)} entries, had {len(old)}"
         for place, (left, right) in enumerate(zip(old, new, strict=True)):
             if left != right:
                 return _where_in_json(left, right, f"{path}.{place}")

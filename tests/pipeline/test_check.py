@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from support.lakes import tiny_lake
-from support.pipeline import Done, in_project, msm, run_experiments
+from support.pipeline import Done, in_project, msm, msm_process, run_experiments
 from support.specs import spec_of
 
 from msm_py.experiment.ids import ResolvedRun
@@ -36,10 +36,12 @@ def done(place: Path) -> Done:
 
 
 def test_everything_is_shown_and_nothing_written(place: Path) -> None:
-    here = place / "look"
     before = sorted(place.rglob("*.parquet"))
-    said = msm("check", str(place / "one.yaml"), "--lake", str(place / "lake"), place=here)
+    (called_in := place / "empty").mkdir()
+    words = ("check", str(place / "one.yaml"), "--lake", str(place / "lake"))
+    said = msm_process(*words, place=place / "look", cwd=called_in)
     assert said.code == 0, said.err
+    assert [*called_in.iterdir()] == []
     text = " ".join(said.out.split())
     assert "!! backtest.costs.taker_fee_bps is 500 basis points" in text
     for title in ("Experiment", "Window", "Eligible alts and basket", "Coverage of features"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 from support.lakes import tiny_lake
-from support.pipeline import msm
+from support.pipeline import msm, msm_process
 from support.specs import spec_of
 
 
@@ -37,6 +37,9 @@ def test_without_history_there_is_nothing_to_leave_out(tmp_path: Path) -> None:
     spec["window"] = {"start": None, "end": None}
     file = tmp_path / "early.yaml"
     file.write_text(yaml.safe_dump(spec))
-    done = msm("check-warmup", str(file), "--lake", str(lake), place=tmp_path)
+    (called_in := tmp_path / "empty").mkdir()
+    words = ("check-warmup", str(file), "--lake", str(lake))
+    done = msm_process(*words, place=tmp_path, cwd=called_in)
     assert done.code == 1
+    assert [*called_in.iterdir()] == []  # nothing is written
     assert "too little history before the window" in done.err
