@@ -80,8 +80,13 @@ def beside_others(
     adjusted = np.empty(len(p))
     order = np.argsort(others, kind="stable")
     others, others_group = others[order], others_group[order]
+    known: dict[tuple[bytes, int], NDArray[np.float64]] = {}  # runs made again find the same
     borders = [0, *(np.flatnonzero(np.diff(owner)) + 1), len(p)] if len(p) else []
     for start, end in itertools.pairwise(borders):
+        same = (p[start:end].tobytes(), int(group[start]))
+        if same in known:
+            adjusted[start:end] = known[same]
+            continue
         own_order = np.argsort(p[start:end])
         own = p[start:end][own_order]
         beside = others[others_group != group[start]]
@@ -93,6 +98,7 @@ def beside_others(
         own_least = np.minimum.accumulate((own * m / own_rank)[::-1])[::-1]
         above = np.append(least, np.inf)[np.searchsorted(beside, own, side="left")]
         adjusted[start + own_order] = np.minimum(np.minimum(own_least, above), 1.0)
+        known[same] = adjusted[start:end]
     return adjusted
 
 

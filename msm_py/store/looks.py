@@ -269,9 +269,17 @@ def looked(runs: Path) -> dict[str, str]:
     return {look.run_id: look.family for look in read(runs).looks} | _looking_folders(runs)
 
 
-def alarms(runs: Path) -> list[str]:
-    """Say what is wrong with the ledger of looks, a sentence each; nothing when it is whole."""
-    return _alarms(runs, read(runs), _looking_folders(runs))
+def alarms(runs: Path, published: Mapping[str, bool] | None = None) -> list[str]:
+    """Say what is wrong with the ledger of looks, a sentence each; nothing when it is whole.
+
+    Parameters
+    ----------
+    runs
+        The runs folder.
+    published
+        Whether runs looked, of those that the catalog has: their folders are not opened.
+    """
+    return _alarms(runs, read(runs), _looking_folders(runs, published))
 
 
 def _alarms(runs: Path, ledger: Ledger, looking: Iterable[str]) -> list[str]:
@@ -291,10 +299,13 @@ def _alarms(runs: Path, ledger: Ledger, looking: Iterable[str]) -> list[str]:
     return told
 
 
-def _looking_folders(runs: Path) -> dict[str, str]:
+def _looking_folders(runs: Path, published: Mapping[str, bool] | None = None) -> dict[str, str]:
     """Return the family of every run folder that says of itself that it is a look, by run id."""
-    found = {}
+    published = published or {}
+    found = {run_id: family_of_run(run_id) for run_id, is_look in published.items() if is_look}
     for run_id in run_list.run_names(runs):
+        if run_id in published:
+            continue
         try:
             content = (runs / run_id / layout.CATALOG_ENTRY).read_bytes()
             # there may be thousands of runs, and few of them look

@@ -93,20 +93,33 @@ def run_names(folder: Path) -> list[str]:
     return [x.name for x in _entries(folder) if RUN_ID.fullmatch(x.name) and x.is_dir()]
 
 
-def files_digest(folder: Path) -> int:
+def files_digest(folder: Path, shared: dict[int, tuple[int, int]] | None = None) -> int:
     """Return what tells a run folder from one in which a file was touched: a number of 63 bits.
 
     It is made of names, sizes and times of its files but its page; 0 for a folder that is gone
     meanwhile.
+
+    Parameters
+    ----------
+    folder
+        A run folder.
+    shared
+        Sizes and times of files that several folders share by hard link, by inode, so that each is
+        asked for once; new ones are added. Of folders of one file system.
     """
+    shared = {} if shared is None else shared
+    facts = []
     try:
         with os.scandir(folder) as files:
-            facts = [
-                (file.name, found.st_size, found.st_mtime_ns)
-                for file in files
-                if file.name != REPORT
-                for found in (file.stat(),)
-            ]
+            for file in files:
+                if file.name == REPORT:
+                    continue
+                if (known := shared.get(file.inode())) is None:
+                    found = file.stat()
+                    known = (found.st_size, found.st_mtime_ns)
+                    if found.st_nlink > 1 and found.st_ino == file.inode():  # no link elsewhere
+                        shared[file.inode()] = known
+                facts.append((file.name, *known))
     except OSError:
         return 0
     digest = hashlib.sha256(repr(sorted(facts)).encode()).digest()

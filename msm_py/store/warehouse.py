@@ -165,7 +165,9 @@ def _publish(runs: Path, path: Path, *, anew: bool) -> dict[str, int]:
         usable = not anew and _is_as_published(path, stamp)
         _remove_unfinished(path)
         known = _published(path) if usable else None
-        digests = {name: run_list.files_digest(runs / name) for name in run_list.run_names(runs)}
+        shared: dict[int, tuple[int, int]] = {}
+        names = run_list.run_names(runs)
+        digests = {name: run_list.files_digest(runs / name, shared) for name in names}
         as_known = _as_known(known, digests)
         listing = run_list.list_runs(runs, known=as_known)
         gone = set() if known is None else known.digests.keys() - as_known
@@ -663,11 +665,22 @@ def alarms(runs: Path, path: Path | None = None, *, with_looks: bool = True) -> 
     """
     return [
         *(_left_out(runs, path) if path is not None else []),
-        *(looks.alarms(runs) if with_looks else []),
+        *(looks.alarms(runs, _looks_of(runs, path)) if with_looks else []),
         *sweep_records.alarms(runs),
         *robustness_records.alarms(runs),
         *null_market_records.alarms(runs),
     ]
+
+
+def _looks_of(runs: Path, path: Path | None) -> dict[str, bool]:
+    """Return whether runs looked at their hold-out, as published; nothing of another folder's."""
+    if path is None or not is_of(runs, path):
+        return {}
+    try:
+        with duckdb.connect(path, read_only=True) as con:
+            return dict(con.execute("select run_id, is_look is true from catalog").fetchall())
+    except duckdb.Error:
+        return {}
 
 
 def _left_out(runs: Path, path: Path) -> list[str]:
