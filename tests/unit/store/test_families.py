@@ -16,7 +16,7 @@ from scipy.stats import norm
 from msm_py.store import declared_text, families, warehouse_tables
 
 FIRST = date(2023, 1, 1)
-TABLES = ("catalog", "edges", "sweep_trials", "looks", "family_edges")
+TABLES = ("catalog", "edges", "sweep_trials", "looks", "family_edges", "run_problems")
 
 
 def made_up_rows(n_runs: int, seed: int, n_windows: int = 6) -> dict[str, list[dict[str, Any]]]:
@@ -74,6 +74,11 @@ def made_up_rows(n_runs: int, seed: int, n_windows: int = 6) -> dict[str, list[d
         {"run_id": "x1-ffffffffff", "family": "x1"},
         {"run_id": "unknown-ffffffffff", "family": "unknown"},
     ]
+    rows["run_problems"] = [  # one that a sweep calls failed, one of nobody's, and a stranger
+        {"folder": "v1-0000000001", "reason": "broken", "is_broken": True},
+        {"folder": "torn-0000000002", "reason": "broken", "is_broken": True},
+        {"folder": "notes", "reason": "no run folder", "is_broken": False},
+    ]
     return rows
 
 
@@ -126,7 +131,8 @@ def by_hand(rows: dict[str, list[dict[str, Any]]], run: dict[str, Any]) -> dict[
         if row["run_id"] not in {row["run_id"] for row in rows["catalog"]}
         and row["family"] in {row["experiment_id"] for row in members}
     }
-    n = len({row["question"] for row in members}) + len(lost) + len(gone)
+    broken = {x["folder"].rsplit("-")[0] for x in rows["run_problems"] if x["is_broken"]}
+    n = len({row["question"] for row in members}) + len(lost | broken) + len(gone)
     found: dict[str, Any] = {"n_family": n, "deflated_sharpe": None, "p": {}}
     ratios = [
         row["net_sharpe"] / 365**0.5 for row in newest.values() if row["net_sharpe"] is not None
@@ -230,6 +236,7 @@ def two(**changes: Any) -> list[int]:
     for place, row in enumerate(rows["catalog"]):
         row |= {"question": f"q{place}", "lake_name": "one", "is_placebo": False}
         row |= {"first_date": FIRST, "last_date": FIRST + timedelta(days=99)}
+    rows["run_problems"] = []
     rows["catalog"][1] |= changes
     con = filled(rows)
     families.derive(con)
