@@ -198,7 +198,7 @@ def test_every_run_has_the_family_that_plain_loops_find(n_runs: int, seed: int) 
 
 def test_asking_again_changes_nothing() -> None:
     """A question counts once, however often it was run; two states have one test a horizon."""
-    rows = made_up_rows(40, 3, 1) | {"sweep_trials": [], "looks": []}
+    rows = made_up_rows(40, 3, 1) | {"sweep_trials": [], "looks": [], "run_problems": []}
     for place, row in enumerate(rows["catalog"]):
         row |= {"question": f"q{place}", "lake_name": "one", "is_placebo": False}
     figures = "select run_id, n_family, deflated_sharpe, p_family from catalog order by run_id"
@@ -236,7 +236,6 @@ def two(**changes: Any) -> list[int]:
     for place, row in enumerate(rows["catalog"]):
         row |= {"question": f"q{place}", "lake_name": "one", "is_placebo": False}
         row |= {"first_date": FIRST, "last_date": FIRST + timedelta(days=99)}
-    rows["run_problems"] = []
     rows["catalog"][1] |= changes
     con = filled(rows)
     families.derive(con)
