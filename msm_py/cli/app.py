@@ -45,6 +45,8 @@ def main() -> None:
     except MsmError as error:
         tell_in_red("error:", str(error))
         sys.exit(1)
+    except Interrupted:
+        _tell_interrupted()
     except Exception as error:
         told = _unwritten(error)
         if told is None:
@@ -53,8 +55,6 @@ def main() -> None:
             out.on_broken_pipe()  # what is left of the output would fail again when Python ends
         tell_in_red("error:", str(told))
         sys.exit(1)
-    except Interrupted:
-        _tell_interrupted()
     except SystemExit as end:
         if end.code == INTERRUPTED:  # what typer makes of Ctrl-C outside of dbt
             _tell_interrupted()

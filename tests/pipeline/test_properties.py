@@ -393,7 +393,8 @@ def test_assets_that_nobody_may_hold_change_nothing(n: int, lakes: Lakes) -> Non
         lake = with_others(graph.lake, place / "lake", of, size)
         other = build(lake, graph.experiments, place)
         own = Reading(without_assets=NEVER_HELD)
-        counts = ("lake_tables", "dropped_rows")  # of rows, whosever they are
+        # of rows, whosever they are
+        counts = ("lake_tables", "dropped_rows", "quality_days", "quality_findings")
         assert differences(graph, other, as_left=own, as_right=own, apart_from=counts) == []
 
 

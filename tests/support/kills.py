@@ -143,7 +143,7 @@ BELONGS = [
         r"runs/\.sweeps/[a-z0-9_]+-[0-9a-f]{10}\.json(\.lock)?",
         r"runs/\.pages/(page|plotly-cartesian)-[0-9a-f]{8}\.(min\.)?js",
         r"wh/msm\.duckdb(\.lock|\.stamp)?",
-        r"wh/msm/[a-z_]+\.parquet",
+        r"wh/msm/[a-z_]+(/[0-9]+)?\.parquet",
         r"target/partial_parse\.msgpack",
         rf"target/logs/{LOG.pattern}",
     )

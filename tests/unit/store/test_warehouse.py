@@ -33,7 +33,14 @@ from support.pipeline import ROOT
 
 from msm_py.errors import MsmError
 from msm_py.runner import sweep_statistics
-from msm_py.store import layout, record_files, sweep_records, warehouse, warehouse_tables
+from msm_py.store import (
+    layout,
+    record_files,
+    run_folder,
+    sweep_records,
+    warehouse,
+    warehouse_tables,
+)
 
 A, B, C, D = "a-0000000001", "b-0000000002", "c-0000000003", "d-0000000004"
 
@@ -161,6 +168,9 @@ def test_statistics_of_a_sweep_are_those_of_its_sound_runs(place: Path) -> None:
         edge = {"horizon_days": 1, "edge": "spread", "estimate": -0.1, "trade_edge": 0.1}
         edges = [{**edge, "p_edge": 0.5}]
         file.write_text(json.dumps({"regime_statistics": [], "edges": edges}))
+        manifest = json.loads((runs / run_id / layout.MANIFEST).read_bytes())
+        kept = {**manifest, "files": run_folder.hashes_of(runs / run_id)}
+        (runs / run_id / layout.MANIFEST).write_text(json.dumps(kept))
     members = [A, B, C, D, "e-0000000005"]
     sound = sweep_statistics.statistics(runs, members, 5)
     assert [row["run_id"] for row in sound["runs"]] == [A, B, C, D]
