@@ -54,7 +54,7 @@ from msm_py.stats.inference import BLOCKS_FROM, TESTABLE_SPELLS
 from msm_py.store import lake_records, layout, looks
 from msm_py.store.edge_rows import SUMMARY_EDGES, two_states
 from msm_py.store.families import EDGES, Family
-from msm_py.store.run import Run
+from msm_py.store.run import Run, checks_of
 from msm_py.store.warehouse import family_of
 from msm_py.text import relative_path
 
@@ -513,7 +513,7 @@ def _coverage(run: Run) -> Iterator[RenderableType]:
         line = Table.grid(padding=(0, 1, 0, 0))
         line.add_row(Text("!", style="yellow"), prose(warning))
         yield line
-    for check in run.checks():
+    for check in checks_of(run.folder):
         if check["severity"] == "info" and check["text"]:
             yield prose(f"Also: {check['text']}", "dim")
 

@@ -34,7 +34,7 @@ from msm_py.report.verdict import edge_verdict
 from msm_py.settings import runs_dir, warehouse_path
 from msm_py.store import lake_records
 from msm_py.store.edge_rows import SUMMARY_EDGES
-from msm_py.store.run import Run
+from msm_py.store.run import Run, checks_of
 from msm_py.store.warehouse import family_of
 
 HORIZON: Final = 5
@@ -154,7 +154,11 @@ def _lines(first: str, *numbers: str) -> Table:
 
 def _warnings(run: Run) -> Iterator[RenderableType]:
     """Yield what checks of the data warn of, a line each, and the first of other warnings."""
-    checks = {x["text"]: x["brief"] for x in run.checks() if x["severity"] == "warn" and x["text"]}
+    checks = {
+        x["text"]: x["brief"]
+        for x in checks_of(run.folder)
+        if x["severity"] == "warn" and x["text"]
+    }
     for brief in checks.values():
         yield Text.assemble(("! ", "yellow"), brief, no_wrap=True, overflow="ellipsis")
     said = {*checks, *doubts_of(run)}

@@ -120,10 +120,6 @@ class Run:
                     )
         return found
 
-    def checks(self) -> list[Row]:
-        """Return `checks_of` its folder."""
-        return checks_of(self.folder)
-
     def series(self, name: str) -> Row:
         """Return the metrics of a series; empty when the run has none of that name."""
         found: Row | None = {**self.metrics["headline"], **self.metrics["controls"]}.get(name)

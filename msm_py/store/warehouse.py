@@ -280,7 +280,8 @@ def _replace_tables(own: Path, path: Path, files: Collection[str], stamp: Row) -
             facts[f"{folder.name}/{name}"] = _facts(folder / name)
     for name in set(parquet_tables.part_files(folder)) - set(files):
         (folder / name).unlink()
-    return {f"{folder.name}/{name}": facts[f"{folder.name}/{name}"] for name in files}
+    named = {f"{folder.name}/{name}": folder / name for name in files}
+    return {name: facts[name] if name in facts else _facts(file) for name, file in named.items()}
 
 
 def _present(runs: Path, faults: Mapping[str, str]) -> dict[str, str]:
