@@ -1,4 +1,3 @@
--- depends_on: {{ ref('lake') }}
 -- One row per hold-out among the runs (missing: of runs without one) and daily table of the lake:
 -- rows as they stand there, assets, first and last date, of days before the hold-out only.
 {#- written by `make schema`: facts #}
@@ -16,27 +15,42 @@ holdouts as (
     select distinct hidden_from from {{ ref('runs') }}
 ),
 
+row_counts as (
+    select * from {{ ref('row_counts') }}
+),
+
+first_rows as (
+    select * from {{ ref('first_rows') }}
+),
+
 tables as (
     select unnest({{ facts | list }}) as table_name
 ),
 
 counted as (
-    {%- for table in facts %}
     select
         holdouts.hidden_from,
-        '{{ table }}' as table_name,
-        count(*) as n_rows,
-        count(distinct given.asset_id) as n_assets,
-        min(given.date) filter (where given.unusable is distinct from 'impossible date')
+        row_counts.table_name,
+        cast(sum(row_counts.n_rows) as bigint) as n_rows,
+        min(row_counts.date) filter (where row_counts.reason is distinct from 'impossible date')
             as first_date,
-        max(given.date) filter (where given.unusable is distinct from 'impossible date')
+        max(row_counts.date) filter (where row_counts.reason is distinct from 'impossible date')
             as last_date
-    from {{ source('lake', table) }} as given
+    from row_counts
     cross join holdouts
-    where holdouts.hidden_from is null or given.date < holdouts.hidden_from
-    group by holdouts.hidden_from
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    where holdouts.hidden_from is null or row_counts.date < holdouts.hidden_from
+    group by holdouts.hidden_from, row_counts.table_name
+),
+
+assets as (
+    select
+        holdouts.hidden_from,
+        first_rows.table_name,
+        count(*) as n_assets
+    from first_rows
+    cross join holdouts
+    where holdouts.hidden_from is null or first_rows.date < holdouts.hidden_from
+    group by holdouts.hidden_from, first_rows.table_name
 ),
 
 final as (
@@ -44,7 +58,7 @@ final as (
         holdouts.hidden_from,
         tables.table_name,
         coalesce(counted.n_rows, 0) as n_rows,
-        coalesce(counted.n_assets, 0) as n_assets,
+        coalesce(assets.n_assets, 0) as n_assets,
         counted.first_date,
         counted.last_date
     from holdouts
@@ -53,6 +67,10 @@ final as (
         on
             tables.table_name = counted.table_name
             and holdouts.hidden_from is not distinct from counted.hidden_from
+    left join assets
+        on
+            tables.table_name = assets.table_name
+            and holdouts.hidden_from is not distinct from assets.hidden_from
 )
 
 select * from final

@@ -211,7 +211,12 @@ FILES: Final[Mapping[str, Callable[[str], str]]] = {
         text, "tables", contract_text.dbt_tables("      ")
     ),
     **dict.fromkeys(
-        ("models/staging/dropped_rows.sql", "models/inputs/lake_tables.sql"),
+        (
+            "models/inputs/first_rows.sql",
+            "models/inputs/lake_tables.sql",
+            "models/inputs/row_counts.sql",
+            "models/staging/dropped_rows.sql",
+        ),
         lambda text: part(text, "facts", contract_text.jinja_facts()),
     ),
     "models/inputs/lake.yml": _dbt_columns(LakeRow),
