@@ -2,7 +2,8 @@
 
     python bench/node_times.py EXPERIMENTS_FILE LAKE
 
-The file is what `msm vars --out` wrote; MSM_RUNS and MSM_WAREHOUSE say where to write.
+The file is what `msm vars --out` wrote; MSM_RUNS and MSM_WAREHOUSE say where to write, MSM_CACHE
+where to look for what was computed before (nowhere when it is empty).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.experiment.load import from_resolved
 from msm_py.runner.invocation import NodeFinished, build
-from msm_py.settings import Places
+from msm_py.settings import Places, cache_dir
 
 
 def main(experiments: str, lake: str) -> None:
@@ -38,6 +39,7 @@ def main(experiments: str, lake: str) -> None:
         lake=Path(lake).absolute(),
         runs=Path(os.environ["MSM_RUNS"]).absolute(),
         warehouse=Path(os.environ["MSM_WAREHOUSE"]).absolute(),
+        cache=cache_dir(),
     )
     given = json.loads(Path(experiments).read_text())["experiments"]
     build([ResolvedRun(x.pop("run_id"), from_resolved(x)) for x in given], places, progress=note)

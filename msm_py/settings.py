@@ -72,6 +72,40 @@ def logs_dir() -> Path:
     return Path(os.environ.get("MSM_LOGS", target_root() / "logs"))
 
 
+CACHE_GIGABYTES: Final = 5.0
+
+
+def cache_dir() -> Path | None:
+    """Return where what later runs need again is kept: MSM_CACHE; None when that is empty."""
+    given = os.environ.get("MSM_CACHE")
+    if given is None:
+        return target_root() / "cache"
+    return Path(given) if given else None
+
+
+def cache_bytes() -> int:
+    """Return how large the cache may be: MSM_CACHE_GB, in gigabytes.
+
+    Raises
+    ------
+    MsmError
+        When it is no number above 0.
+    """
+    given = os.environ.get("MSM_CACHE_GB") or str(CACHE_GIGABYTES)
+    try:
+        gigabytes = float(given)
+    except ValueError:
+        gigabytes = 0.0
+    if not 0 < gigabytes < float("inf"):
+        raise MsmError(
+            "the size of the cache is no number above 0",
+            where="MSM_CACHE_GB",
+            received=given,
+            remedy=f"give gigabytes, such as {CACHE_GIGABYTES:g}; an empty MSM_CACHE keeps nothing",
+        )
+    return int(gigabytes * 1e9)
+
+
 @dataclass(frozen=True)
 class Places:
     """Where an invocation reads and writes; all paths absolute.
@@ -86,12 +120,15 @@ class Places:
         The warehouse file.
     force
         Whether runs that are there are computed again; each stays until the new one is complete.
+    cache
+        Where tables are kept that other runs need too; None: nothing is kept, nor taken from there.
     """
 
     lake: Path
     runs: Path
     warehouse: Path
     force: bool = False
+    cache: Path | None = None
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that tell dbt."""
@@ -100,4 +137,5 @@ class Places:
             "MSM_RUNS": str(self.runs),
             "MSM_WAREHOUSE": str(self.warehouse),
             "MSM_FORCE": "1" if self.force else "",
+            "MSM_CACHE": "" if self.cache is None else str(self.cache),
         }

@@ -18,6 +18,7 @@ from msm_py.cli import (  # noqa: F401  (importing them adds their commands)
     status,
     trust,
 )
+from msm_py.cli.cache import cache_app
 from msm_py.cli.catalog import catalog_app
 from msm_py.cli.lake import lake_app
 from msm_py.cli.options import app, err, out, tell_in_red
@@ -27,6 +28,7 @@ from msm_py.errors import Interrupted, MsmError, not_written, tells_no_space
 app.add_typer(sweep_app, name="sweep")
 app.add_typer(lake_app, name="lake")
 app.add_typer(catalog_app, name="catalog")
+app.add_typer(cache_app, name="cache")
 # somebody asks the process to stop, or closes its terminal; Windows knows no terminal to close
 STOPPING = (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from msm_py.cli.options import LAKE, RUNS, WAREHOUSE, End, Experiments, Lake, Start, app, out
+from msm_py.cli.options import (
+    LAKE,
+    RUNS,
+    WAREHOUSE,
+    End,
+    Experiments,
+    Lake,
+    Start,
+    WithCache,
+    app,
+    cache_of,
+    out,
+)
 from msm_py.errors import MsmError, together
 from msm_py.report.terminal import Text
 from msm_py.settings import Places
@@ -24,6 +36,7 @@ def check(
     whole: Annotated[
         bool, typer.Option("--all", help="Show every key, not only what differs from defaults.")
     ] = False,
+    with_cache: WithCache = True,
 ) -> None:
     """Look experiments over, and what they would meet on a lake; run nothing, write nothing.
 
@@ -39,7 +52,12 @@ def check(
 
     is_there = with_lake and (lake != LAKE or lake.exists())
     read = experiment_check.read(experiments, lake if is_there else None, start, end)
-    places = Places(lake.resolve(), RUNS.absolute(), WAREHOUSE.absolute())
+    places = Places(
+        lake.resolve(),
+        RUNS.absolute(),
+        WAREHOUSE.absolute(),
+        cache=cache_of(lake, with_cache=with_cache),
+    )
     met = experiment_check.check(read.runs, places) if is_there and read.runs else []
     for place, run in enumerate(read.runs):
         own = met[place] if met else None

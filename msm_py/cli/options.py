@@ -69,6 +69,14 @@ WIDE = 1000
 """As wide as a line may get where no terminal cuts it."""
 
 
+WithCache = Annotated[
+    bool,
+    typer.Option(
+        "--cache/--no-cache", help="Take from the cache what an earlier run has computed, or not."
+    ),
+]
+
+
 def print_lines(renderable: RenderableType) -> None:
     """Print a list, its lines whole where a file or a pipe takes them: that has no width."""
     if not out.is_terminal and "COLUMNS" not in os.environ:
@@ -111,7 +119,9 @@ def check_ray_address(ray_address: str | None, executor: ExecutorName) -> None:
         )
 
 
-def places_of(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> Places:
+def places_of(
+    lake: Path, runs: Path, warehouse_file: Path, *, force: bool, with_cache: bool
+) -> Places:
     """Return where a command reads and writes, none of it in the lake.
 
     Where the lake is a link, what it leads to now is read until the end, though the link moves on.
@@ -124,7 +134,20 @@ def places_of(lake: Path, runs: Path, warehouse_file: Path, *, force: bool) -> P
         runs=runs.absolute(),
         warehouse=warehouse_file.absolute(),
         force=force,
+        cache=cache_of(lake, with_cache=with_cache),
     )
+
+
+def cache_of(lake: Path, *, with_cache: bool) -> Path | None:
+    """Return the cache that a command uses, which is not in the lake; None: none."""
+    from msm_py.store.written_places import check_outside_lake
+
+    folder = settings.cache_dir()
+    if folder is None or not with_cache:
+        return None
+    settings.cache_bytes()  # better wrong now than after everything is computed
+    check_outside_lake(lake, {"the cache (MSM_CACHE)": folder})
+    return folder.absolute()
 
 
 def tell_disturbance(warehouse_file: Path) -> None:

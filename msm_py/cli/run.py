@@ -23,6 +23,7 @@ from msm_py.cli.options import (
     Runs,
     Start,
     Warehouse,
+    WithCache,
     app,
     check_ray_address,
     err,
@@ -78,6 +79,7 @@ def run(
         bool, typer.Option("--report/--no-report", help="Write report.html into each run folder.")
     ] = True,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show dbt's own log.")] = False,
+    with_cache: WithCache = True,
 ) -> None:
     """Run experiments and show what they found.
 
@@ -100,7 +102,7 @@ def run(
         experiment_work.refuse_panels(rendered.specs)
     if n_null_markets:
         experiment_work.refuse_null_markets(rendered.specs)
-    places = places_of(lake, runs, warehouse_file, force=force)
+    places = places_of(lake, runs, warehouse_file, force=force, with_cache=with_cache)
     with RunDisplay(out, tell_in_red, verbose=verbose) as display:
         done = experiment_work.carry_out(rendered, places, display.tell, look=look, verbose=verbose)
     for part in run_summary.reports(done, places.warehouse, full=full):

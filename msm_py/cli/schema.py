@@ -212,10 +212,10 @@ FILES: Final[Mapping[str, Callable[[str], str]]] = {
     ),
     **dict.fromkeys(
         (
+            "models/evaluation/dropped_rows.sql",
             "models/inputs/first_rows.sql",
             "models/inputs/lake_tables.sql",
             "models/inputs/row_counts.sql",
-            "models/staging/dropped_rows.sql",
         ),
         lambda text: part(text, "facts", contract_text.jinja_facts()),
     ),

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from msm_py.cli.options import LAKE, RUNS, WAREHOUSE, Full, Lake, Runs, app, out
+from msm_py.cli.options import (
+    LAKE,
+    RUNS,
+    WAREHOUSE,
+    Full,
+    Lake,
+    Runs,
+    WithCache,
+    app,
+    cache_of,
+    out,
+)
 from msm_py.errors import MsmError
 from msm_py.report.terminal import write_exactly
 from msm_py.settings import Places
@@ -46,6 +57,7 @@ def status(
             metavar="URL", help="Send changes of state there, with apprise: the extra msm[notify]."
         ),
     ] = None,
+    with_cache: WithCache = True,
 ) -> None:
     """Show the state of the market at the last close, how near a switch is, and what to trade.
 
@@ -60,9 +72,13 @@ def status(
     day = None if asof is None else _day(asof)
     sender = None if notify is None else _sender(notify)
     loaded, broken = _loaded(experiments or _shipped())
-    found = status_work.status(
-        loaded, Places(lake.resolve(), runs.absolute(), WAREHOUSE.absolute()), day
+    places = Places(
+        lake.resolve(),
+        runs.absolute(),
+        WAREHOUSE.absolute(),
+        cache=cache_of(lake, with_cache=with_cache),
     )
+    found = status_work.status(loaded, places, day)
     found = replace(found, experiments=(*found.experiments, *broken))
     today = day or datetime.now(UTC).date()
     said = status_report.alarms(found, today, max_age)

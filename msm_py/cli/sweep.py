@@ -20,6 +20,7 @@ from msm_py.cli.options import (
     Runs,
     Start,
     Warehouse,
+    WithCache,
     check_ray_address,
     one_form,
     out,
@@ -91,6 +92,7 @@ def sweep(
             "--print-commands", help="Print a command for each batch, for a scheduler to run."
         ),
     ] = False,
+    with_cache: WithCache = True,
 ) -> None:
     """Run the variants of experiments, a batch at a time; safe to interrupt and start again.
 
@@ -123,7 +125,7 @@ def sweep(
     resolved = sweep_plan.ResolvedSweep.of(files or [], pattern, lake, start, end)
     looks.refuse(resolved.specs, "a sweep")
     sweep_plan.refuse_placebos(resolved.specs)
-    places = places_of(lake, runs, warehouse_file, force=not resume)
+    places = places_of(lake, runs, warehouse_file, force=not resume, with_cache=with_cache)
     if print_commands:
         write_exactly(sweep_report.command_lines(sweep_plan.commands(resolved, places, options)))
         return

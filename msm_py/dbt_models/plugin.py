@@ -17,8 +17,16 @@ from duckdb.func import PythonUDFType
 from duckdb.sqltypes import DOUBLE
 from scipy import special
 
+from msm_py.dbt_models import reuse
 from msm_py.errors import MsmError
-from msm_py.settings import DATABASE, DATABASE_FILE, lake_dir, project_dir
+from msm_py.settings import (
+    DATABASE,
+    DATABASE_FILE,
+    cache_bytes,
+    cache_dir,
+    lake_dir,
+    project_dir,
+)
 from msm_py.store.written_places import check_outside_lake, dbt_places
 
 
@@ -118,7 +126,10 @@ class Plugin(BasePlugin):
         try:
             path = scratch_path(creds.path)
             # before anything is written where this decides; dbt itself has made its folders by now
-            check_outside_lake(lake_dir(), dbt_places({DATABASE: path}))
+            cache = cache_dir()
+            places = {} if cache is None else {"the cache (MSM_CACHE)": cache}
+            check_outside_lake(lake_dir(), {**places, **dbt_places({DATABASE: path})})
+            cache_bytes()
             check_scratch(path)
         except MsmError as error:  # as dbt shows it without a traceback
             raise DbtRuntimeError(str(error)) from None
@@ -129,7 +140,8 @@ class Plugin(BasePlugin):
                 config[option] = value
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
-        """Register the distribution functions that DuckDB lacks."""
+        """Show what the cache has, and register the distribution functions that DuckDB lacks."""
+        reuse.show(conn)
         global _STARTED_AT
         _STARTED_AT = datetime.now(UTC)
         for function, arguments in (

@@ -22,6 +22,15 @@ OF_BASKET: Final = ("n", "weighting")
 """Keys of the short leg that choose among alts, and do not decide which assets are alts."""
 OF_SCORE: Final = ("min_coverage",)
 """Keys that hold for all features, but say how z-scores are used, not what they are."""
+NOT_OF_LEGS: Final = {
+    "": ("experiment_id", "title", "description", "category_path", "state_mapping"),
+    "backtest": (
+        *("gross", "position_scale", "costs", "capital_usd"),
+        *("impact_coefficient", "max_participation"),
+    ),
+    "evaluation": ("bootstrap",),
+}
+"""Keys by section that decide nothing of what legs hold and earn, nor on which days."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +131,23 @@ def feature_set_id(experiment: Experiment) -> str:
     params = experiment.feature_params.model_dump(mode="json", exclude=set(OF_SCORE))
     keys = sorted(z_key(x, experiment.feature_params) for x in experiment.features)
     return short_hash({**_universe(experiment), "params": params, "features": keys})
+
+
+def legs_id(experiment: Experiment, *, looks: bool) -> str:
+    """Return the id of legs, schedules and forward returns: 10 hex digits of what decides them.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    looks
+        Whether its look at the hold-out, if it wants one, is recorded.
+    """
+    spec = resolve(experiment)
+    for section, names in NOT_OF_LEGS.items():
+        for name in names:
+            del (spec[section] if section else spec)[name]
+    return short_hash({**spec, "looks": looks})
 
 
 def feature_key(feature: Feature) -> str:

@@ -141,7 +141,7 @@ def check(runs: Sequence[ResolvedRun], places: Places) -> list[Met]:
     """
     with (
         invocation.built(runs, places, MODELS) as database,
-        duckdb.connect(database, read_only=True) as con,
+        invocation.opened(database) as con,
     ):
         return [_met(con, run) for run in runs]
 

@@ -17,8 +17,8 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -28,9 +28,11 @@ import duckdb
 
 from msm_py.errors import Interrupted, MsmError, NoSpace, tells_no_space
 from msm_py.experiment.ids import ResolvedRun
+from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import failure_logs
 from msm_py.settings import DATABASE_FILE, Places, logs_dir, project_dir, target_root
-from msm_py.store import looks, scratch
+from msm_py.store import cache, looks, scratch
+from msm_py.store.origin import code_fingerprint
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,8 @@ def build(
         the log file.
     """
     # what tests the project and not this run's data, and what a sweep does once at its end
-    left_out = ["--exclude", "tag:project", *([] if publish else ["warehouse+"])]
-    with _built(experiments, places, left_out, progress=progress, verbose=verbose) as own:
+    left_out = ["tag:project", *([] if publish else ["warehouse+"])]
+    with _built(experiments, places, [], left_out, progress=progress, verbose=verbose) as own:
         outcomes = _outcomes(own / DATABASE_FILE)
         if outcomes is None or len(outcomes) < len(experiments):
             raise _error([], own / LOG_FILE)
@@ -148,9 +150,16 @@ def built(
     only = ["--exclude-resource-type", "test", "--select", *(f"+{model}" for model in models)]
     with (
         scratch.own_folder() as nowhere,
-        _built(experiments, in_scratch(places, nowhere), only) as own,
+        _built(experiments, in_scratch(places, nowhere), only, []) as own,
     ):
         yield own / DATABASE_FILE
+
+
+def opened(database: Path) -> duckdb.DuckDBPyConnection:
+    """Return a connection to a database that `built` yields, to read it."""
+    con = duckdb.connect(database, read_only=True)
+    cache.attach_again(con)
+    return con
 
 
 def in_scratch(places: Places, own: Path) -> Places:
@@ -159,7 +168,7 @@ def in_scratch(places: Places, own: Path) -> Places:
     runs.mkdir()
     if (places.runs / looks.LEDGER).exists():
         shutil.copyfile(places.runs / looks.LEDGER, runs / looks.LEDGER)
-    return Places(places.lake, runs, own / "warehouse.duckdb")
+    return Places(places.lake, runs, own / "warehouse.duckdb", cache=places.cache)
 
 
 @contextmanager
@@ -184,8 +193,8 @@ def built_without(
     MsmError
         As `build`.
     """
-    selection = ["--exclude-resource-type", "test", "--exclude", *models]
-    with _built(experiments, places, selection, progress=progress) as own:
+    no_tests = ["--exclude-resource-type", "test"]
+    with _built(experiments, places, no_tests, models, progress=progress) as own:
         yield own / DATABASE_FILE
 
 
@@ -217,22 +226,28 @@ def _built(
     experiments: Sequence[ResolvedRun],
     places: Places,
     selection: Sequence[str],
+    left_out: Sequence[str],
     *,
     progress: Progress | None = None,
     verbose: bool = False,
 ) -> Iterator[Path]:
-    """Yield the scratch folder of an invocation that succeeded."""
-    with (
-        scratch.own_folder() as own,
-        _temporary_files_in(own / "tmp"),
-        _environment(
-            {
-                **places.environment(),
-                "MSM_SCRATCH": str(own / DATABASE_FILE),
-                "MSM_EXPERIMENTS_FILE": str(own / EXPERIMENTS_FILE),
-            }
-        ),
-    ):
+    """Yield the scratch folder of an invocation that succeeded; of no model that is left out.
+
+    What the cache has is not visited.
+    """
+    with scratch.own_folder() as own, _temporary_files_in(own / "tmp"), ExitStack() as stack:
+        kept = _kept(experiments, places, own)
+        left_out = [*left_out, *_need_no_visit(kept)]
+        stack.enter_context(
+            _environment(
+                {
+                    **places.environment(),
+                    "MSM_SCRATCH": str(own / DATABASE_FILE),
+                    "MSM_EXPERIMENTS_FILE": str(own / EXPERIMENTS_FILE),
+                    "MSM_KEPT": json.dumps({stage: str(file) for stage, file in kept.items()}),
+                }
+            )
+        )
         given = [run.as_variable() for run in experiments]
         (own / EXPERIMENTS_FILE).write_text(json.dumps({"experiments": given}))
         target = own / "target"
@@ -242,6 +257,7 @@ def _built(
             "--exclude-resource-type",
             "unit_test",
             *selection,
+            *(["--exclude", *left_out] if left_out else []),
             *_project_options(own, target, verbose=verbose),
         ]
         with _parsed_before(target):
@@ -249,6 +265,22 @@ def _built(
         if failures:
             raise _error(failures, own / LOG_FILE)
         yield own
+
+
+def _kept(experiments: Sequence[ResolvedRun], places: Places, own: Path) -> dict[str, Path]:
+    """Return what the cache has of what experiments need, by stage, under names that stay."""
+    if places.cache is None or not experiments:
+        return {}
+    recorded = (look.run_id for look in looks.read(places.runs).looks)
+    data = fingerprint(open_lake(places.lake))
+    wanted = cache.keys(experiments, data, code_fingerprint(), recorded)
+    return cache.held(cache.find(places.cache, wanted), own)
+
+
+def _need_no_visit(kept: Collection[str]) -> list[str]:
+    """Return what selects the models that the cache has, when it has some stages."""
+    found = [x for stage in cache.STAGES if stage.name in kept for x in stage.selectors()]
+    return [*found, "kept_tables"] if len(kept) == len(cache.STAGES) else found
 
 
 def _project_options(own: Path, target: Path, *, verbose: bool = False) -> list[str]:

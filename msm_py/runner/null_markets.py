@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 import numpy as np
 
 from msm_py._typing import Row
@@ -291,7 +290,7 @@ def _read_market(run: ResolvedRun, places: Places, first: date, last: date) -> M
     first_day = first - timedelta(experiment.feature_params.zscore_window_days + FEATURE_DAYS)
     with (
         invocation.built([run], places, null_market.MODELS) as database,
-        duckdb.connect(database, read_only=True) as con,
+        invocation.opened(database) as con,
     ):
         try:
             return null_market.read_market(
@@ -356,7 +355,7 @@ def compute_market(
         days = null_market.drawn_days(market, seed=(seed, number))
         null_market.write_lake(null_market.null_market(market, days), lake, spec.run_id)
         run = ResolvedRun.of(spec.experiment, fingerprint(open_lake(lake)), code_fingerprint())
-        (outcome,), started, seconds = run_batch([run], replace(places, lake=lake))
+        (outcome,), started, seconds = run_batch([run], replace(places, lake=lake, cache=None))
     return [replace(outcome, run_id=spec.run_id)], started, seconds
 
 

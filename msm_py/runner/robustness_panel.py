@@ -283,6 +283,7 @@ def compute(
         runs=robustness_records.neighbours_folder(places.runs),
         warehouse=places.warehouse,
         force=force,
+        cache=places.cache,
     )
     run_folder.check_runs_dir(hidden.runs)
     wanted = [spec for spec in specs if spec is not None]

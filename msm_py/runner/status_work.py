@@ -172,7 +172,7 @@ def status(experiments: Sequence[Experiment], places: Places, asof: date | None)
     if runs:
         with (
             invocation.built(runs, places, MODELS) as database,
-            duckdb.connect(database, read_only=True) as con,
+            invocation.opened(database) as con,
         ):
             for run in runs:
                 found[run.experiment.experiment_id] = _status(con, run, places.runs)

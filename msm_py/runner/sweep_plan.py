@@ -246,6 +246,7 @@ def commands(resolved: ResolvedSweep, places: Places, options: Options) -> list[
             words += [name, str(value)]
     words += ["--force"] if places.force else []
     words += ["--fail-fast"] if options.fail_fast else []
+    words += ["--no-cache"] if places.cache is None else []
     return [[*words, "--shard", f"{i}/{count}"] for i in range(1, count + 1)]
 
 

@@ -488,8 +488,10 @@ def _update(
 ) -> _Updated:
     """Bring a file up to date, or fill a new one, and write beside it what changed as Parquet."""
     with duckdb.connect(file, config={"storage_compatibility_version": STORAGE_VERSION}) as con:
-        for statement in _TABLES:
-            con.execute(statement)
+        if anew:  # else all is as it was published, by this layout
+            con.execute("begin")  # some hundred comments are one change, not a change each
+            con.execute(";".join([*_TABLES, *_VIEWS_AND_COMMENTS]))
+            con.execute("commit")
         before = None if anew else parquet_tables.parts(con)
         _drop(con, gone)
         changed = set(gone)
@@ -510,10 +512,6 @@ def _update(
         _insert(con, "family_edges", families.derive(con))
         changed |= _label(con)
         parquet_tables.assign(con)
-        con.execute("begin")  # some hundred comments are one change, not a change each
-        for statement in _VIEWS_AND_COMMENTS:
-            con.execute(statement)
-        con.execute("commit")
         folder = tables_folder(file)
         folder.mkdir(exist_ok=True)
         now = parquet_tables.write(con, folder, before, changed)

@@ -10,7 +10,7 @@ from msm_py.errors import MsmError
 from msm_py.lake.contract import TABLES
 from msm_py.lake.files import SUFFIX
 from msm_py.lake.lake_yaml import LAKE_YAML
-from msm_py.settings import logs_dir, target_root
+from msm_py.settings import cache_dir, logs_dir, target_root
 
 
 def written_places(runs: Path, warehouse: Path) -> dict[str, Path]:
@@ -24,9 +24,11 @@ def written_places(runs: Path, warehouse: Path) -> dict[str, Path]:
 
 def scratch_places() -> dict[str, Path]:
     """Return the places of `written_places` that are not asked for: scratch, logs, temporary."""
+    cache = cache_dir()
     return {
         "the folder of scratch (MSM_TARGET)": target_root(),
         "the folder of logs (MSM_LOGS)": logs_dir(),
+        **({} if cache is None else {"the cache (MSM_CACHE)": cache}),
         **_temporary_places(),
     }
 

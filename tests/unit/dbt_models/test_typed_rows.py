@@ -77,7 +77,7 @@ def test_a_run_is_the_same_after_the_model(spec: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("model", "kind"),
     [
-        ("legs/strategies", Strategy),
+        ("scores/strategies", Strategy),
         ("states/search_windows", search_windows.SearchWindow),
         ("scores/run_windows", search_windows.RunWindow),
     ],

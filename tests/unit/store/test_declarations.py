@@ -556,7 +556,7 @@ def test_recipe_of_a_lake_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [column["name"] for column in source["columns"]] == [*spec.all_columns, "unusable"]
     row = "| `fact_moons` | `asset_id`, `date`, `moons` (moons) |  | asset_id, date | no tides |"
     assert row in made["docs/lake.md"].splitlines()
-    for name in ("staging/dropped_rows", "inputs/lake_tables", "inputs/row_counts"):
+    for name in ("evaluation/dropped_rows", "inputs/lake_tables", "inputs/row_counts"):
         assert "    'fact_moons': 'stg_moons',\n" in made[f"models/{name}.sql"]
     con = duckdb.connect()
     loading.load(con, None)

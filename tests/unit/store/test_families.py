@@ -232,7 +232,7 @@ def test_asking_again_changes_nothing() -> None:
 
 def two(**changes: Any) -> list[int]:
     """Return the sizes of the families of a run of a hundred days and of one that differs."""
-    rows = made_up_rows(2, 5, 1) | dict.fromkeys(("sweep_trials", "looks", "run_problems"), [])
+    rows = made_up_rows(2, 5, 1) | {key: [] for key in ("sweep_trials", "looks", "run_problems")}
     for place, row in enumerate(rows["catalog"]):
         row |= {"question": f"q{place}", "lake_name": "one", "is_placebo": False}
         row |= {"first_date": FIRST, "last_date": FIRST + timedelta(days=99)}

@@ -1,0 +1,120 @@
+"""What an invocation takes from the cache, and what it puts there: the model ``kept_tables``.
+
+`msm` looks into the cache itself, so that dbt need not even visit the models that are there, and
+says in MSM_KEPT what it found. For a build by hand the plugin looks, and the models that are there
+are visited and left as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+import yaml
+
+from msm_py import settings
+from msm_py.dbt_models.runs import given_experiments
+from msm_py.errors import MsmError
+from msm_py.experiment.ids import ResolvedRun
+from msm_py.lake.opening import fingerprint, open_lake
+from msm_py.store import cache, looks
+from msm_py.store.origin import code_fingerprint
+
+SCHEMA: Final = pa.schema([("stage", pa.string()), ("outcome", pa.string())])
+
+
+def show(con: duckdb.DuckDBPyConnection) -> None:
+    """Let the scratch database show what the cache has of what this invocation computes."""
+    given = os.environ.get("MSM_KEPT")
+    if given is not None:
+        cache.attach(con, {stage: Path(file) for stage, file in json.loads(given).items()})
+        return
+    command, variables = _invocation()
+    if command not in ("build", "run"):  # a test, a query: of what was built before
+        cache.attach_again(con)
+        return
+    folder = settings.cache_dir()
+    wanted = None if folder is None else _keys(variables)
+    cache.attach(con, {} if folder is None or wanted is None else cache.find(folder, wanted))
+
+
+def keep(con: duckdb.DuckDBPyConnection, variables: str) -> pa.Table:
+    """Put into the cache what it lacks of this invocation.
+
+    Parameters
+    ----------
+    con
+        A connection to the scratch database without a transaction.
+    variables
+        As of `given_experiments`.
+
+    Returns
+    -------
+    One row per stage: ``there`` (from the cache), ``kept`` now, or why it is not. That a table
+    cannot be kept fails nothing.
+    """
+    folder, wanted = settings.cache_dir(), _keys(variables)
+    if folder is None or wanted is None:
+        return SCHEMA.empty_table()
+    return pa.Table.from_pylist(
+        [
+            {"stage": stage.name, "outcome": _kept(con, folder, stage, wanted[stage.name])}
+            for stage in cache.STAGES
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _kept(con: duckdb.DuckDBPyConnection, folder: Path, stage: cache.Stage, key: str) -> str:
+    if not cache.shown(con).keys().isdisjoint(stage.models()):
+        return "there"
+    try:
+        file = cache.keep(con, folder, stage, key, settings.cache_bytes())
+    except (OSError, duckdb.Error) as error:
+        why = str(error).splitlines()[0]
+    else:
+        if file is not None:
+            return "kept"
+        why = "it is larger than the cache may be (MSM_CACHE_GB)"
+    print(
+        f"The stage {stage.name} is not kept in the cache {folder} (MSM_CACHE), so the next run "
+        f"computes it again: {why}",
+        file=sys.stderr,
+        flush=True,
+    )
+    return f"not kept: {why}"
+
+
+def _keys(variables: str) -> Mapping[str, str] | None:
+    """Return the keys of an invocation; None without experiments, and where something is wrong.
+
+    What is wrong the models ``lake`` and ``runs`` say.
+    """
+    try:
+        experiments = given_experiments(variables).experiments
+        if not experiments:
+            return None
+        data, code = fingerprint(open_lake(settings.lake_dir().absolute())), code_fingerprint()
+        return cache.keys(
+            [ResolvedRun.of(x, data, code) for x in experiments],
+            data,
+            code,
+            (look.run_id for look in looks.read(settings.runs_dir()).looks),
+        )
+    except MsmError:
+        return None
+
+
+def _invocation() -> tuple[str, str]:
+    """Return the command of the dbt invocation that is under way, and its variables as YAML."""
+    from dbt.flags import get_flags
+
+    flags: Any = get_flags()  # type: ignore[no-untyped-call]  # dbt
+    variables = getattr(flags, "VARS", None) or {}
+    return str(getattr(flags, "WHICH", "")), yaml.safe_dump(dict(variables))
