@@ -17,7 +17,9 @@ import duckdb
 import yaml
 
 DAY: Final = "date"
-END_MODELS: Final = frozenset({"edges", "sharpe_tests", "run_artifacts", "warehouse", "catalog"})
+END_MODELS: Final = frozenset(
+    {"edges", "sharpe_tests", "run_artifacts", "kept_tables", "warehouse", "catalog"}
+)
 """Models of the window as a whole that come last and cost most: built where others need them."""
 WITHOUT_A_DAY: Final = END_MODELS | {
     *("attribution", "candidate_assets", "capacity", "coverage", "dropped_rows"),

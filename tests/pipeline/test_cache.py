@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from support.lakes import merged, tiny_lake, tiny_spec
-from support.pipeline import ROOT, Done, contents, dbt, msm, run_experiments
+from support.pipeline import ROOT, Done, contents, dbt, in_project, msm, run_experiments
 
 from msm_py.experiment import ids
 from msm_py.runner.invocation import what_models_read
@@ -194,9 +194,10 @@ def test_dbt_by_hand_takes_it_and_fills_it(lake: Path, filled: Done, tmp_path: P
     assert "KEPT" not in none.out
 
 
-def test_no_table_of_a_stage_depends_on_more_than_its_key() -> None:
+def test_no_table_of_a_stage_depends_on_more_than_its_key(tmp_path: Path) -> None:
     """What a stage reads besides stages is what keys are made for; runs come in nowhere else."""
-    read = what_models_read()
+    with in_project(tmp_path):
+        read = what_models_read()
     kept = {stage.name: set(stage.models()) for stage in cache.STAGES}
     outside = {
         stage: {parent for model in models for parent in read[model]} - set().union(*kept.values())
