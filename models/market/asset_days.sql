@@ -133,9 +133,11 @@ carried as (
 with_growth as (
     select
         * exclude (first_date),
-        close / lag(close) over (partition by asset_id order by date) as growth_1d
+        close / lag(close) over by_day as growth_1d,
+        lag(close) over by_day / lag(close, 2) over by_day as growth_before
     from carried
     where date >= first_date
+    window by_day as (partition by asset_id order by date)
 ),
 
 -- beyond a limit the close is taken for a bad price: the day has none, nor a return, and the day
@@ -144,7 +146,9 @@ limited as (
     select
         with_growth.*,
         limits.max_abs_return_1d,
-        coalesce(abs(with_growth.growth_1d - 1) > limits.max_abs_return_1d, false) as is_removed
+        coalesce(abs(with_growth.growth_1d - 1) > limits.max_abs_return_1d, false) as is_removed,
+        coalesce(abs(with_growth.growth_before - 1) > limits.max_abs_return_1d, false)
+            as is_day_before_removed
     from with_growth
     cross join limits
 ),
@@ -153,21 +157,14 @@ limited as (
 -- a close that is carried, a day has no funding, as after the last price
 with_returns as (
     select
-        * exclude (growth_1d) replace (
+        * exclude (growth_1d, growth_before, is_day_before_removed) replace (
             case when not is_removed then close end as close,
             case when close is not null and not is_removed then funding_rate_8h end
                 as funding_rate_8h,
             case when close is not null and not is_removed then funding_rate_1d end
                 as funding_rate_1d
         ),
-        case
-            when
-                not is_removed
-                and not lag(is_removed, 1, false) over (
-                    partition by max_abs_return_1d, asset_id order by date
-                )
-                then growth_1d
-        end as growth_1d
+        case when not is_removed and not is_day_before_removed then growth_1d end as growth_1d
     from limited
 ),
 

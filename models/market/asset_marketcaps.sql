@@ -30,13 +30,24 @@ with_supply as (
     where prices.date - supplies.date <= 31
 ),
 
+-- an asof join sorts all of its right side, and most assets, or all, have no supply
+marketcaps_beside as (
+    select
+        marketcaps.asset_id,
+        marketcaps.date
+    from marketcaps
+    semi join supplies on marketcaps.asset_id = supplies.asset_id
+),
+
 with_last_marketcap as (
     select
         with_supply.*,
-        with_supply.date - marketcaps.date as marketcap_age_days
+        with_supply.date - marketcaps_beside.date as marketcap_age_days
     from with_supply
-    asof left join marketcaps
-        on with_supply.asset_id = marketcaps.asset_id and with_supply.date >= marketcaps.date
+    asof left join marketcaps_beside
+        on
+            with_supply.asset_id = marketcaps_beside.asset_id
+            and with_supply.date >= marketcaps_beside.date
 ),
 
 -- as of any market cap, 1e15 USD is a unit error
