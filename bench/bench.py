@@ -37,6 +37,8 @@ from arch.bootstrap import CircularBlockBootstrap
 from big_lake import START, write_big_lake
 from many_runs import copies_of
 
+from msm_py.experiment.ids import resolve
+from msm_py.experiment.load import load_experiments
 from msm_py.lake.sample import write_sample_lake
 from msm_py.stats.blocks import BlockPlan
 from msm_py.stats.bootstrap import BootstrapSettings, bootstrap_test, replicates
@@ -49,6 +51,11 @@ BASELINE = ROOT / "experiments" / "msm" / "msm_v1_baseline.yaml"
 PAGE = ROOT / "docs" / "performance.md"
 WINDOW = ("2023-07-01", "2025-12-31")
 DAYS = 3_650  # of a generated lake
+TURNS = 3
+SHIPPED = ROOT / "experiments" / "msm"
+OTHER_STATES = SHIPPED / "msm_v1_three_states.yaml"
+OTHER_BASKET = SHIPPED / "msm_v1_mcap_basket.yaml"
+OTHER_FEATURES = SHIPPED / "msm_v1_funding_only.yaml"
 FEW_AND_MANY = (20, 20_000)  # runs of a runs folder
 PUBLISH = [
     "-c",
@@ -109,8 +116,8 @@ class Bench:
             self.costs[name] = self.measure(name, ["-m", "msm_py.cli", *words])
         return self.costs[name]
 
-    def measure(self, name: str, words: Sequence[str]) -> Cost:
-        """Run Python in a child with a folder of its own."""
+    def measure(self, name: str, words: Sequence[str], *, with_cache: bool = False) -> Cost:
+        """Run Python in a child with a folder of its own; without a cache unless it is wanted."""
         folder = self.place / name
         folder.mkdir(parents=True, exist_ok=True)
         environment = {
@@ -118,6 +125,8 @@ class Bench:
             "MSM_RUNS": str(folder / "runs"),
             "MSM_WAREHOUSE": str(folder / "warehouse" / "msm.duckdb"),
             "MSM_TARGET": str(self.place / "target"),  # dbt parses the project once
+            "MSM_CACHE": str(folder / "cache") if with_cache else "",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),  # for the oracle
         }
         begin = time.perf_counter()
         with (folder / "out.txt").open("w") as out:
@@ -171,6 +180,52 @@ def runs(bench: Bench) -> Iterator[str]:
         [
             ("the first one: dbt parses the project", first, ""),
             ("every later one", second, "10 s"),
+        ],
+    )
+
+
+def reuse(bench: Bench) -> Iterator[str]:
+    """Yield what a second question on the same lake takes, of what the first one takes.
+
+    The jobs take turns, since a machine is not as fast in one minute as in the next; of each the
+    one that took least CPU counts.
+    """
+    bench.run("one-run", bench.lake, *WINDOW)  # dbt has parsed the project
+    costs: dict[str, list[Cost]] = {}
+    window = ["--lake", str(bench.lake), "--start", WINDOW[0], "--end", WINDOW[1]]
+    run = ["-m", "msm_py.cli", "run"]
+    spec = bench.place / "oracle.json"
+    (baseline,) = load_experiments([BASELINE], start=WINDOW[0], end=WINDOW[1])
+    spec.write_text(json.dumps(resolve(baseline)))
+    for turn in range(TURNS):
+        name = f"second-{turn}"
+        jobs: list[tuple[str, list[str], str, bool]] = [
+            ("first, no cache", [*run, str(BASELINE), *window], f"{name}-none", False),
+            ("first, filling the cache", [*run, str(BASELINE), *window], name, True),
+            ("second, other states", [*run, str(OTHER_STATES), *window], name, True),
+            ("second, another basket", [*run, str(OTHER_BASKET), *window], name, True),
+            ("second, other features", [*run, str(OTHER_FEATURES), *window], name, True),
+            (
+                "plain pandas (`tests/support/oracle`)",
+                ["-m", "support.oracle", str(bench.lake), str(spec), str(bench.place / name)],
+                f"{name}-oracle",
+                False,
+            ),
+        ]
+        for job, words, folder, with_cache in jobs:
+            costs.setdefault(job, []).append(bench.measure(folder, words, with_cache=with_cache))
+    least = {job: min(found, key=lambda cost: cost.cpu) for job, found in costs.items()}
+    base = least["first, no cache"]
+    yield (
+        f"`msm run` with its page, {WINDOW[0]} to {WINDOW[1]}, on {_name(bench)}: each in a runs "
+        "folder of its own, on a lake that was never seen there, or after the first one. Ratios "
+        f"are of the first one without a cache; of {TURNS} turns the one of least CPU."
+    )
+    yield table(
+        ("one `msm run`", "of its CPU", "of its seconds", *COST),
+        [
+            (job, f"{cost.cpu / base.cpu:.2f}", f"{cost.wall / base.wall:.2f}", cost)
+            for job, cost in least.items()
         ],
     )
 
@@ -513,6 +568,7 @@ def write(page: Path, section: str, text: str) -> None:
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[str]]] = {
     "runs": runs,
+    "reuse": reuse,
     "sweeps": sweeps,
     "big": big,
     "growth": growth,
