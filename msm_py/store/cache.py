@@ -23,7 +23,7 @@ from typing import Final
 
 import duckdb
 
-from msm_py.experiment.ids import ResolvedRun, feature_set_id, legs_id, short_hash
+from msm_py.experiment.ids import ResolvedRun, feature_set_id, legs_id, short_hash, universe_id
 from msm_py.settings import DATABASE, project_dir
 from msm_py.store import scratch
 
@@ -69,7 +69,8 @@ class Stage:
 
 STAGES: Final = (
     Stage("lake", ("staging",), ("lake", "row_counts", "first_rows")),
-    Stage("market", ("market", "features")),
+    Stage("market", ("market",)),
+    Stage("features", ("features",)),
     Stage("legs", ("legs",)),
 )
 """What is kept, in the order of the graph; each depends on more than the one before."""
@@ -102,7 +103,8 @@ def keys(
     }
     definitions = {
         "lake": [],
-        "market": sorted({feature_set_id(run.experiment) for run in runs}),
+        "market": sorted({universe_id(run.experiment) for run in runs}),
+        "features": sorted({feature_set_id(run.experiment) for run in runs}),
         "legs": sorted({legs_id(run.experiment, looks=run.run_id in looks) for run in runs}),
     }
     return {

@@ -93,7 +93,7 @@ def test_another_universe_takes_the_lake_alone(lake: Path, filled: Done, tmp_pat
     without = run_experiments([spec], lake, tmp_path / "without", MSM_CACHE="")
     assert with_cache.code == without.code == 0, with_cache.err + without.err
     assert contents(with_cache.folder("tiny")) == contents(without.folder("tiny"))
-    assert outcomes(filled) == before + 2
+    assert outcomes(filled) == before + 3
     assert "cleaning the lake" not in with_cache.out
     assert "computing features and z-scores" in with_cache.out
 
@@ -205,7 +205,8 @@ def test_no_table_of_a_stage_depends_on_more_than_its_key(tmp_path: Path) -> Non
     }
     assert outside == {
         "lake": {"experiments"},  # whether there is one
-        "market": {"run_features", "universes"},
+        "market": {"universes"},
+        "features": {"run_features"},
         "legs": {"run_horizons", "run_windows", "runs", "strategies"},
     }
     assert all(model in read for models in kept.values() for model in models)

@@ -14,7 +14,7 @@ from support.lakes import run_of
 from msm_py.settings import DATABASE_FILE
 from msm_py.store import cache
 
-LAKE, MARKET, LEGS = cache.STAGES
+LAKE, MARKET, FEATURES, LEGS = cache.STAGES
 LARGE = 10**9
 
 
@@ -37,11 +37,11 @@ def changed(lake: str = "l", code: str = "c", **changes: Any) -> set[str]:
 
 
 def test_keys_follow_what_each_stage_depends_on() -> None:
-    everything = {"lake", "market", "legs"}
+    everything = {"lake", "market", "features", "legs"}
     assert changed(lake="other") == everything
     assert changed(code="other") == everything
-    assert changed(universe={"min_mcap_usd": 2e9}) == {"market", "legs"}
-    assert changed(feature_params={"zscore_window_days": 30}) == {"market", "legs"}
+    assert changed(universe={"min_mcap_usd": 2e9}) == everything - {"lake"}
+    assert changed(feature_params={"zscore_window_days": 30}) == {"features", "legs"}
     assert changed(target={"short_leg": {"n": 3}}) == {"legs"}
     assert changed(window={"start": "2024-02-01"}) == {"legs"}
     assert changed(backtest={"execution_lag_days": 2}) == {"legs"}
@@ -73,12 +73,12 @@ def test_what_is_kept_is_shown_as_the_models(
     folder = tmp_path / "cache"
     for stage in cache.STAGES:
         assert cache.keep(scratch, folder, stage, "0" * 10, LARGE) is not None
-    found = cache.find(folder, dict.fromkeys(("lake", "market", "legs"), "0" * 10))
-    assert set(found) == {"lake", "market", "legs"}
+    found = cache.find(folder, {stage.name: "0" * 10 for stage in cache.STAGES})
+    assert len(found) == len(cache.STAGES)
     own = tmp_path / "own"
     own.mkdir()
     held = cache.held(found, own)
-    assert len(cache.clear(folder)) == 3
+    assert len(cache.clear(folder)) == len(cache.STAGES)
     assert not list(folder.iterdir())
     with duckdb.connect(own / DATABASE_FILE) as con:
         con.execute("create table stg_prices as select 'of another build' as name")
@@ -127,7 +127,7 @@ def test_nothing_half_written_is_left_and_others_files_stay(
     folder = tmp_path / "cache"
     scratch.execute("drop table z_scores")
     with pytest.raises(duckdb.Error):
-        cache.keep(scratch, folder, MARKET, "0" * 10, LARGE)
+        cache.keep(scratch, folder, FEATURES, "0" * 10, LARGE)
     assert not list(folder.iterdir())
     (folder / "notes.txt").write_text("mine")
     assert cache.keep(scratch, folder, LEGS, "0" * 10, LARGE) is not None
