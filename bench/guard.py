@@ -51,6 +51,7 @@ def ratio() -> float:
             "MSM_RUNS": str(place / "runs"),
             "MSM_WAREHOUSE": str(place / "warehouse" / "msm.duckdb"),
             "MSM_TARGET": str(place / "target"),
+            "MSM_CACHE": "",
         }
         msm = ["-m", "msm_py.cli"]
         cpu_seconds([*msm, "lake", "sample", str(place / "lake")], environment)
