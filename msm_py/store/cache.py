@@ -125,6 +125,7 @@ def find(folder: Path, wanted: Mapping[str, str]) -> dict[str, Path]:
     wanted
         Keys by stage.
     """
+    scratch.remove_leftovers(folder)
     found = {}
     for stage, key in wanted.items():
         for file in sorted(folder.glob(f"{stage}-{key}-*.duckdb")):

@@ -21,7 +21,7 @@ from msm_py.runner import null_markets
 from msm_py.runner.executors import Workers
 from msm_py.runner.null_markets import MarketEnded, MarketsBegun, MarketsStopped
 from msm_py.settings import Places
-from msm_py.store import catalog_columns, warehouse, warehouse_tables
+from msm_py.store import cache, catalog_columns, warehouse, warehouse_tables
 
 # what a record says of the days of a market
 DAYS = SimpleNamespace(first_day=date(2024, 1, 1), n_before=31, pool_start=60)
@@ -125,7 +125,10 @@ def test_null_markets_are_in_no_catalog_and_leave_nothing_behind(done: Done) -> 
     assert query(done, "select count(*) from sweeps") == [(0,)]
     left = sorted(x.name for x in done.runs.iterdir())
     assert left == [".lakes", ".null_markets", ".pages", own[0][0]]
-    assert [x.name for x in (done.runs.parent / "target").iterdir()] == ["partial_parse.msgpack"]
+    target = {x.name for x in (done.runs.parent / "target").iterdir()}
+    assert target == {"cache", "partial_parse.msgpack"}
+    # of the run itself: each market is a lake that nobody asks of again
+    assert len(list((done.runs.parent / "target" / "cache").iterdir())) == len(cache.STAGES)
 
 
 @pytest.fixture

@@ -394,7 +394,7 @@ def test_assets_that_nobody_may_hold_change_nothing(n: int, lakes: Lakes) -> Non
         other = build(lake, graph.experiments, place)
         own = Reading(without_assets=NEVER_HELD)
         # of rows, whosever they are
-        counts = ("lake_tables", "dropped_rows", "quality_days", "quality_findings")
+        counts = ("lake_tables", "row_counts", "dropped_rows", "quality_days", "quality_findings")
         assert differences(graph, other, as_left=own, as_right=own, apart_from=counts) == []
 
 

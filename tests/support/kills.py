@@ -14,7 +14,7 @@ from pathlib import Path
 from support.pipeline import ROOT, environment
 
 from msm_py.runner.failure_logs import NAME as LOG
-from msm_py.store import run_folder, run_list
+from msm_py.store import cache, run_folder, run_list
 
 # A process that sends a signal to itself, or to all of its group, at the n-th time that it is about
 # to change something in a folder, or some time later. Python tells of all that it does to files
@@ -145,6 +145,7 @@ BELONGS = [
         r"wh/msm\.duckdb(\.lock|\.stamp)?",
         r"wh/msm/[a-z_]+(/[0-9]+)?\.parquet",
         r"target/partial_parse\.msgpack",
+        rf"target/cache/{cache.NAME.pattern}",
         rf"target/logs/{LOG.pattern}",
     )
 ]

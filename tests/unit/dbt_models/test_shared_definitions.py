@@ -141,7 +141,8 @@ def test_strategies_and_schedules_of_one_id_are_one_row(others: dict[str, Experi
     )
     macro = (ROOT / "macros" / "schedule_id.sql").read_text()
     for model, key in (("strategies", "strategy_id"), ("schedules", "schedule_id")):
-        text = macro + (ROOT / "models" / "legs" / f"{model}.sql").read_text()
+        (file,) = (ROOT / "models").glob(f"*/{model}.sql")
+        text = macro + file.read_text()
         query = jinja2.Environment().from_string(text).render(ref=lambda name: name)
         n_rows, n_ids = con.execute(
             f"select count(*), count(distinct {key}) from ({query})"

@@ -106,6 +106,7 @@ NO_NUMBER = {
     "errors": "messages",
     "settings": "where things are",
     "text": "messages",
+    "store.cache": "keeps tables as they are, under keys of all that they depend on",
     "store.catalog_columns": "descriptions; the names count by themselves (COLUMNS)",
     "store.declarations": "what descriptions are declared with",
     "store.run_file_columns": "descriptions; the names count by themselves (COLUMNS)",
