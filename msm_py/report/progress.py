@@ -49,6 +49,8 @@ STEPS: Final = {
     "artifacts": "writing run folders",
     "catalog": "publishing catalog and warehouse",
 }
+NAMED_BY: Final = {"evaluation": "edges", "artifacts": "run_artifacts"}
+"""The model that a folder's step begins with; others of it are built along the way."""
 
 
 class _Display:
@@ -93,8 +95,7 @@ class _Steps:
         """Return the line of a step that begins; None of one that goes on."""
         if node.n_done == 1:  # of the next invocation
             self._seen.clear()
-        # what goes into run folders is made along the way
-        is_early = node.folder == "artifacts" and node.name != "run_artifacts"
+        is_early = node.name != NAMED_BY.get(node.folder, node.name)
         if node.folder not in STEPS or node.folder in self._seen or is_early:
             return None
         self._seen.add(node.folder)
