@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from msm_py._typing import Row
 from msm_py.regimes import ALL, BEFORE, HOLDOUT, STATE_ORDER
@@ -38,13 +40,17 @@ class Content:
     ----------
     rows
         Rows by table.
+    named
+        What names the run in every table of runs: run_id, experiment_id and title.
     frames
-        Tables of a run that are files of its folder, by name.
+        Tables of a run that are files of its folder, by name, as they lie there: `together` makes
+        rows of the warehouse of those of many runs at once.
     panels
         Shared panels of a run by table: name of the column, id of the panel, its file.
     """
 
     rows: Mapping[str, Sequence[Row]]
+    named: Row = field(default_factory=dict)
     frames: Mapping[str, pa.Table] = field(default_factory=dict)
     panels: Mapping[str, tuple[str, str, Path]] = field(default_factory=dict)
 
@@ -80,15 +86,15 @@ def _read_run(folder: Path, whole: dict[run_folder.FileFacts, str]) -> Content:
         with reading(folder / name) as file:
             _check_panel(file, content_id, whole)
         panels[table] = (panel, content_id, file)
-    frames = {"daily": _daily(folder, named)}
+    frames = {"daily": _daily(folder)}
     for table, name in (("attribution", layout.ATTRIBUTION), ("state_paths", layout.STATE_PATHS)):
         if (folder / name).exists() or name in _kept(folder):  # not in runs of older versions
             with reading(folder / name) as file:
-                frames[table] = _by_state(formats.read_parquet(file), table, named)
+                frames[table] = _whole(formats.read_parquet(file), _OF_FILE[table])
     # last: what cannot be read at all has said so in its own words by now
     if fault := run_folder.fault_in(folder, whole):
         raise FileFault(fault)
-    return Content(rows, frames, panels)
+    return Content(rows, named, frames, panels)
 
 
 def _check_panel(file: Path, content_id: str, whole: dict[run_folder.FileFacts, str]) -> None:
@@ -220,41 +226,78 @@ def _kept(folder: Path) -> Collection[str]:
     return kept
 
 
-def _whole(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
-    """Return a table that has its columns, but for those that older versions did not have."""
-    for column in columns:
-        if column.since == FIRST_VERSION and column.name not in table.column_names:
-            raise KeyError(column.name)
+def _whole(table: pa.Table, columns: Collection[str]) -> pa.Table:
+    """Return a table that has these columns."""
+    if lacking := set(columns).difference(table.schema.names):
+        raise KeyError(min(lacking))
     return table
 
 
-def _daily(folder: Path, named: Row) -> pa.Table:
+def _of_first_version(columns: Sequence[Column]) -> frozenset[str]:
+    return frozenset(column.name for column in columns if column.since == FIRST_VERSION)
+
+
+_TIMESERIES: Final = _of_first_version(run_file_columns.TIMESERIES)
+_RETURNS: Final = _of_first_version(run_file_columns.RETURNS)
+_OF_FILE: Final = {
+    "attribution": frozenset(layout.ATTRIBUTION_COLUMNS),
+    "state_paths": frozenset(layout.STATE_PATHS_COLUMNS),
+}
+
+
+def _daily(folder: Path) -> pa.Table:
     with reading(folder / layout.REGIME_TIMESERIES) as file:
-        timeseries = _whole(formats.read_parquet(file), run_file_columns.TIMESERIES)
+        timeseries = _whole(formats.read_parquet(file), _TIMESERIES)
         days = timeseries["date"]
     with reading(folder / layout.RETURNS) as file:
-        returns = _whole(formats.read_parquet(file), run_file_columns.RETURNS)
+        returns = _whole(formats.read_parquet(file), _RETURNS)
         if days != returns["date"]:
             raise ValueError(f"its days are not those of {layout.REGIME_TIMESERIES}")
-    columns = {name: timeseries[name] for name in timeseries.column_names}
-    columns |= {name: returns[name] for name in returns.column_names}
-    held = columns.setdefault("held_regime", pa.nulls(len(days), pa.string()))
-    columns.setdefault("r_ungated", pa.nulls(len(days), pa.float64()))
-    columns["held_state_order"] = _state_orders(held)
-    return _by_state(pa.table(columns), "daily", named)
+    columns = dict(zip(timeseries.schema.names, timeseries.columns, strict=True))
+    return pa.table(columns | dict(zip(returns.schema.names, returns.columns, strict=True)))
 
 
-def _by_state(table: pa.Table, name: str, named: Row) -> pa.Table:
-    """Return rows of a run as a table of the warehouse, with the run and the places of states."""
-    columns = {column: table[column] for column in table.column_names}
-    columns["state_order"] = _state_orders(columns["regime"])
-    columns |= {column: _constant(value, table.num_rows) for column, value in named.items()}
-    columns["is_latest"] = pa.nulls(table.num_rows, pa.bool_())
-    return pa.table({column: columns[column] for column in ALL_TABLES[name].names})
+def together(table: str, parts: Sequence[tuple[Row, pa.Table]]) -> pa.Table:
+    """Return rows of many runs as a table of the warehouse.
+
+    Parameters
+    ----------
+    table
+        Its name.
+    parts
+        What names a run (the columns of that name in the warehouse), and its rows as they lie in
+        its folder; a column that older versions did not write is missing there.
+
+    Returns
+    -------
+    The columns of the warehouse's table, with the run and the places of states.
+    """
+    lengths = [part.num_rows for _, part in parts]
+    whole = pa.concat_tables([part for _, part in parts], promote_options="default")
+    columns = dict(zip(whole.schema.names, whole.columns, strict=True))
+    of_run = pa.array(np.repeat(np.arange(len(parts), dtype=np.int32), lengths))
+    for name in parts[0][0]:
+        values = pa.array([named[name] for named, _ in parts], pa.string())
+        columns[name] = pa.DictionaryArray.from_arrays(of_run, values)
+    for place, regime in (("state_order", "regime"), ("held_state_order", "held_regime")):
+        if regime in columns:
+            columns[place] = _state_orders(columns[regime])
+    return pa.table(
+        {
+            column.name: columns[column.name]
+            if column.name in columns
+            else pa.nulls(whole.num_rows)
+            for column in ALL_TABLES[table].columns
+        }
+    )
 
 
-def _state_orders(regimes: pa.ChunkedArray) -> pa.Array:
-    return pa.array(map(_state_order, regimes.to_pylist()), pa.int32())
+def _state_orders(regimes: pa.ChunkedArray) -> pa.ChunkedArray:
+    return _ORDERS.take(pc.index_in(regimes, _REGIMES))
+
+
+_REGIMES: Final = pa.array(STATE_ORDER)
+_ORDERS: Final = pa.array(STATE_ORDER.values(), pa.int32())
 
 
 def _state_order(regime: object) -> int | None:
@@ -264,11 +307,7 @@ def _state_order(regime: object) -> int | None:
 def labelled(file: Path, label: str, value: str) -> pa.Table:
     """Return the rows of a panel's file with a column that holds the panel's id."""
     table = formats.read_parquet(file)
-    return table.append_column(label, _constant(value, table.num_rows))
-
-
-def _constant(value: str, length: int) -> pa.Array:
-    return pa.repeat(pa.scalar(value), length)
+    return table.append_column(label, pa.repeat(pa.scalar(value), table.num_rows))
 
 
 def _json(file: Path) -> dict[str, Any]:

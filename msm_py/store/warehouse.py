@@ -53,6 +53,10 @@ from msm_py.store.warehouse_views import VIEWS
 # A file in DuckDB 2.0's own format cannot be opened by any 1.x client; this one can, by all.
 STORAGE_VERSION: Final = "v1.0.0"
 MOST_NAMED: Final = 5  # of what was left out
+_WRITING: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "storage_compatibility_version": STORAGE_VERSION,
+    "checkpoint_threshold": "1TB",  # one at the end, not one after every few runs
+}
 RUNS_AT_ONCE: Final = 200
 """Run folders whose content is in memory at one time."""
 SECONDS_IN_SILENCE: Final = 5.0
@@ -487,7 +491,9 @@ def _update(
     anew: bool,
 ) -> _Updated:
     """Bring a file up to date, or fill a new one, and write beside it what changed as Parquet."""
-    with duckdb.connect(file, config={"storage_compatibility_version": STORAGE_VERSION}) as con:
+    with duckdb.connect(file, config=_WRITING) as con:
+        # by one thread rows go to the file once, by several in pieces that are put together later
+        con.execute("set threads = 1")
         if anew:  # else all is as it was published, by this layout
             con.execute("begin")  # some hundred comments are one change, not a change each
             con.execute(";".join([*_TABLES, *_VIEWS_AND_COMMENTS]))
@@ -512,6 +518,7 @@ def _update(
         _insert(con, "family_edges", families.derive(con))
         changed |= _label(con)
         parquet_tables.assign(con)
+        con.execute("reset threads")
         folder = tables_folder(file)
         folder.mkdir(exist_ok=True)
         now = parquet_tables.write(con, folder, before, changed)
@@ -619,7 +626,8 @@ def _add(con: duckdb.DuckDBPyConnection, contents: Mapping[str, Content]) -> dic
 
 def _insert_all(con: duckdb.DuckDBPyConnection, contents: Mapping[str, Content]) -> None:
     rows: dict[str, list[Row]] = defaultdict(list)
-    frames: dict[str, list[pa.Table]] = defaultdict(list)
+    frames: dict[str, list[tuple[Row, pa.Table]]] = defaultdict(list)
+    panels: dict[str, list[pa.Table]] = defaultdict(list)
     known = {
         panel: {
             row[0] for row in con.execute(f"select distinct {panel} from run_panels").fetchall()
@@ -630,21 +638,24 @@ def _insert_all(con: duckdb.DuckDBPyConnection, contents: Mapping[str, Content])
         for table, of_table in content.rows.items():
             rows[table].extend(of_table)
         for table, frame in content.frames.items():
-            frames[table].append(frame)
+            frames[table].append((content.named, frame))
         for table, (panel, content_id, file) in content.panels.items():
             if content_id not in known[panel]:
                 known[panel].add(content_id)
                 with folder_rows.reading(file):
-                    frames[table].append(folder_rows.labelled(file, panel, content_id))
+                    panels[table].append(folder_rows.labelled(file, panel, content_id))
     for table, of_table in rows.items():
         if of_table:
             _insert(con, table, _table(of_table, table))
     for table, parts in frames.items():
-        _insert(con, table, pa.concat_tables(parts))
+        _insert(con, table, folder_rows.together(table, parts))
+    for table, of_panels in panels.items():
+        _insert(con, table, pa.concat_tables(of_panels))
 
 
 def _table(records: Sequence[Row], table: str) -> pa.Table:
-    return pa.Table.from_pylist(_complete(records, table))
+    names = ALL_TABLES[table].names
+    return pa.table({name: [record.get(name) for record in records] for name in names})
 
 
 def alarms(runs: Path, path: Path | None = None, *, with_looks: bool = True) -> list[str]:
@@ -717,8 +728,3 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
         file = folder_rows.FILES.get(table, table)
         raise ValueError(f"{file}: {run_list.fault_of(error)}") from None
     con.unregister(_INCOMING)
-
-
-def _complete(records: Iterable[Row], table: str) -> list[dict[str, Any]]:
-    names = ALL_TABLES[table].names
-    return [{name: record.get(name) for name in names} for record in records]
