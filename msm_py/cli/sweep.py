@@ -64,10 +64,14 @@ def sweep(
     end: End = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Experiments in one dbt invocation; 1 is the plain loop.")
-    ] = 200,
+    ] = 500,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Batches at a time: 1, or with ray as many as there are cores."),
+        typer.Option(
+            min=1,
+            help="Batches at a time. [default: 1 for every 200 experiments, up to the cores; with "
+            "ray the cores of the cluster]",
+        ),
     ] = None,
     executor: InExecutor = ExecutorName.LOCAL,
     ray_address: RayAddress = None,

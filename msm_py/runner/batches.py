@@ -11,12 +11,13 @@ machine, or in those of a Ray cluster (`msm_py.runner.ray_cluster`).
 from __future__ import annotations
 
 import logging
+import os
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from msm_py.errors import Interrupted, MsmError, NoSpace
 from msm_py.experiment.ids import ResolvedRun
@@ -28,6 +29,9 @@ from msm_py.store.trial import Trial
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+_PAYS_A_WORKER: Final = 200
+_OF_A_WORKER: Final = 2 * 2**30
+"""Bytes of memory that there should be for every worker (docs/scale.md)."""
 
 
 def batches(specs: Sequence[T], size: int) -> list[list[T]]:
@@ -52,6 +56,21 @@ def even_size(n_waiting: int, batch_size: int, jobs: int) -> int:
     return min(batch_size, max(1, -(-n_waiting // jobs)))
 
 
+def usual_jobs(n_waiting: int) -> int:
+    """Return how many batches go at a time when nobody says: 1 up to some hundred experiments.
+
+    A worker process costs as much as some 200 experiments in a batch, and takes up to 1.5 GB.
+
+    Examples
+    --------
+    >>> usual_jobs(399), usual_jobs(1_000_000) <= (os.cpu_count() or 1)
+    (1, True)
+    """
+    cores = os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(cores, memory // _OF_A_WORKER, n_waiting // _PAYS_A_WORKER))
+
+
 def shard(specs: Sequence[ResolvedRun], index: int, count: int) -> list[ResolvedRun]:
     """Return the ``index``-th of ``count`` parts of a sweep (1-based), equal on every machine.
 
@@ -64,7 +83,7 @@ def run_sweep(
     specs: Sequence[ResolvedRun],
     places: Places,
     *,
-    batch_size: int = 200,
+    batch_size: int = 500,
     jobs: int = 1,
     fail_fast: bool = False,
     open_executor: Callable[[int], Executor] | None = None,

@@ -7,6 +7,7 @@ scratch database what became of each run.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import logging
@@ -333,6 +334,7 @@ def _invoke(arguments: list[str], progress: Progress | None) -> list[str]:
 
 def _called(arguments: list[str], tell: Callable[[Any], None] | None = None) -> Any:
     """Return what dbt says of a command."""
+    gc.disable()  # saves a twelfth of a run: dbt keeps what it makes, there is little to collect
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
@@ -346,6 +348,7 @@ def _called(arguments: list[str], tell: Callable[[Any], None] | None = None) -> 
         os.chdir(here)  # dbt changes into the project's folder
         # dbt keeps the lock on its database for the life of the process unless told otherwise
         DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # dbt
+        gc.enable()
     return result
 
 

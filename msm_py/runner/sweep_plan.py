@@ -40,6 +40,12 @@ class Options:
     on_ray: bool = False
     ray_address: str | None = None
 
+    def jobs_for(self, n_waiting: int) -> int | None:
+        """Return how many batches go at a time; None: as many as a cluster has cores."""
+        if self.jobs is not None or self.on_ray:
+            return self.jobs
+        return batches.usual_jobs(n_waiting)
+
 
 @dataclass(frozen=True)
 class ResolvedSweep:
@@ -180,7 +186,7 @@ def plan(resolved: ResolvedSweep, places: Places, options: Options) -> Plan:
     """Return what a sweep would do, and roughly what it would cost."""
     mine = batches.shard(resolved.specs, *options.shard)
     waiting = [spec for spec in mine if is_waiting(spec, places)]
-    jobs = options.jobs or 1
+    jobs = options.jobs_for(len(waiting)) or 1
     n_batches = -(-len(waiting) // batches.even_size(len(waiting), options.batch_size, jobs))
     seconds = cpu_seconds(waiting, n_batches, jobs)
     return Plan(
@@ -240,7 +246,7 @@ def commands(resolved: ResolvedSweep, places: Places, options: Options) -> list[
         ("--start", resolved.start),
         ("--end", resolved.end),
         ("--batch-size", options.batch_size),
-        ("--jobs", options.jobs),
+        ("--jobs", options.jobs or 1),  # the scheduler says how many of them go at a time
     ):
         if value is not None:
             words += [name, str(value)]

@@ -107,11 +107,14 @@ def carry_out(
     findings = lake_records.look_over(places.runs, places.lake, resolved.lake_fingerprint)
     started_at, clock = datetime.now(UTC), time.monotonic()
     mine = batches.shard(resolved.specs, *options.shard)
-    by = workers(
-        options.jobs, lake=places.lake, on_ray=options.on_ray, ray_address=options.ray_address
-    )
     rejected = rejected_here(resolved, options)
     n_waiting = sum(is_waiting(spec, places) for spec in mine)
+    by = workers(
+        options.jobs_for(n_waiting),
+        lake=places.lake,
+        on_ray=options.on_ray,
+        ray_address=options.ray_address,
+    )
     tell(SweepBegun(resolved.sweep_id, options.shard, len(mine), n_waiting, rejected, places.runs))
     trials: list[Trial] = []
     work = batches.run_sweep(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from msm_py._typing import Floats, Ints
 
@@ -71,8 +70,6 @@ class BlockPlan:
         self._longer: dict[int, BlockPlan] = {}
         self._rng = np.random.default_rng((seed, n, block_days))
         self._rounds: list[Blocks] = []
-        self._block_matrices: dict[int, csr_array] = {}
-        self._prefix_matrices: dict[int, csr_array] = {}
 
     def longer(self, n_boot: int) -> BlockPlan:
         """Return the plan of more replicates, the first of which are this one's; kept for use."""
@@ -136,36 +133,56 @@ class BlockPlan:
             offset=np.concatenate(([0], np.cumsum([len(first) for first in firsts]))),
         )
 
-    def block_matrix(self, number: int) -> csr_array:
-        """Return the round's (replicates, 2n) matrix of ones for fixed-length blocks.
+    def drawn_blocks(self, number: int) -> Ints:
+        """Return the blocks of a round's replicates, shape (replicates, blocks); of fixed length.
 
-        Column j is the full block that starts on day j, column n + j the last, cut one.
+        j is the full block that starts on day j, n + j the last one of a replicate, which is cut.
         """
-        if number not in self._block_matrices:
-            blocks = self.round(number)
-            column = blocks.start.copy()
-            column[blocks.offset[1:] - 1] += self.n
-            self._block_matrices[number] = _sparse(
-                np.ones(len(column)), column, blocks.offset, 2 * self.n
-            )
-        return self._block_matrices[number]
+        blocks = self.round(number)
+        drawn = blocks.start.reshape(len(blocks.offset) - 1, -1).copy()
+        drawn[:, -1] += self.n
+        return drawn
 
-    def prefix_matrix(self, number: int) -> csr_array:
-        """Return the round's (replicates, 2n + 1) matrix: +1 past a block, -1 at its start."""
-        if number not in self._prefix_matrices:
-            blocks = self.round(number)
-            column = np.stack([blocks.start + blocks.length, blocks.start], axis=-1).ravel()
-            sign = np.tile([1.0, -1.0], len(blocks.start))
-            self._prefix_matrices[number] = _sparse(sign, column, 2 * blocks.offset, 2 * self.n + 1)
-        return self._prefix_matrices[number]
+    def add_blocks(self, number: int, block_sums: Floats) -> Floats:
+        """Return the sums over the blocks of a round's replicates.
 
+        Parameters
+        ----------
+        number
+            The round.
+        block_sums
+            Sums of some series over the blocks that `drawn_blocks` numbers, shape (2n, series).
 
-def _sparse(values: Floats, columns: Ints, offset: Ints, n_columns: int) -> csr_array:
-    """Return a sparse matrix whose rows keep their entries, repeated ones too, in this order."""
-    return csr_array(
-        (values, columns.astype(np.int32), offset.astype(np.int32)),
-        shape=(len(offset) - 1, n_columns),
-    )
+        Returns
+        -------
+        Shape (replicates, series).
+        """
+        from msm_py.stats.sums import Terms, sums_of_slices
+
+        drawn, width = self.drawn_blocks(number).ravel(), block_sums.shape[1]
+        terms = Terms(drawn * width, np.ones(len(drawn)), self.round(number).offset)
+        return sums_of_slices(block_sums, terms, width)
+
+    def add_days(self, number: int, prefix: Floats) -> Floats:
+        """Return the sums over the days of a round's replicates, of blocks of any length.
+
+        Parameters
+        ----------
+        number
+            The round.
+        prefix
+            Prefix sums of some series from 0 on, twice around the circle, shape (2n + 1, series).
+
+        Returns
+        -------
+        Shape (replicates, series).
+        """
+        from msm_py.stats.sums import Terms, sums_of_slices
+
+        blocks, width = self.round(number), prefix.shape[1]
+        row = np.stack([blocks.start + blocks.length, blocks.start], axis=-1).ravel()
+        sign = np.tile([1.0, -1.0], len(blocks.start))
+        return sums_of_slices(prefix, Terms(row * width, sign, 2 * blocks.offset), width)
 
 
 def replicate_indices(*, n: int, block_days: int, kind: Kind, n_replicates: int, seed: int) -> Ints:

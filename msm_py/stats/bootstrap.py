@@ -1,14 +1,13 @@
 """Block bootstrap of the pairs (forward return, regime), many runs at once.
 
 A replicate is a list of blocks of consecutive days, and every statistic of section 8 of the
-methodology is a function of a few sums over its blocks. Those sums are one sparse matrix
-(replicates x block starts, all ones) times a matrix of block features (block starts x features),
-and the block features are differences of prefix sums. So a replicate costs its blocks, not its
-days, and the sparse matrix is shared by all runs of equal length.
+methodology is a function of a few sums over its blocks. Those are sums of rows of a table of block
+features (block starts x features), differences of prefix sums. So a replicate costs its blocks, not
+its days, and which rows it adds up is shared by all runs of equal length.
 
-The sparse product adds a replicate's blocks in the order they were drawn, one column at a time:
-a run has the same bits whether it is computed alone or with a thousand others, and no BLAS is
-involved that could depend on the number of threads.
+A replicate's blocks are added in the order they were drawn, one column at a time: a run has the
+same bits whether it is computed alone or with a thousand others, and no BLAS is involved that could
+depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -178,7 +177,7 @@ def replicates(sample: Sample, plan: BlockPlan, number: int, *, studentized: boo
     np.cumsum(np.concatenate([daily, daily[:around]]), axis=0, out=prefix[1:])
 
     if not studentized:
-        total = np.ascontiguousarray((plan.prefix_matrix(number) @ prefix).T)
+        total = np.ascontiguousarray(plan.add_days(number, prefix).T)
         deviation, valid = _deviation(sample, total)[:2]
         return Replicates(deviation, None, valid)
 
@@ -187,7 +186,7 @@ def replicates(sample: Sample, plan: BlockPlan, number: int, *, studentized: boo
         rows = slice(row, row + n)
         np.subtract(prefix[days : days + n], prefix[:n], out=feature[rows, :n_linear])
     _add_products(feature, sample)
-    total = np.ascontiguousarray((plan.block_matrix(number) @ feature).T)
+    total = np.ascontiguousarray(plan.add_blocks(number, feature).T)
     deviation, valid, mean, centre = _deviation(sample, total)
 
     def by_regime(group: int) -> Floats:
@@ -417,7 +416,7 @@ def _enough(
     for number in range(plan.n_rounds):
         if not len(rows):
             return
-        new = replicates(_rows(sample, rows), plan, number, studentized=studentized)
+        new = replicates(sample.rows(rows), plan, number, studentized=studentized)
         parts = [*parts, new]
         n_valid = sum(part.valid.sum(axis=-1) for part in parts)
         short = (wanted[rows] & (n_valid < plan.n_boot)).any(axis=-1)
@@ -426,22 +425,6 @@ def _enough(
         if not short.all():
             yield rows[~short], _joined(parts, ~short)
         rows, parts = rows[short], [_joined([part], short) for part in parts]
-
-
-def _rows(sample: Sample, rows: Ints) -> Sample:
-    if len(rows) == len(sample.y):
-        return sample
-    return Sample(
-        y=sample.y[rows],
-        member=sample.member[rows],
-        residual=sample.residual[rows],
-        count=sample.count[rows],
-        gap=sample.gap[rows],
-        testable=sample.testable[rows],
-        best=sample.best[rows],
-        worst=sample.worst[rows],
-        noise=sample.noise[rows],
-    )
 
 
 def _joined(parts: list[Replicates], keep: Bools) -> Replicates:

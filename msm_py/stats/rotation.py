@@ -5,20 +5,23 @@ chance; the statistic is the edge over its own standard error in that rotation (
 test rejects far too often when regimes differ in volatility).
 
 All n rotations together cost less than a few dozen one by one. The numerator of se^2 is a sum over
-lags below L of products of two series, and as a function of the rotation each is a circular
-cross-correlation: one Fourier transform per lag and edge, accumulated before the single way back.
-So every admissible offset is used, none is drawn, and the test has no seed.
+pairs of days less than L apart, and the regimes enter it by the few days on which they change:
+each pair of changes adds one row of a table that all runs with the same Y share, shifted by the
+rotation; what a regime adds by all its days is a correlation, one Fourier transform away. So every
+admissible offset is used, none is drawn, and the test has no seed.
 
-Transforms are NumPy's, which does one line at a time, and each run is transformed on its own: its
-bits do not depend on the batch.
+Transforms are NumPy's, which does one line at a time, and sums go row by row: a run's bits do not
+depend on the batch.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
@@ -95,140 +98,214 @@ def shift_test(
         return ShiftResult(p_shift, p_max_t)
     shortest = _shortest(horizon_days)
     offsets = slice(shortest, shortest + n_offsets)
-    target = None
-    for run in np.flatnonzero(wanted.any(axis=-1)):
-        if target is None or not np.array_equal(target.y, sample.y[run]):
-            target = Target(sample.y[run], block_days)
-        tested = wanted[run]
-        edges = np.flatnonzero(np.append(sample.count[run] > 0, tested[-1]))
-        t = np.abs(rotated_t(sample, run, edges, target)[:, offsets])
-        among = np.append(sample.testable[run], False)
-        highest = t[among[edges]].max(axis=0, initial=0.0)
-        for edge, values in zip(edges, t, strict=True):
-            if tested[edge]:
-                least = _TIE * np.abs(sample.estimate[run, edge]) / se[run, edge]
-                p_shift[run, edge] = (1.0 + np.count_nonzero(values >= least)) / (1.0 + n_offsets)
-                if among[edge]:
-                    n_extreme = np.count_nonzero(highest >= least)
-                    p_max_t[run, edge] = (1.0 + n_extreme) / (1.0 + n_offsets)
+    least = _TIE * np.abs(sample.estimate) / np.where(wanted, se, np.nan)
+    among = np.column_stack([sample.testable, np.zeros(len(wanted), dtype=np.bool_)])
+    of_y: dict[bytes, list[int]] = defaultdict(list)
+    for run in np.flatnonzero(wanted.any(axis=-1)).tolist():
+        of_y[sample.y[run].tobytes()].append(run)
+    for y, rows in of_y.items():
+        t = np.abs(rotated_t(sample.rows(np.array(rows)), _target(y, block_days))[..., offsets])
+        highest = np.where(among[rows, :, None], t, 0.0).max(axis=1, keepdims=True)
+        for p, values in ((p_shift, t), (p_max_t, highest)):
+            n_extreme = (values >= least[rows, :, None]).sum(axis=-1)
+            p[rows] = (1.0 + n_extreme) / (1.0 + n_offsets)
+    p_shift[~wanted] = np.nan
+    p_max_t[~(wanted & among)] = np.nan
     return ShiftResult(p_shift, p_max_t)
 
 
+@lru_cache(maxsize=8)
+def _target(y: bytes, block_days: int) -> Target:
+    """Return what runs share whose centred Y has these bytes."""
+    return Target(np.frombuffer(y), block_days)
+
+
 class Target:
-    """Transforms of one Y, which many runs of a batch share.
+    """What all runs with one Y share: how pairs of days add up around a day, and transforms.
+
+    Pairs of days less than L apart have the weight w = L - their distance, around the circle.
 
     Parameters
     ----------
     y
         Centred Y, shape (n,).
     block_days
-        L.
+        L, at most n / 2.
     """
 
     def __init__(self, y: Floats, block_days: int) -> None:
+        n = len(y)
         self.y = y
         self.block_days = block_days
         # 16 times small primes: fast, and long enough that correlations do not overlap
-        self.length = 16 * next_fast_len(-(-(2 * len(y) - 1) // 16), real=True)
-        lag_weight = 2.0 * (block_days - np.arange(block_days, dtype=np.float64))
-        lag_weight[0] = block_days
-        self._padded = np.zeros((block_days, self.length))
-        self._lagged = self._lag_spectra(y).conj() * lag_weight[:, None]
-        self._plain = np.fft.rfft(y, self.length).conj()
+        self.length = 16 * next_fast_len(-(-(2 * n - 1) // 16), real=True)
+        weighted = np.roll(_smoothed(y, block_days), block_days - 1)
+        self.pairs = y * weighted
+        """Sum over all v of w Y(u) Y(v), for every day u, shape (n,)."""
+        self._of_y = np.fft.rfft(y, self.length).conj()
+        self._of_pairs = np.fft.rfft(self.pairs, self.length).conj()
 
-    def _lag_spectra(self, x: Floats) -> NDArray[np.complex128]:
-        """Return the transforms of x(t) x(t + d), around the circle, for every lag d < L."""
-        n = len(x)
-        later = sliding_window_view(np.concatenate([x, x[: self.block_days - 1]]), n)
-        np.multiply(later, x, out=self._padded[:, :n])
-        return np.fft.rfft(self._padded)
+    @cached_property
+    def across(self) -> Floats:
+        """Sum of w Y(u) Y(v) over u < p and v >= p + c: a row per gap c < L, shape (L, 2n).
 
-    def correlations(self, pairwise: Floats, plain: Floats) -> Floats:
-        """Return correlations with every rotation, shape (number of series, n).
+        Twice around the circle and backwards: from -p on, n columns are those of day p - k for all
+        rotations k. From c = 1 on doubled, as two changes are a pair either way round.
+        """
+        n, days = len(self.y), self.block_days
+        around = np.concatenate([self.y, self.y])
+        across = np.empty((days, n))
+        total, plain, weighted = np.zeros((3, n))
+        for gap in range(days - 1, -1, -1):
+            # weighted: sum over u < p of w Y(u) for v = p + gap, plain: of Y(u) that it has
+            across[gap] = total = total + around[gap : gap + n] * weighted
+            plain = plain + around[n - days + gap :][:n]
+            weighted = weighted + plain
+        across[1:] *= 2.0
+        backwards = np.roll(across[:, ::-1], 1, axis=-1)
+        return np.concatenate([backwards, backwards], axis=-1)
+
+    def correlations(self, spectra: NDArray[np.complex128], *, pairs: bool = False) -> Floats:
+        """Return correlations of series with every rotation of Y, or of `pairs`.
 
         Parameters
         ----------
-        pairwise
-            Series V, shape (., n), for the sum over lags d of (L - abs(d)) times the correlation of
-            V(t) V(t + d) with Y(t) Y(t + d).
-        plain
-            Series whose correlation with Y comes behind those, shape (., n).
+        spectra
+            Their transforms (`spectra`), shape (..., .).
+        pairs
+            Whether it is `pairs` that they are held against.
         """
         n = len(self.y)
-        spectrum = np.concatenate(
-            [
-                [(self._lag_spectra(v) * self._lagged).sum(axis=0) for v in pairwise],
-                np.fft.rfft(plain, self.length) * self._plain,
-            ]
-        )
-        whole: Floats = np.fft.irfft(spectrum, self.length)
-        whole[:, 1:n] += whole[:, self.length - n + 1 :]
-        return whole[:, :n]
+        whole = np.fft.irfft(spectra * (self._of_pairs if pairs else self._of_y), self.length)
+        around: Floats = whole[..., :n].copy()
+        around[..., 1:] += whole[..., self.length - n + 1 :]
+        return around
+
+    def spectra(self, series: Floats) -> NDArray[np.complex128]:
+        """Return the transforms of series along the last axis, for `correlations`."""
+        return np.asarray(np.fft.rfft(series, self.length))
 
 
-def rotated_t(
-    sample: Sample, run: int | np.intp, edges: NDArray[np.intp], target: Target
-) -> Floats:
-    r"""Return edge / se of one run for every rotation: regime of day (t + k) mod n with Y of day t.
+def _smoothed(x: Floats, days: int) -> Floats:
+    return circular_sums(circular_sums(x, days), days)
 
-    With centred Y, V the exposure of the edge (`Sample.exposure`), I_s and a_s the membership and
-    inverse share of its regimes, and m_s(k) the mean of Y over the rotated regime, the influence
+
+def _apart(sample: Sample, target: Target) -> Floats:
+    """Return, for every rotation, what pairs of days less than L apart in different regimes add up.
+
+    The sum of w Y(u) Y(v) over pairs with u in the regime and v not in it; in the last row minus
+    that over pairs with u in the spread's best regime and v in its worst: shape (runs, n_regimes +
+    1, n). Either is a sum over pairs of changes, see `rotated_t`.
+    """
+    from msm_py.stats.sums import Terms, sums_of_slices
+
+    runs, n_regimes, n = sample.member.shape
+    change = sample.member - np.roll(sample.member, 1, axis=-1)  # 1 where it begins, -1 where not
+    b, w = (sample.pick(change, r)[:, None] for r in (sample.best, sample.worst))
+    # of two regimes either may change first
+    first, then = (np.concatenate([change, *of_spread], axis=1) for of_spread in ((b, w), (w, b)))
+    run, series, day, gap, product = _pairs(first, then, target.block_days)
+    product[series >= n_regimes] *= 0.5  # `across` is doubled
+    row = run * (n_regimes + 1) + np.minimum(series, n_regimes)
+    number = np.bincount(row, minlength=runs * (n_regimes + 1))
+    terms = Terms(
+        begin=gap * (2 * n) + (n - day) % n,
+        factor=product,
+        offset=np.concatenate([[0], np.cumsum(number)]),
+    )
+    return sums_of_slices(target.across, terms, n).reshape(runs, n_regimes + 1, n)
+
+
+def _pairs(first: Floats, then: Floats, block_days: int) -> tuple[Any, ...]:
+    """Return pairs of a change and one less than L days later, in order, around the circle.
+
+    Parameters
+    ----------
+    first, then
+        1 or -1 on days of changes, else 0, shape (runs, series, n).
+    block_days
+        L.
+
+    Returns
+    -------
+    Run, series, day of the first change, days to the other and product of the two: a pair each.
+    """
+    n_series, n = first.shape[1:]
+    run, series, day = np.nonzero(first)
+    around = np.concatenate([then, then[..., : block_days - 1]], axis=-1)
+    width = n + block_days - 1
+    later = np.flatnonzero(around)
+    at = (run * n_series + series) * width + day
+    begin, end = np.searchsorted(later, [at, at + block_days])
+    number = end - begin
+    ours = np.repeat(np.arange(len(at)), number)
+    other = later[np.arange(len(ours)) - np.repeat(np.cumsum(number) - end, number)]
+    product = first[run, series, day][ours] * around.reshape(-1)[other]
+    return run[ours], series[ours], day[ours], other - at[ours], product
+
+
+def rotated_t(sample: Sample, target: Target) -> Floats:
+    r"""Return edge / se for every rotation: regime of day (t + k) mod n with Y of day t.
+
+    With centred Y, I_s and a_s the membership and inverse share of the edge's regimes, V its
+    exposure (`Sample.exposure`) and m_s(k) the mean of Y over the rotated regime, the influence
     series is V(t + k) Y(t) - sum over s of +-a_s m_s(k) I_s(t + k). The sum of its squared circular
-    L-day sums has three parts, each at most one correlation away:
+    L-day sums has three parts:
 
-    - of V Y: sum over lags d of (L - abs(d)) times the correlation of Y(t) Y(t + d) with
-      V(t) V(t + d);
+    - of V Y: the sum of w Y(u) Y(v) V(u + k) V(v + k) over pairs of days, V being a_r I_r - 1, or
+      a_b I_b - a_w I_w for the spread;
     - of V Y with I_s: the correlation of Y with V times I_s smoothed twice over L days;
     - of I_s with I_s': constants.
+
+    The sum over pairs of days in r is that over its days and all others, which is a correlation,
+    less that over u in r and v not in r. With I(v) - I(u) the sum of the changes in between, the
+    latter, half the sum over (I(v) - I(u))^2, is a sum over pairs of changes (`_apart`); and that
+    over u in b and v in w, minus half the sum over (I_b(v) - I_b(u)) (I_w(v) - I_w(u)), too.
 
     Parameters
     ----------
     sample
-        The runs.
-    run
-        Which run.
-    edges
-        Indices of present regimes and, for the spread, n_regimes.
+        Runs with the target's Y.
     target
         Its Y and L.
 
     Returns
     -------
-    Shape (len(edges), n); infinite where se is zero.
+    Shape (runs, n_regimes + 1, n), the spread last; infinite where se is zero, and of no meaning
+    for an edge that is not defined.
     """
-    block_days = target.block_days
-    n_regimes, n = sample.member.shape[1:]
-    spread = bool(edges[-1] == n_regimes)
-    regimes = edges[:-1] if spread else edges
-    position = {int(r): i for i, r in enumerate(regimes)}
-    member, weight = sample.member[run, regimes], sample.inverse_share[run, regimes]
-    exposure = sample.exposure[run, edges]
-    # (edge, regime, sign) of every regime mean that an edge's influence series contains
-    terms = [(i, i, 1.0) for i in range(len(regimes))]
-    if spread:
-        terms.append((len(regimes), position[int(sample.best[run])], 1.0))
-        terms.append((len(regimes), position[int(sample.worst[run])], -1.0))
+    n, pick, best, worst = sample.n, sample.pick, sample.best, sample.worst
+    member, weight = sample.member, sample.inverse_share[:, :, None]
+    apart = _apart(sample, target)
+    spectra = target.spectra(member)
+    mean = target.correlations(spectra) / np.maximum(sample.count, 1.0)[:, :, None]
+    of_days = target.correlations(spectra, pairs=True)
+    window = circular_sums(member, target.block_days)
+    smooth = np.roll(circular_sums(window, target.block_days), target.block_days - 1, axis=-1)
+    of_regime, of_spread = sample.exposure[:, :-1], sample.exposure[:, -1]
+    product = target.correlations(target.spectra(of_regime * smooth))
+    product_b = target.correlations(target.spectra(of_spread * pick(smooth, best)))
+    product_w = target.correlations(target.spectra(of_spread * pick(smooth, worst)))
 
-    window = circular_sums(member, block_days)
-    smooth = np.roll(circular_sums(window, block_days), block_days - 1, axis=-1)
-    plain = np.concatenate([member, [exposure[e] * smooth[s] for e, s, _ in terms]])
-    correlation = target.correlations(exposure, plain)
+    inside = weight * (of_days - apart[:, :-1])
+    square = np.empty(apart.shape)
+    square[:, :-1] = weight * (inside - 2.0 * of_days) + target.pairs.sum()
+    a_b, a_w = pick(weight, best), pick(weight, worst)
+    square[:, -1] = a_b * pick(inside, best) + a_w * pick(inside, worst)
+    square[:, -1] += 2.0 * a_b * a_w * apart[:, -1]
+    zero = _ZERO_SQUARE * square.max(axis=-1, keepdims=True)
 
-    n_edges, n_present = len(edges), len(regimes)
-    square, rest = correlation[:n_edges], correlation[n_edges + n_present :]
-    mean = correlation[n_edges : n_edges + n_present] / member.sum(axis=-1, keepdims=True)
-    edge = np.zeros((n_edges, n))
-    edge[:n_present] = mean
-    scaled = weight[:, None] * mean
-    largest = square.max(axis=-1, keepdims=True)
-    for (e, s, sign), product in zip(terms, rest, strict=True):
-        square[e] += scaled[s] * (scaled[s] * (window[s] * window[s]).sum() - 2.0 * sign * product)
-    if spread:
-        b, w = terms[-2][1], terms[-1][1]
-        square[-1] -= 2.0 * scaled[b] * scaled[w] * (window[b] * window[w]).sum()
-        edge[-1] = mean[b] - mean[w]
-    zero = square <= _ZERO_SQUARE * largest
-    square[zero] = 1.0
-    t: Floats = edge / (np.sqrt(square / block_days) / n)
-    t[zero] = np.inf
+    scaled = weight * mean
+    overlap = (window * window).sum(axis=-1)[:, :, None]
+    square[:, :-1] += scaled * (scaled * overlap - 2.0 * product)
+    b, w = pick(scaled, best), pick(scaled, worst)
+    square[:, -1] += b * (b * pick(overlap, best) - 2.0 * product_b)
+    square[:, -1] += w * (w * pick(overlap, worst) + 2.0 * product_w)
+    both = (pick(window, best) * pick(window, worst)).sum(axis=-1)
+    square[:, -1] -= 2.0 * b * w * both[:, None]
+    edge = np.concatenate([mean, (pick(mean, best) - pick(mean, worst))[:, None]], axis=1)
+    is_zero = square <= zero
+    square[is_zero] = 1.0
+    t: Floats = edge / (np.sqrt(square / target.block_days) / n)
+    t[is_zero] = np.inf
     return t

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -96,6 +96,10 @@ class Sample:
             # Y is a difference of growths around 1
             noise=_ZERO_SE * np.maximum(np.abs(y).max(axis=-1, keepdims=True), 1.0),
         )
+
+    def rows(self, rows: Ints) -> Sample:
+        """Return some of the runs."""
+        return Sample(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     @property
     def n(self) -> int:

@@ -103,8 +103,7 @@ class ResampledSharpe:
 
     def _replicates(self, number: int) -> _Round:
         plan, n = self.plan, self.plan.n
-        matrix = plan.block_matrix(number)
-        drawn = matrix.indices.reshape(matrix.shape[0], -1)
+        drawn = plan.drawn_blocks(number)
         z, square = (sums.take(drawn) for sums in self._block_sums)
         mean = z.sum(axis=1) / n
         variance = square.sum(axis=1) / n - mean * mean

@@ -14,7 +14,7 @@ good trial among 200 was the same. A divisor only weighs trials against each oth
 for many days: the precise one is best.
 
 All trials share their blocks (that keeps their dependence), and a replicate of every mean is a
-sum of differences of prefix sums: a sparse matrix times a dense one, as in the bootstrap.
+sum of differences of prefix sums, as in the bootstrap.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ class _Joint:
         prefix = np.zeros((2 * n + 1, len(mean)))  # around the circle
         np.cumsum(np.concatenate([centred, centred]), axis=0, out=prefix[1:])
         plan = BlockPlan(n=n, block_days=block_days, kind=kind, n_boot=n_boot, seed=seed)
-        deviation = plan.prefix_matrix(0)[:n_boot] @ prefix
+        deviation = plan.add_days(0, prefix)[:n_boot]
         deviation /= n
         bound = -_standard_error(centred, block_days) * np.sqrt(2.0 * np.log(np.log(n)))
         hopeless = mean < bound

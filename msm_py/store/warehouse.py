@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,8 +58,8 @@ _WRITING: Final[dict[str, str | bool | int | float | list[str]]] = {
     "storage_compatibility_version": STORAGE_VERSION,
     "checkpoint_threshold": "1TB",  # one at the end, not one after every few runs
 }
-RUNS_AT_ONCE: Final = 200
-"""Run folders whose content is in memory at one time."""
+RUNS_AT_ONCE: Final = 100
+"""Run folders that are read together; the content of twice as many is in memory."""
 SECONDS_IN_SILENCE: Final = 5.0
 """How long to wait for another publisher before saying so."""
 
@@ -261,11 +262,17 @@ class _Reading:
         return iter(self._sound)
 
     def _read(self, runs: Path, run_ids: Sequence[str]) -> Iterator[dict[str, Content]]:
-        for some in _batched(run_ids, RUNS_AT_ONCE):
-            read, faults = folder_rows.read_runs(runs, some)
-            self.faults |= faults
-            if read:
-                yield read
+        with ThreadPoolExecutor(1) as reader:  # reads on while DuckDB takes in what was read
+
+            def ahead(some: Sequence[str]) -> Future[tuple[dict[str, Content], dict[str, str]]]:
+                return reader.submit(folder_rows.read_runs, runs, some)
+
+            coming = ahead(())
+            for some in [*_batched(run_ids, RUNS_AT_ONCE), ()]:
+                (read, faults), coming = coming.result(), ahead(some)
+                self.faults |= faults
+                if read:
+                    yield read
 
 
 def _batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -38,7 +38,7 @@ def test_every_rotation_equals_the_plain_loop(n: int, n_regimes: int, block_days
     y, regime = pairs(1, 1, n, n_regimes, stay=4)
     sample = Sample.of(y, regime, n_regimes)
     edges = np.append(np.unique(regime), n_regimes)
-    t = rotated_t(sample, 0, edges, Target(sample.y[0], block_days))
+    t = rotated_t(sample, Target(sample.y[0], block_days))[0, edges]
     for k in range(n):
         rotated = np.roll(regime[0], -k)
         expected = [reference_t(y[0], rotated, r, block_days) for r in np.unique(regime)]
