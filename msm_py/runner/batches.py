@@ -16,13 +16,16 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
+
+import duckdb
 
 from msm_py.errors import Interrupted, MsmError, NoSpace
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.runner.executors import WorkerLost, local_executor, run_batch, tell_parent
-from msm_py.runner.invocation import Outcome, Progress
+from msm_py.runner.invocation import Outcome, Progress, fill_cache
 from msm_py.settings import Places
 from msm_py.store import run_folder
 from msm_py.store.trial import Trial
@@ -113,8 +116,11 @@ def run_sweep(
     progress
         Told of the finished nodes of batches that are computed on this machine.
     """
+    fill: Callable[[list[ResolvedRun], Places], None] | None = None
     if open_executor is None:
         open_executor = partial(local_executor, progress=progress)
+        if places.cache is not None and jobs > 1:
+            fill = partial(fill_cache, progress=progress)
         if compute is run_batch:
             compute = partial(run_batch, progress=progress if jobs == 1 else tell_parent)
     waiting = []
@@ -130,6 +136,9 @@ def run_sweep(
     # Runs whose worker died. Another one may have killed it, so that each is tried again when all
     # else is done, with nobody beside it: the second time it was the run.
     suspects: deque[list[ResolvedRun]] = deque()
+    if fill is not None and len(queue) > 1:  # what batches share is computed once, by all cores
+        with suppress(MsmError, OSError, duckdb.Error):  # the batches will say it themselves
+            fill(queue[0], places)
     pool = open_executor(jobs)
     running: dict[Future[Any], list[ResolvedRun]] = {}
     try:

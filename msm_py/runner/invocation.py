@@ -31,7 +31,7 @@ from msm_py.errors import Interrupted, MsmError, NoSpace, tells_no_space
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.runner import failure_logs
-from msm_py.settings import DATABASE_FILE, Places, logs_dir, project_dir, target_root
+from msm_py.settings import DATABASE_FILE, Places, cache_bytes, logs_dir, project_dir, target_root
 from msm_py.store import cache, looks, scratch
 from msm_py.store.origin import code_fingerprint
 
@@ -156,6 +156,46 @@ def built(
         yield own / DATABASE_FILE
 
 
+def fill_cache(
+    experiments: Sequence[ResolvedRun], places: Places, *, progress: Progress | None = None
+) -> None:
+    """Compute and test what the cache lacks of some experiments, and nothing else.
+
+    Parameters
+    ----------
+    experiments
+        What the cache is filled for.
+    places
+        Where to read, and the cache.
+    progress
+        Told of every finished node.
+
+    Raises
+    ------
+    MsmError
+        As `build`.
+    OSError, duckdb.Error
+        When the cache cannot be written to.
+    """
+    if places.cache is None:
+        return
+    wanted = _keys(experiments, places)
+    there = cache.find(places.cache, wanted)
+    lacking = [stage for stage in cache.STAGES if stage.name not in there]
+    models = [f"+{model}" for stage in lacking for model in stage.models()]
+    only = ["--indirect-selection", "buildable", "--select", *models]
+    if not lacking:
+        return
+    with (
+        scratch.own_folder() as nowhere,
+        _built(experiments, in_scratch(places, nowhere), only, [], progress=progress) as own,
+        duckdb.connect(own / DATABASE_FILE) as con,
+    ):
+        cache.attach_again(con)  # what lacks is made of what is there
+        for stage in lacking:
+            cache.keep(con, places.cache, stage, wanted[stage.name], cache_bytes())
+
+
 def opened(database: Path) -> duckdb.DuckDBPyConnection:
     """Return a connection to a database that `built` yields, to read it."""
     con = duckdb.connect(database, read_only=True)
@@ -272,10 +312,13 @@ def _kept(experiments: Sequence[ResolvedRun], places: Places, own: Path) -> dict
     """Return what the cache has of what experiments need, by stage, under names that stay."""
     if places.cache is None or not experiments:
         return {}
+    return cache.held(cache.find(places.cache, _keys(experiments, places)), own)
+
+
+def _keys(experiments: Sequence[ResolvedRun], places: Places) -> dict[str, str]:
     recorded = (look.run_id for look in looks.read(places.runs).looks)
     data = fingerprint(open_lake(places.lake))
-    wanted = cache.keys(experiments, data, code_fingerprint(), recorded)
-    return cache.held(cache.find(places.cache, wanted), own)
+    return cache.keys(experiments, data, code_fingerprint(), recorded)
 
 
 def _need_no_visit(kept: Collection[str]) -> list[str]:

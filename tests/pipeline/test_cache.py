@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from support.lakes import merged, tiny_lake, tiny_spec
-from support.pipeline import ROOT, Done, contents, dbt, in_project, msm, run_experiments
+from support.pipeline import ROOT, Done, contents, dbt, in_project, msm, own_caches, run_experiments
 
 from msm_py.experiment import ids
 from msm_py.runner.invocation import what_models_read
@@ -44,6 +45,13 @@ OTHER_QUESTION = {
 def outcomes(done: Done) -> int:
     """Return how many files of the cache a place has."""
     return len(list((done.runs.parent / "target" / "cache").glob("*.duckdb")))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def caches_of_their_own() -> Iterator[None]:
+    """What is in a cache, and what is left of it, is looked at here."""
+    with own_caches():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +206,21 @@ def test_dbt_by_hand_takes_it_and_fills_it(lake: Path, filled: Done, tmp_path: P
     none = dbt("build", "--vars", "{}", "--exclude", "tag:project", place=tmp_path, **env)
     assert none.code == 0, none.out
     assert "KEPT" not in none.out
+
+
+def test_what_workers_share_is_filled_in_before_they_begin(lake: Path, tmp_path: Path) -> None:
+    spec = merged(tiny_spec(), {"sweep": {"grid": {"state_mapping.thresholds.high": [0.2, 0.3]}}})
+    file = tmp_path / "tiny.yaml"
+    file.write_text(yaml.safe_dump(spec))
+    words = ("sweep", str(file), "--lake", str(lake), "--batch-size", "1")
+    with_cache = msm(*words, "--jobs", "2", place=tmp_path / "with")
+    without = msm(*words, "--no-cache", place=tmp_path / "without")
+    assert with_cache.code == without.code == 0, with_cache.err + without.err
+    assert outcomes(with_cache) == len(cache.STAGES)  # nobody computed anything of it twice
+    runs = sorted(folder.name for folder in without.runs.glob("tiny*"))
+    assert len(runs) == 2
+    for run in runs:
+        assert contents(with_cache.runs / run) == contents(without.runs / run)
 
 
 def test_no_table_of_a_stage_depends_on_more_than_its_key(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from support.made_up_runs import (
     published,
     write_made_up_run,
 )
-from support.pipeline import Done, contents, in_project, msm
+from support.pipeline import Done, contents, in_project, msm, own_caches
 from support.specs import ODD_SPECS, spec_of
 
 from msm_py.dbt_models import run_artifacts
@@ -48,6 +48,13 @@ N_STOPS = 6
 def kills(what: str) -> list[Any]:
     few, many = N_KILLS[what]
     return [pytest.param(i, marks=() if i < few else pytest.mark.slow) for i in range(many)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def caches_of_their_own() -> Iterator[None]:
+    """What is in a cache, and what is left of it, is looked at here."""
+    with own_caches():
+        yield
 
 
 def test_there_are_enough_kills() -> None:

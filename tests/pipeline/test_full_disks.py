@@ -21,7 +21,7 @@ from support.made_up_runs import (
     publish,
     write_made_up_run,
 )
-from support.pipeline import ROOT, environment, msm
+from support.pipeline import ROOT, environment, msm, own_caches
 from support.specs import ODD_SPECS, spec_of
 
 from msm_py.errors import MsmError, NoSpace
@@ -74,6 +74,13 @@ class Disk:
             pytest.skip("there is no mount here")
         if done.returncode:
             pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def caches_of_their_own() -> Iterator[None]:
+    """What is in a cache, and what is left of it, is looked at here."""
+    with own_caches():
+        yield
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import duckdb
 import pytest
 import yaml
 from support.lakes import BASELINE, merged
-from support.pipeline import Done, msm
+from support.pipeline import Done, msm, own_caches
 
 from msm_py.errors import Interrupted, MsmError
 from msm_py.lake.sample import write_sample_lake
@@ -25,6 +26,13 @@ from msm_py.store import cache, catalog_columns, warehouse, warehouse_tables
 
 # what a record says of the days of a market
 DAYS = SimpleNamespace(first_day=date(2024, 1, 1), n_before=31, pool_start=60)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def caches_of_their_own() -> Iterator[None]:
+    """What is in a cache, and what is left of it, is looked at here."""
+    with own_caches():
+        yield
 
 
 @pytest.fixture(scope="module")

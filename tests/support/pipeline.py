@@ -18,12 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from msm_py.cli.app import STOPPING, main
 from msm_py.runner.invocation import PARSED
 
 ROOT = Path(__file__).resolve().parents[2]
+CACHE: Path | None = ROOT / ".pytest_cache" / "msm"
+"""The cache of all places; None: each has its own, see `own_caches`."""
 EXCLUDED = frozenset(
     row["asset_id"]
     for row in csv.DictReader((ROOT / "seeds" / "excluded_assets.csv").read_text().splitlines())
@@ -56,13 +59,22 @@ class Done:
         return found
 
 
+@contextmanager
+def own_caches() -> Iterator[None]:
+    """Give every place a cache of its own, empty when it is first used."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "CACHE", None)
+        yield
+
+
 def environment(place: Path, **more: str) -> dict[str, str]:
-    """Return an environment in which everything is written below ``place``."""
+    """Return an environment in which everything is written below ``place``, but for the cache."""
     return {
         **os.environ,
         "MSM_RUNS": str(place / "runs"),
         "MSM_WAREHOUSE": str(place / "warehouse" / "msm.duckdb"),
         "MSM_TARGET": str(place / "target"),
+        **({} if CACHE is None else {"MSM_CACHE": str(CACHE), "MSM_CACHE_GB": "2"}),
         "COLUMNS": "120",
         **more,
     }
