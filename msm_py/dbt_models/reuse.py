@@ -59,7 +59,8 @@ def keep(con: duckdb.DuckDBPyConnection, variables: str) -> pa.Table:
     One row per stage: ``there`` (from the cache), ``kept`` now, or why it is not. That a table
     cannot be kept fails nothing.
     """
-    folder, wanted = settings.cache_dir(), _keys(variables)
+    folder = settings.cache_dir()
+    wanted = None if folder is None else _keys(variables)
     if folder is None or wanted is None:
         return SCHEMA.empty_table()
     return pa.Table.from_pylist(

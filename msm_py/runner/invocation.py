@@ -182,15 +182,17 @@ def fill_cache(
     wanted = _keys(experiments, places)
     there = cache.find(places.cache, wanted)
     lacking = [stage for stage in cache.STAGES if stage.name not in there]
-    models = [f"+{model}" for stage in lacking for model in stage.models()]
-    only = ["--indirect-selection", "buildable", "--select", *models]
     if not lacking:
         return
+    models = [f"+{model}" for stage in lacking for model in stage.models()]
+    only = ["--indirect-selection", "buildable", "--select", *models]
     with (
         scratch.own_folder() as nowhere,
         _built(experiments, in_scratch(places, nowhere), only, [], progress=progress) as own,
         duckdb.connect(own / DATABASE_FILE) as con,
     ):
+        if _keys(experiments, places) != wanted:
+            return  # lake or code changed meanwhile: nobody knows what was read
         cache.attach_again(con)  # what lacks is made of what is there
         for stage in lacking:
             cache.keep(con, places.cache, stage, wanted[stage.name], cache_bytes())

@@ -14,8 +14,14 @@ from support.lakes import merged, tiny_lake, tiny_spec
 from support.pipeline import ROOT, Done, contents, dbt, in_project, msm, own_caches, run_experiments
 
 from msm_py.experiment import ids
+from msm_py.experiment.ids import ResolvedRun
+from msm_py.experiment.load import load_experiments
+from msm_py.lake.opening import fingerprint, open_lake
+from msm_py.runner import invocation
 from msm_py.runner.invocation import what_models_read
+from msm_py.settings import Places
 from msm_py.store import cache
+from msm_py.store.origin import code_fingerprint
 
 # the same legs, asked of in every other way
 OTHER_QUESTION = {
@@ -221,6 +227,24 @@ def test_what_workers_share_is_filled_in_before_they_begin(lake: Path, tmp_path:
     assert len(runs) == 2
     for run in runs:
         assert contents(with_cache.runs / run) == contents(without.runs / run)
+
+
+def test_nothing_is_filled_in_of_a_lake_that_changed_meanwhile(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(yaml.safe_dump(tiny_spec()))
+    data, code = fingerprint(open_lake(lake)), code_fingerprint()
+    runs = [ResolvedRun.of(x, data, code) for x in load_experiments([file])]
+    places = Places(lake, tmp_path / "runs", tmp_path / "msm.duckdb", cache=tmp_path / "cache")
+    keys = iter(["before", "before", "after"])  # when it looks, when it begins and at its end
+    monkeypatch.setattr(
+        invocation, "_keys", lambda *_: dict.fromkeys((s.name for s in cache.STAGES), next(keys))
+    )
+    with in_project(tmp_path):
+        invocation.fill_cache(runs, places)
+    assert next(keys, None) is None
+    assert not list(tmp_path.glob("cache/*.duckdb"))
 
 
 def test_no_table_of_a_stage_depends_on_more_than_its_key(tmp_path: Path) -> None:
