@@ -1,6 +1,6 @@
-"""Warn when a small fixed job takes more CPU than it did: `.ci/run` asks at its end.
+"""Warn when a small fixed job takes more CPU than it did: `.ci/run` asks when all tests pass.
 
-    python bench/guard.py             # compare with what is recorded; never fails
+    python bench/guard.py             # compare with what is recorded; fails for no slowness
     python bench/guard.py --record    # record what it takes now
 
 Machines differ, so the job is measured in units of a loop that is run beside it, before and after:

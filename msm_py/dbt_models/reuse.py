@@ -1,8 +1,8 @@
 """What an invocation takes from the cache, and what it puts there: the model ``kept_tables``.
 
 `msm` looks into the cache itself, so that dbt need not even visit the models that are there, and
-says in MSM_KEPT what it found. For a build by hand the plugin looks, and the models that are there
-are visited and left as they are.
+says in MSM_KEPT what it looked for and found. For a build by hand the plugin looks, and the models
+that are there are visited and left as they are.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ SCHEMA: Final = pa.schema([("stage", pa.string()), ("outcome", pa.string())])
 
 def show(con: duckdb.DuckDBPyConnection) -> None:
     """Let the scratch database show what the cache has of what this invocation computes."""
-    given = os.environ.get("MSM_KEPT")
-    if given is not None:
-        cache.attach(con, {stage: Path(file) for stage, file in json.loads(given).items()})
+    told = _told()
+    if told is not None:
+        cache.attach(con, {stage: Path(file) for stage, file in told["found"].items()})
         return
     command, variables = _invocation()
     if command not in ("build", "run"):  # a test, a query: of what was built before
@@ -60,8 +60,10 @@ def keep(con: duckdb.DuckDBPyConnection, variables: str) -> pa.Table:
     cannot be kept fails nothing.
     """
     folder = settings.cache_dir()
-    wanted = None if folder is None else _keys(variables)
-    if folder is None or wanted is None:
+    if folder is None or not _is_whole() or not cache.is_of(con, settings.lake_dir().absolute()):
+        return SCHEMA.empty_table()
+    wanted, told = _keys(variables), _told()
+    if wanted is None or (told is not None and told["keys"] != wanted):
         return SCHEMA.empty_table()
     return pa.Table.from_pylist(
         [
@@ -72,12 +74,18 @@ def keep(con: duckdb.DuckDBPyConnection, variables: str) -> pa.Table:
     )
 
 
+def _told() -> dict[str, dict[str, str]] | None:
+    """Return what `msm` says: ``keys`` and ``found`` files by stage; None for a build by hand."""
+    given = os.environ.get("MSM_KEPT")
+    return None if given is None else json.loads(given)
+
+
 def _kept(con: duckdb.DuckDBPyConnection, folder: Path, stage: cache.Stage, key: str) -> str:
     if not cache.shown(con).keys().isdisjoint(stage.models()):
         return "there"
     try:
         file = cache.keep(con, folder, stage, key, settings.cache_bytes())
-    except (OSError, duckdb.Error) as error:
+    except (OSError, duckdb.Error, ValueError) as error:
         why = str(error).splitlines()[0]
     else:
         if file is not None:
@@ -110,6 +118,22 @@ def _keys(variables: str) -> Mapping[str, str] | None:
         )
     except MsmError:
         return None
+
+
+def _is_whole() -> bool:
+    """Return whether all tables of the scratch database were made, and tested, by this invocation.
+
+    That of a build by hand stays: part of a build leaves there what earlier code or another lake
+    had made.
+    """
+    from dbt.flags import get_flags
+
+    if _told() is not None:
+        return True  # the database is the invocation's own
+    flags: Any = get_flags()  # type: ignore[no-untyped-call]  # dbt
+    given = [x for name in ("SELECT", "SELECTOR") for x in getattr(flags, name, None) or ()]
+    left_out = set(getattr(flags, "EXCLUDE", None) or ())
+    return _invocation()[0] == "build" and not given and left_out <= {"tag:project"}
 
 
 def _invocation() -> tuple[str, str]:

@@ -69,7 +69,8 @@ def usual_jobs(n_waiting: int) -> int:
     >>> usual_jobs(399), usual_jobs(1_000_000) <= (os.cpu_count() or 1)
     (1, True)
     """
-    cores = os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux: what this process may use
+    cores = (os.cpu_count() or 1) if affinity is None else len(affinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(cores, memory // _OF_A_WORKER, n_waiting // _PAYS_A_WORKER))
 
@@ -137,7 +138,9 @@ def run_sweep(
     # else is done, with nobody beside it: the second time it was the run.
     suspects: deque[list[ResolvedRun]] = deque()
     if fill is not None and len(queue) > 1:  # what batches share is computed once, by all cores
-        with suppress(MsmError, OSError, duckdb.Error):  # the batches will say it themselves
+        with suppress(
+            MsmError, OSError, duckdb.Error, ValueError
+        ):  # the batches will say it themselves
             fill(queue[0], places)
     pool = open_executor(jobs)
     running: dict[Future[Any], list[ResolvedRun]] = {}

@@ -191,11 +191,12 @@ def fill_cache(
         _built(experiments, in_scratch(places, nowhere), only, [], progress=progress) as own,
         duckdb.connect(own / DATABASE_FILE) as con,
     ):
-        if _keys(experiments, places) != wanted:
-            return  # lake or code changed meanwhile: nobody knows what was read
         cache.attach_again(con)  # what lacks is made of what is there
+        if not cache.is_of(con, places.lake) or _keys(experiments, places) != wanted:
+            return
         for stage in lacking:
-            cache.keep(con, places.cache, stage, wanted[stage.name], cache_bytes())
+            if cache.shown(con).keys().isdisjoint(stage.models()):  # nobody else was quicker
+                cache.keep(con, places.cache, stage, wanted[stage.name], cache_bytes())
 
 
 def opened(database: Path) -> duckdb.DuckDBPyConnection:
@@ -279,7 +280,10 @@ def _built(
     What the cache has is not visited.
     """
     with scratch.own_folder() as own, _temporary_files_in(own / "tmp"), ExitStack() as stack:
-        kept = _kept(experiments, places, own)
+        keys = {} if places.cache is None else _keys(experiments, places)
+        found = {} if places.cache is None else cache.find(places.cache, keys)
+        kept = cache.held(found, own)  # under names that stay
+        told = {"keys": keys, "found": {stage: str(file) for stage, file in kept.items()}}
         left_out = [*left_out, *_need_no_visit(kept)]
         stack.enter_context(
             _environment(
@@ -287,7 +291,7 @@ def _built(
                     **places.environment(),
                     "MSM_SCRATCH": str(own / DATABASE_FILE),
                     "MSM_EXPERIMENTS_FILE": str(own / EXPERIMENTS_FILE),
-                    "MSM_KEPT": json.dumps({stage: str(file) for stage, file in kept.items()}),
+                    "MSM_KEPT": json.dumps(told),
                 }
             )
         )
@@ -310,14 +314,10 @@ def _built(
         yield own
 
 
-def _kept(experiments: Sequence[ResolvedRun], places: Places, own: Path) -> dict[str, Path]:
-    """Return what the cache has of what experiments need, by stage, under names that stay."""
-    if places.cache is None or not experiments:
-        return {}
-    return cache.held(cache.find(places.cache, _keys(experiments, places)), own)
-
-
 def _keys(experiments: Sequence[ResolvedRun], places: Places) -> dict[str, str]:
+    """Return the keys of what experiments need of the cache; without any nothing is needed."""
+    if not experiments:
+        return {}
     recorded = (look.run_id for look in looks.read(places.runs).looks)
     data = fingerprint(open_lake(places.lake))
     return cache.keys(experiments, data, code_fingerprint(), recorded)

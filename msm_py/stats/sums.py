@@ -8,8 +8,8 @@ cannot be written to.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -21,9 +21,13 @@ from numpy.typing import NDArray
 
 from msm_py._typing import Floats
 
-_PAYS: Final = 0.7
-"""Seconds in NumPy after which Numba is started."""
-_spent = 0.0  # seconds in NumPy so far
+_PAYS: Final = 3e8
+"""Work in NumPy, in numbers added, that takes as long as starting Numba does."""
+_A_SUM: Final = 5_000
+"""What a sum costs besides, in numbers added."""
+_AT_ONCE: Final = 2**17
+"""Numbers that NumPy takes at a time, a MB of them."""
+_spent = 0.0  # work in NumPy so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +77,10 @@ def sums_of_slices(table: Floats, terms: Terms, length: int) -> Floats:
     sums = np.zeros((len(terms.offset) - 1, length))
     if len(terms.begin) and not 0 <= terms.begin.min() <= terms.begin.max() <= table.size - length:
         raise ValueError("a slice lies outside the table")
-    if _spent > _PAYS:
-        compiled()(table.reshape(-1), terms.begin, terms.factor, terms.offset, sums)
-    else:
-        began = time.perf_counter()
-        plain(table.reshape(-1), terms.begin, terms.factor, terms.offset, sums)
-        _spent += time.perf_counter() - began
+    work = len(terms.begin) * length + len(sums) * _A_SUM
+    add = plain if _spent + work <= _PAYS else compiled()
+    add(table.reshape(-1), terms.begin, terms.factor, terms.offset, sums)
+    _spent += work
     return sums
 
 
@@ -90,12 +92,15 @@ def plain(
 ) -> None:
     """Add slices of a flat table to sums of zero, in NumPy; names as `Terms` has them."""
     slices = sliding_window_view(table, sums.shape[1])
+    some = max(1, _AT_ONCE // sums.shape[1])
     for row, (first, end) in enumerate(pairwise(offset.tolist())):
-        if first < end:
-            part = slices[begin[first:end]]
-            part *= factor[first:end, None]
+        for here in range(first, end, some):
+            terms = slice(here, min(here + some, end))
+            part = slices[begin[terms]]
+            part *= factor[terms, None]
+            part[0] += sums[row]
             # one after the other, which a plain sum does not promise
-            sums[row] += np.add.accumulate(part, out=part)[-1]
+            sums[row] = np.add.accumulate(part, out=part)[-1]
 
 
 @cache
@@ -103,10 +108,14 @@ def compiled() -> Add:
     """Return `plain`, compiled."""
     import numba
 
-    try:
-        return cast("Add", numba.njit(cache=True, nogil=True)(_loop))
-    except RuntimeError:  # nowhere to keep it: every process compiles it
-        return cast("Add", numba.njit(nogil=True)(_loop))
+    add = cast("Add", numba.njit(nogil=True)(_loop))
+    with suppress(Exception):  # nowhere to keep it, or what is kept is damaged: compiled anew
+        kept = cast("Add", numba.njit(cache=True, nogil=True)(_loop))
+        kept(
+            np.zeros(1), np.zeros(1, dtype=np.int64), np.ones(1), np.array([0, 1]), np.ones((1, 1))
+        )
+        return kept
+    return add
 
 
 def _loop(

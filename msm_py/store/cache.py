@@ -24,10 +24,12 @@ from typing import Final
 import duckdb
 
 from msm_py.experiment.ids import ResolvedRun, feature_set_id, legs_id, short_hash, universe_id
+from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.settings import DATABASE, project_dir
 from msm_py.store import scratch
+from msm_py.store.origin import code_fingerprint
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of this module: what another one has kept is not looked at."""
 _SCRATCH: Final = f"{DATABASE}.main"
 NAME: Final = re.compile(r"([a-z]+)-([0-9a-f]{10})-([0-9a-f]{64})\.duckdb")
@@ -131,8 +133,9 @@ def find(folder: Path, wanted: Mapping[str, str]) -> dict[str, Path]:
         for file in sorted(folder.glob(f"{stage}-{key}-*.duckdb")):
             with suppress(OSError):  # removed by somebody else meanwhile
                 if _digest(file) == file.stem.rpartition("-")[2]:
-                    os.utime(file)  # used last now
                     found[stage] = file
+                    with suppress(OSError):  # somebody else's
+                        os.utime(file)  # used last now
                     break
                 file.unlink()
     return found
@@ -211,6 +214,17 @@ def _attached(con: duckdb.DuckDBPyConnection, stage: str, file: Path) -> str:
     return known
 
 
+def is_of(con: duckdb.DuckDBPyConnection, lake: Path) -> bool:
+    """Return whether what is in a scratch database was read from a lake as it is now.
+
+    And computed by the code as it is now, which is that of the process: `keys` hash both as they
+    are, and what changed meanwhile must not be kept under them.
+    """
+    read = con.execute(f"select fingerprint from {_SCRATCH}.lake").fetchall()  # of no run: none
+    as_it_is: str = code_fingerprint.__wrapped__()  # read again
+    return read == [(fingerprint(open_lake(lake)),)] and as_it_is == code_fingerprint()
+
+
 def keep(
     con: duckdb.DuckDBPyConnection, folder: Path, stage: Stage, key: str, most_bytes: int
 ) -> Path | None:
@@ -231,15 +245,20 @@ def keep(
     ------
     OSError, duckdb.Error
         When the folder cannot be written to; nothing is left there then.
+    ValueError
+        When a model of the stage is not there, or comes from the cache itself.
     """
+    kinds, from_cache = _kinds(con), shown(con)
+    for model in stage.models():
+        if model not in kinds or model in from_cache:
+            raise ValueError(f"the model {model} was not built")
     folder.mkdir(parents=True, exist_ok=True)
     with scratch.folder(folder) as own:
         file, known = own / "unfinished.duckdb", f"new_{stage.name}"
         con.execute(f"attach '{_quoted(file)}' as {known}")
         try:
-            kinds = _kinds(con)
             for model in stage.models():
-                if kinds.get(model) != "view":
+                if kinds[model] != "view":
                     con.execute(f"create table {known}.main.{model} as from {_SCRATCH}.{model}")
         finally:
             con.execute(f"detach {known}")

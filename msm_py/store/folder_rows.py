@@ -130,6 +130,8 @@ def run_rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             "duration_seconds": manifest["duration_seconds"],
         }
         spec = manifest["spec"]
+        if not isinstance(manifest.get("files", {}), dict):
+            raise TypeError("its files are no map")
         asked = {
             "experiment_id": spec["experiment_id"],
             "title": spec["title"],
@@ -222,8 +224,9 @@ FILES: Final = {
 
 def _kept(folder: Path) -> Collection[str]:
     """Return the files that a run wrote, as its manifest has them; none of an older version."""
-    kept: Collection[str] = _json(folder / layout.MANIFEST).get("files", ())
-    return kept
+    with reading(folder / layout.MANIFEST) as file:
+        kept: Collection[str] = _json(file).get("files", ())
+        return kept
 
 
 def _whole(table: pa.Table, columns: Collection[str]) -> pa.Table:

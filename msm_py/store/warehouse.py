@@ -655,7 +655,9 @@ def _insert_all(con: duckdb.DuckDBPyConnection, contents: Mapping[str, Content])
         if of_table:
             _insert(con, table, _table(of_table, table))
     for table, parts in frames.items():
-        _insert(con, table, folder_rows.together(table, parts))
+        with _named(table):
+            rows_of_table = folder_rows.together(table, parts)
+        _insert(con, table, rows_of_table)
     for table, of_panels in panels.items():
         _insert(con, table, pa.concat_tables(of_panels))
 
@@ -728,10 +730,17 @@ def _left_out(runs: Path, path: Path) -> list[str]:
 
 def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
     names = ", ".join(f'"{name}"' for name in ALL_TABLES[table].names if name in rows.column_names)
-    try:
+    with _named(table):
         con.register(_INCOMING, rows)
         con.execute(f"insert into {table} ({names}) select {names} from {_INCOMING}")
+    con.unregister(_INCOMING)
+
+
+@contextmanager
+def _named(table: str) -> Iterator[None]:
+    """Name the file that rows of a table come from, where they do not fit."""
+    try:
+        yield
     except _UNFIT as error:
         file = folder_rows.FILES.get(table, table)
         raise ValueError(f"{file}: {run_list.fault_of(error)}") from None
-    con.unregister(_INCOMING)

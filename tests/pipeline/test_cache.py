@@ -208,6 +208,13 @@ def test_dbt_by_hand_takes_it_and_fills_it(lake: Path, filled: Done, tmp_path: P
     # what was built can be tested and asked without saying again what it was built for
     tested = dbt("test", "--select", "asset_days", "baskets", place=tmp_path, **env)
     assert tested.code == 0, tested.out
+    # of part of a build nobody knows when the rest was made, and of what
+    before = outcomes(first)
+    assert msm("cache", "clear", place=tmp_path).code == 0
+    part = dbt(*words[:3], "--select", "kept_tables", place=tmp_path, **env)
+    assert part.code == 0, part.out
+    assert before
+    assert outcomes(part) == 0
     # another lake shows nothing of this one
     none = dbt("build", "--vars", "{}", "--exclude", "tag:project", place=tmp_path, **env)
     assert none.code == 0, none.out

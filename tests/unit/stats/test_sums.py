@@ -1,4 +1,5 @@
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,13 @@ from msm_py.stats import sums
 from msm_py.stats.sums import Terms, sums_of_slices
 
 
+@pytest.mark.parametrize("at_once", [2**17, 50])
 @pytest.mark.parametrize("add", [sums.plain, sums.compiled()])
 @pytest.mark.parametrize("length", [1, 3, 16, 41])
-def test_sums_equal_a_plain_loop_to_the_bit(length: int, add: sums.Add) -> None:
+def test_sums_equal_a_plain_loop_to_the_bit(
+    length: int, add: sums.Add, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sums, "_AT_ONCE", at_once)
     rng = np.random.default_rng(length)
     table = rng.normal(size=280)
     number = [0, 1, 4, 5, 0, 11, 60]
@@ -34,7 +39,7 @@ def test_what_takes_long_goes_on_compiled(monkeypatch: pytest.MonkeyPatch) -> No
     used = []
     monkeypatch.setattr(sums, "plain", lambda *_: used.append("plain"))
     monkeypatch.setattr(sums, "compiled", lambda: lambda *_: used.append("compiled"))
-    for spent in (0.0, 10.0):
+    for spent in (0.0, sums._PAYS):
         monkeypatch.setattr(sums, "_spent", spent)
         sums_of_slices(np.ones(3), terms, 2)
     assert used == ["plain", "compiled"]
@@ -51,12 +56,26 @@ def test_nothing_to_add_is_zero() -> None:
     np.testing.assert_array_equal(sums_of_slices(np.zeros(2), terms, 2), np.zeros((1, 2)))
 
 
-def test_where_nothing_can_be_kept_it_is_compiled_anew(tmp_path: Path) -> None:
-    """As in a read-only installation of a user without a home."""
-    code = (
-        "import numba.core.caching as c; c.CacheImpl._locator_classes = [];"
-        "from msm_py.stats.sums import *; s = np.zeros((1, 2));"
-        "compiled()(np.ones(3), np.array([1]), np.ones(1), np.array([0, 1]), s); print(s)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout == "[[1. 1.]]\n", done.stderr
+COMPILED = (
+    "from msm_py.stats.sums import *; s = np.zeros((1, 2));"
+    "compiled()(np.ones(3), np.array([1]), np.ones(1), np.array([0, 1]), s); print(s)"
+)
+
+
+@pytest.mark.parametrize("harm", ["nowhere to keep it", "damaged", "damaged index"])
+def test_compiled_code_that_is_not_kept_is_compiled_anew(tmp_path: Path, harm: str) -> None:
+    """As in a read-only installation of a user without a home, or after a full disk."""
+    code, environment = COMPILED, {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    if harm == "nowhere to keep it":
+        code = "import numba.core.caching as c; c.CacheImpl._locator_classes = [];" + code
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+        )
+        assert done.stdout == "[[1. 1.]]\n", done.stderr
+        for file in tmp_path.rglob("*.nbi" if harm == "damaged index" else "*.nbc"):
+            file.write_bytes(b"")

@@ -9,10 +9,11 @@ from typing import Any
 
 import duckdb
 import pytest
-from support.lakes import run_of
+from support.lakes import run_of, tiny_lake
 
+from msm_py.lake.opening import fingerprint, open_lake
 from msm_py.settings import DATABASE_FILE
-from msm_py.store import cache
+from msm_py.store import cache, origin
 
 LAKE, MARKET, FEATURES, LEGS = cache.STAGES
 LARGE = 10**9
@@ -95,6 +96,45 @@ def test_what_is_kept_is_shown_as_the_models(
         assert not cache.shown(con)
 
 
+def test_what_was_not_built_or_comes_from_the_cache_is_not_kept(
+    scratch: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cache"
+    file = cache.keep(scratch, folder, LEGS, "0" * 10, LARGE)
+    assert file is not None
+    cache.attach(scratch, {"legs": file})
+    scratch.execute("drop table z_scores")
+    for stage in (LEGS, FEATURES):
+        with pytest.raises(ValueError, match="was not built"):
+            cache.keep(scratch, folder, stage, "1" * 10, LARGE)
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_what_is_of_another_lake_or_code_is_told(
+    scratch: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tiny_lake(tmp_path / "here")
+    scratch.execute("create or replace table lake as select ? as fingerprint", ["of another"])
+    assert not cache.is_of(scratch, here)
+    scratch.execute("update lake set fingerprint = ?", [fingerprint(open_lake(here))])
+    assert cache.is_of(scratch, here)
+    origin.code_fingerprint()
+    monkeypatch.setattr(origin, "SQL_FOLDERS", ())  # as if the code had changed meanwhile
+    assert not cache.is_of(scratch, here)
+
+
+def test_a_file_of_another_user_is_found(
+    scratch: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = cache.keep(scratch, tmp_path / "cache", LAKE, "0" * 10, LARGE)
+
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "utime", refused)
+    assert cache.find(tmp_path / "cache", {"lake": "0" * 10}) == {"lake": file}
+
+
 @pytest.mark.parametrize("harm", ["cut", "changed", "empty", "another key"])
 def test_what_is_damaged_is_not_found_and_goes(
     scratch: duckdb.DuckDBPyConnection, tmp_path: Path, harm: str
@@ -122,12 +162,17 @@ def test_what_is_damaged_is_not_found_and_goes(
 
 
 def test_nothing_half_written_is_left_and_others_files_stay(
-    scratch: duckdb.DuckDBPyConnection, tmp_path: Path
+    scratch: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "cache"
-    scratch.execute("drop table z_scores")
-    with pytest.raises(duckdb.Error):
-        cache.keep(scratch, folder, FEATURES, "0" * 10, LARGE)
+
+    def refused(_: object) -> str:
+        raise OSError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "_digest", refused)
+        with pytest.raises(OSError, match="full"):
+            cache.keep(scratch, folder, FEATURES, "0" * 10, LARGE)
     assert not list(folder.iterdir())
     (folder / "notes.txt").write_text("mine")
     assert cache.keep(scratch, folder, LEGS, "0" * 10, LARGE) is not None
