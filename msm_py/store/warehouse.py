@@ -263,13 +263,13 @@ class _Reading:
 
     def _read(self, runs: Path, run_ids: Sequence[str]) -> Iterator[dict[str, Content]]:
         with ThreadPoolExecutor(1) as reader:  # reads on while DuckDB takes in what was read
-
-            def ahead(some: Sequence[str]) -> Future[tuple[dict[str, Content], dict[str, str]]]:
-                return reader.submit(folder_rows.read_runs, runs, some)
-
-            coming = ahead(())
+            coming: Future[tuple[dict[str, Content], dict[str, str]]] | None = None
             for some in [*_batched(run_ids, RUNS_AT_ONCE), ()]:
-                (read, faults), coming = coming.result(), ahead(some)
+                done = coming
+                coming = reader.submit(folder_rows.read_runs, runs, some) if some else None
+                if done is None:
+                    continue
+                read, faults = done.result()
                 self.faults |= faults
                 if read:
                     yield read
