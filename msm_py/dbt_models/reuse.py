@@ -60,10 +60,12 @@ def keep(con: duckdb.DuckDBPyConnection, variables: str) -> pa.Table:
     cannot be kept fails nothing.
     """
     folder = settings.cache_dir()
-    if folder is None or not _is_whole() or not cache.is_of(con, settings.lake_dir().absolute()):
+    if folder is None or not _is_whole():
         return SCHEMA.empty_table()
     wanted, told = _keys(variables), _told()
     if wanted is None or (told is not None and told["keys"] != wanted):
+        return SCHEMA.empty_table()
+    if not cache.is_of(con, settings.lake_dir().absolute()):
         return SCHEMA.empty_table()
     return pa.Table.from_pylist(
         [

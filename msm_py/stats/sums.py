@@ -92,7 +92,7 @@ def plain(
 ) -> None:
     """Add slices of a flat table to sums of zero, in NumPy; names as `Terms` has them."""
     slices = sliding_window_view(table, sums.shape[1])
-    some = max(1, _AT_ONCE // sums.shape[1])
+    some = max(1, _AT_ONCE // max(1, sums.shape[1]))
     for row, (first, end) in enumerate(pairwise(offset.tolist())):
         for here in range(first, end, some):
             terms = slice(here, min(here + some, end))

@@ -56,6 +56,13 @@ def test_nothing_to_add_is_zero() -> None:
     np.testing.assert_array_equal(sums_of_slices(np.zeros(2), terms, 2), np.zeros((1, 2)))
 
 
+@pytest.mark.parametrize("add", [sums.plain, sums.compiled()])
+def test_slices_may_have_no_length(add: sums.Add) -> None:
+    found = np.zeros((1, 0))
+    add(np.zeros(3), np.array([0, 1]), np.ones(2), np.array([0, 2]), found)
+    assert found.shape == (1, 0)
+
+
 COMPILED = (
     "from msm_py.stats.sums import *; s = np.zeros((1, 2));"
     "compiled()(np.ones(3), np.array([1]), np.ones(1), np.array([0, 1]), s); print(s)"
