@@ -126,16 +126,29 @@ def _is_whole() -> bool:
     """Return whether all tables of the scratch database were made, and tested, by this invocation.
 
     That of a build by hand stays: part of a build leaves there what earlier code or another lake
-    had made.
+    had made, and dbt has more ways to build something else than the whole.
     """
     from dbt.flags import get_flags
 
     if _told() is not None:
         return True  # the database is the invocation's own
     flags: Any = get_flags()  # type: ignore[no-untyped-call]  # dbt
-    given = [x for name in ("SELECT", "SELECTOR") for x in getattr(flags, name, None) or ()]
+    part = any(getattr(flags, name, None) for name in _OF_A_PART)
     left_out = set(getattr(flags, "EXCLUDE", None) or ())
-    return _invocation()[0] == "build" and not given and left_out <= {"tag:project"}
+    no_types = set(getattr(flags, "EXCLUDE_RESOURCE_TYPES", None) or ())
+    return (
+        _invocation()[0] == "build"
+        and not part
+        and left_out <= {"tag:project"}
+        and no_types <= {"unit_test"}
+    )
+
+
+_OF_A_PART: Final = (
+    *("SELECT", "SELECTOR", "RESOURCE_TYPES", "DEFER"),
+    *("EMPTY", "SAMPLE", "EVENT_TIME_START", "EVENT_TIME_END"),
+)
+"""Flags of a build that is not of all nodes, or not of all rows."""
 
 
 def _invocation() -> tuple[str, str]:
