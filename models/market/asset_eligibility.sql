@@ -93,14 +93,19 @@ ranked as (
             and asset_days.max_abs_return_1d is not distinct from traded_volumes.max_abs_return_1d
 ),
 
-open_perpetuals as (
+-- the days on which an asset has an open perpetual where a universe asks for one
+open_days as (
     select distinct
         universes.universe_id,
-        listings.asset_id,
-        listings.listed,
-        listings.delisted
+        asset_days.asset_id,
+        asset_days.date
     from universes
     inner join listings on list_contains(universes.listed_on, listings.exchange)
+    inner join asset_days
+        on
+            listings.asset_id = asset_days.asset_id
+            and listings.listed <= asset_days.date
+            and (listings.delisted is null or listings.delisted > asset_days.date)
 ),
 
 final as (
@@ -135,19 +140,7 @@ final as (
             when
                 asset_days.date - first_prices.first_price_date + 1 < universes.min_history_days
                 then 'history too short'
-            when
-                len(universes.listed_on) > 0
-                and not exists (
-                    select 1 from open_perpetuals
-                    where
-                        open_perpetuals.universe_id = universes.universe_id
-                        and open_perpetuals.asset_id = asset_days.asset_id
-                        and open_perpetuals.listed <= asset_days.date
-                        and (
-                            open_perpetuals.delisted is null
-                            or asset_days.date < open_perpetuals.delisted
-                        )
-                )
+            when len(universes.listed_on) > 0 and open_days.date is null
                 then 'no open perpetual'
             else 'eligible'
         end as reason
@@ -158,6 +151,11 @@ final as (
             and asset_days.rank_median_days = universes.rank_median_days
             and asset_days.max_abs_return_1d is not distinct from universes.max_abs_return_1d
     inner join first_prices on asset_days.asset_id = first_prices.asset_id
+    left join open_days
+        on
+            universes.universe_id = open_days.universe_id
+            and asset_days.asset_id = open_days.asset_id
+            and asset_days.date = open_days.date
     anti join ineligible_assets on asset_days.asset_id = ineligible_assets.asset_id
     where
         not list_contains(universes.majors, asset_days.asset_id)

@@ -24,6 +24,7 @@ from msm_py.settings import (
     DATABASE_FILE,
     cache_bytes,
     cache_dir,
+    duckdb_limits,
     lake_dir,
     project_dir,
 )
@@ -122,7 +123,7 @@ class Plugin(BasePlugin):
     """
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
-        """Set database, threads and memory limit from the environment, where given there."""
+        """Set the database, and the limits of threads and memory."""
         try:
             path = scratch_path(creds.path)
             # before anything is written where this decides; dbt itself has made its folders by now
@@ -134,10 +135,7 @@ class Plugin(BasePlugin):
         except MsmError as error:  # as dbt shows it without a traceback
             raise DbtRuntimeError(str(error)) from None
         creds.path = str(path)
-        for option in ("threads", "memory_limit"):
-            value = os.environ.get(f"MSM_{option.upper()}")
-            if value:
-                config[option] = value
+        config |= duckdb_limits()
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Show what the cache has, and register the distribution functions that DuckDB lacks."""

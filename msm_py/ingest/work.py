@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -22,6 +21,7 @@ from msm_py.ingest.spec import Spec, read_spec
 from msm_py.ingest.vintages import Added, Batch, ReadFile
 from msm_py.lake.check import LakeReport, check_lake
 from msm_py.lake.opening import open_lake
+from msm_py.settings import duckdb_limits
 from msm_py.store import scratch
 
 LOCK: Final = ".lock"
@@ -194,10 +194,7 @@ def _database(own: Path) -> duckdb.DuckDBPyConnection:
         "autoinstall_known_extensions": False,
         "temp_directory": str(own / "spill"),
     }
-    for option in ("threads", "memory_limit"):
-        if limit := os.environ.get(f"MSM_{option.upper()}"):
-            config[option] = limit
-    con = duckdb.connect(str(own / "work.duckdb"), config=config)
+    con = duckdb.connect(str(own / "work.duckdb"), config=config | duckdb_limits())
     con.execute("set enable_progress_bar = false")  # the display has one of its own
     return con
 

@@ -11,7 +11,6 @@ Nothing is written, neither to the lake nor elsewhere. Days are calendar days (U
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -34,6 +33,7 @@ from msm_py.lake.check_items import ABSENT, FACTS, SHOWN, Item, Verdict, in_days
 from msm_py.lake.contract import TABLES
 from msm_py.lake.loading import SCHEMA, load
 from msm_py.lake.opening import Lake
+from msm_py.settings import duckdb_limits
 
 _JUMP_UP: Final = 2.0
 _JUMP_DOWN: Final = -0.7
@@ -143,10 +143,7 @@ def _items(lake: Lake, spill: Path | None) -> list[Item]:
 def _database(spill: str) -> duckdb.DuckDBPyConnection:
     """Open a database in memory; what finds no room there spills into a folder that goes away."""
     config: dict[str, Any] = {"autoinstall_known_extensions": False, "temp_directory": spill}
-    for option in ("threads", "memory_limit"):
-        if limit := os.environ.get(f"MSM_{option.upper()}"):
-            config[option] = limit
-    return duckdb.connect(config=config)
+    return duckdb.connect(config=config | duckdb_limits())
 
 
 class _Check:

@@ -26,7 +26,7 @@ from msm_py.errors import Interrupted, MsmError, NoSpace
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.runner.executors import WorkerLost, local_executor, run_batch, tell_parent
 from msm_py.runner.invocation import Outcome, Progress, fill_cache
-from msm_py.settings import Places
+from msm_py.settings import Places, machine_memory
 from msm_py.store import run_folder
 from msm_py.store.trial import Trial
 
@@ -71,8 +71,7 @@ def usual_jobs(n_waiting: int) -> int:
     """
     affinity = getattr(os, "sched_getaffinity", None)  # Linux: what this process may use
     cores = (os.cpu_count() or 1) if affinity is None else len(affinity(0))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(cores, memory // _OF_A_WORKER, n_waiting // _PAYS_A_WORKER))
+    return max(1, min(cores, machine_memory() // _OF_A_WORKER, n_waiting // _PAYS_A_WORKER))
 
 
 def shard(specs: Sequence[ResolvedRun], index: int, count: int) -> list[ResolvedRun]:

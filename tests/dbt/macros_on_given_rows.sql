@@ -39,6 +39,27 @@ checks as (
         list(trailing_mean order by date) = [null, 1.5, null, null, 4.5] as is_right
     from by_macro
     union all
+    -- the mean of a week has the bits of a list's, though none is made
+    select
+        'trailing of few rows' as macro_name,
+        bool_and(of_lags is not distinct from of_list) and count(of_lags) = 94 as is_right
+    from (
+        select
+            {{ trailing('avg', 'third', 7, 'order by nr') }} as of_lags,
+            case
+                when nr >= 6
+                    then list_avg(
+                        list(third) over (order by nr rows between 6 preceding and current row)
+                    )
+            end as of_list
+        from (
+            select
+                range as nr,
+                sin(range) / 3 as third
+            from range(100)
+        ) as thirds
+    ) as means
+    union all
     -- (-2 x 50 - 1 x 100 + 0 x 0 + 1 x 100 + 2 x 100) / (4 + 1 + 0 + 1 + 4)
     select
         'trailing_slope' as macro_name,
