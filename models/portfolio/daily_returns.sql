@@ -147,13 +147,23 @@ with_cost as (
     from joined
 ),
 
+-- a join, not a window: next to nobody is ruined, and a window would sort all rows once more
+ruins as (
+    select
+        strategy_id,
+        min(date) as ruined_on
+    from with_cost
+    where r_net <= -1
+    group by strategy_id
+),
+
 with_ruin as (
     select
-        *,
-        min(case when r_net <= -1 then date end) over (
-            {{ by_day }} rows between unbounded preceding and current row
-        ) as ruined_on
+        with_cost.*,
+        ruins.ruined_on
     from with_cost
+    left join ruins
+        on with_cost.strategy_id = ruins.strategy_id and with_cost.date >= ruins.ruined_on
 ),
 
 with_net as (
@@ -190,13 +200,21 @@ with_equity as (
 ),
 
 -- the first day of a strategy on which something is too large to compute with
+overflows as (
+    select
+        strategy_id,
+        min(date) as overflows_on
+    from with_equity
+    where is_overflow or not (equity_gross < 1e40 and equity_net < 1e40)
+    group by strategy_id
+),
+
 with_overflow as (
     select
-        *,
-        min(case
-            when is_overflow or not (equity_gross < 1e40 and equity_net < 1e40) then date
-        end) over (partition by strategy_id) as overflows_on
+        with_equity.*,
+        overflows.overflows_on
     from with_equity
+    left join overflows on with_equity.strategy_id = overflows.strategy_id
 ),
 
 sound as (

@@ -56,7 +56,8 @@ STORAGE_VERSION: Final = "v1.0.0"
 MOST_NAMED: Final = 5  # of what was left out
 _WRITING: Final[dict[str, str | bool | int | float | list[str]]] = {
     "storage_compatibility_version": STORAGE_VERSION,
-    "checkpoint_threshold": "1TB",  # one at the end, not one after every few runs
+    # not after every few runs, nor so seldom that memory holds the rows of a large sweep
+    "checkpoint_threshold": "256MB",
 }
 RUNS_AT_ONCE: Final = 100
 """Run folders that are read together; the content of twice as many is in memory."""
