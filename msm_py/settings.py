@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from msm_py import machine
 from msm_py.errors import MsmError
 
 ENVIRONMENT_VARIABLE = "MSM_PROJECT_DIR"
@@ -109,11 +110,6 @@ def cache_bytes() -> int:
 MEMORY_BYTES: Final = 2 * 10**9
 
 
-def machine_memory() -> int:
-    """Return the bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def duckdb_limits() -> dict[str, str]:
     """Return DuckDB's options ``memory_limit`` and, where given, ``threads``.
 
@@ -121,7 +117,7 @@ def duckdb_limits() -> dict[str, str]:
     machine's, which it fills with what it read before: a large lake then takes three times as much
     and no less time. Ours is 2 GB, or DuckDB's own, four fifths of the memory, where that is less.
     """
-    limits = {"memory_limit": f"{min(MEMORY_BYTES, machine_memory() * 4 // 5)}B"}
+    limits = {"memory_limit": f"{min(MEMORY_BYTES, machine.memory_bytes() * 4 // 5)}B"}
     for option in ("threads", "memory_limit"):
         if given := os.environ.get(f"MSM_{option.upper()}"):
             limits[option] = given

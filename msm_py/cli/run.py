@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from msm_py import machine
 from msm_py.cli.options import (
     LAKE,
     RUNS,
@@ -119,7 +120,7 @@ def run(
         on_ray = executor is ExecutorName.RAY
         open_workers = partial(
             executors.workers,
-            jobs if on_ray else jobs or os.cpu_count(),
+            jobs if on_ray else jobs or machine.n_cores(),
             lake=places.lake,
             on_ray=on_ray,
             ray_address=ray_address,

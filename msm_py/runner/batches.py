@@ -11,7 +11,6 @@ machine, or in those of a Ray cluster (`msm_py.runner.ray_cluster`).
 from __future__ import annotations
 
 import logging
-import os
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -22,11 +21,12 @@ from typing import Any, Final, TypeVar
 
 import duckdb
 
+from msm_py import machine
 from msm_py.errors import Interrupted, MsmError, NoSpace
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.runner.executors import WorkerLost, local_executor, run_batch, tell_parent
 from msm_py.runner.invocation import Outcome, Progress, fill_cache
-from msm_py.settings import Places, machine_memory
+from msm_py.settings import Places
 from msm_py.store import run_folder
 from msm_py.store.trial import Trial
 
@@ -66,12 +66,11 @@ def usual_jobs(n_waiting: int) -> int:
 
     Examples
     --------
-    >>> usual_jobs(399), usual_jobs(1_000_000) <= (os.cpu_count() or 1)
+    >>> usual_jobs(399), usual_jobs(1_000_000) <= machine.n_cores()
     (1, True)
     """
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux: what this process may use
-    cores = (os.cpu_count() or 1) if affinity is None else len(affinity(0))
-    return max(1, min(cores, machine_memory() // _OF_A_WORKER, n_waiting // _PAYS_A_WORKER))
+    room = machine.memory_bytes() // _OF_A_WORKER
+    return max(1, min(machine.n_cores(), room, n_waiting // _PAYS_A_WORKER))
 
 
 def shard(specs: Sequence[ResolvedRun], index: int, count: int) -> list[ResolvedRun]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from msm_py import machine
 from msm_py.errors import MsmError
 from msm_py.experiment.ids import ResolvedRun
 from msm_py.experiment.variants import collect
@@ -198,7 +199,7 @@ def plan(resolved: ResolvedSweep, places: Places, options: Options) -> Plan:
         n_batches=n_batches,
         jobs=jobs,
         cpu_seconds=seconds,
-        seconds=seconds / max(1, min(jobs, n_batches, os.cpu_count() or 1)),
+        seconds=seconds / max(1, min(jobs, n_batches, machine.n_cores())),
     )
 
 

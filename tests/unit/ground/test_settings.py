@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.pipeline import ROOT
 
-from msm_py import settings
+from msm_py import machine
 from msm_py.errors import MsmError
 from msm_py.settings import duckdb_limits, project_dir
 
@@ -29,9 +29,9 @@ def test_duckdb_takes_two_gigabytes_and_no_more_than_most_of_a_machine(
 ) -> None:
     for name in ("MSM_THREADS", "MSM_MEMORY_LIMIT"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(settings, "machine_memory", lambda: 64 * 10**9)
+    monkeypatch.setattr(machine, "memory_bytes", lambda: 64 * 10**9)
     assert duckdb_limits() == {"memory_limit": "2000000000B"}
-    monkeypatch.setattr(settings, "machine_memory", lambda: 10**9)
+    monkeypatch.setattr(machine, "memory_bytes", lambda: 10**9)
     assert duckdb_limits() == {"memory_limit": "800000000B"}
     monkeypatch.setenv("MSM_THREADS", "3")
     monkeypatch.setenv("MSM_MEMORY_LIMIT", "8GB")
