@@ -27,7 +27,8 @@ _MOST_ASSETS: Final = 200  # those with most days are enough
 def alignment(check: Tables, name: str) -> list[Item]:
     """Shift a table by a day against prices, and say where another shift fits clearly better."""
     if name == "fact_marketcap":
-        differences = _fits(check, name, _difference)
+        _make_moves(check, f"select * from {name} where reason is null")
+        differences = _fits(check, _difference)
         best = min(differences, key=lambda shift: (differences[shift], abs(shift)), default=0)
         is_wrong = best != 0 and differences[0] > _CLEARLY * differences[best]
         return _items(
@@ -37,7 +38,14 @@ def alignment(check: Tables, name: str) -> list[Item]:
             best if is_wrong else 0,
         )
     if name in ("fact_volume", "fact_open_interest"):
-        correlations = _fits(check, name, _correlation)
+        _make_moves(
+            check,
+            f"""
+            select asset_id, date, sum(value) as value from {name}
+            where reason is null and value > 0 group by asset_id, date
+            """,
+        )
+        correlations = _fits(check, _correlation)
         best = max(correlations, key=lambda shift: (correlations[shift], -abs(shift)), default=0)
         is_wrong = (
             best != 0
@@ -53,11 +61,26 @@ def alignment(check: Tables, name: str) -> list[Item]:
     return []
 
 
-def _fits(
-    check: Tables, name: str, measure: Callable[[Tables, str, int], float | None]
-) -> dict[int, float]:
+def _make_moves(check: Tables, rows: str) -> None:
+    """Make the table ``moves``: how a table's values move from one day to the next (logarithms)."""
+    check.con.execute(
+        f"""
+        create or replace temp table moves as
+        select asset_id, date, move
+        from (
+            select asset_id, date, ln(value / lag(value) over by_asset) as move,
+                date - lag(date) over by_asset as days
+            from ({rows}) window by_asset as (partition by asset_id order by date)
+        )
+        where days = 1
+        """
+    )
+
+
+def _fits(check: Tables, measure: Callable[[Tables, int], float | None]) -> dict[int, float]:
     """Return how well each shift fits; nothing when there is too little to tell by."""
-    found = {shift: measure(check, name, shift) for shift in SHIFTS}
+    found = {shift: measure(check, shift) for shift in SHIFTS}
+    check.con.execute("drop table moves")
     known = {shift: fit for shift, fit in found.items() if fit is not None}
     return known if len(known) == len(SHIFTS) else {}
 
@@ -85,42 +108,28 @@ def _items(name: str, what: str, fits: Mapping[int, float], best: int) -> list[I
     ]
 
 
-def _difference(check: Tables, name: str, shift: int) -> float | None:
+def _difference(check: Tables, shift: int) -> float | None:
     """Return the median of |dlog market cap - dlog close| over assets and days."""
     n, median = check.one(
         f"""
-        with caps_moves as (
-            select asset_id, date + ({shift}) as date,
-                ln(value / lag(value) over by_asset) as move,
-                date - lag(date) over by_asset as days
-            from {name} where reason is null
-            window by_asset as (partition by asset_id order by date)
-        )
-        select count(*), median(abs(caps_moves.move - ln(closes.value / closes.before)))
-        from caps_moves inner join closes using (asset_id, date)
-        where caps_moves.days = 1 and closes.days = 1 and caps_moves.move <> 0
+        select count(*), median(abs(moves.move - ln(closes.value / closes.before)))
+        from moves inner join closes
+            on moves.asset_id = closes.asset_id and moves.date + ({shift}) = closes.date
+        where closes.days = 1 and moves.move <> 0
         """
     )
     return median if n >= _FEWEST_MOVES else None
 
 
-def _correlation(check: Tables, name: str, shift: int) -> float | None:
+def _correlation(check: Tables, shift: int) -> float | None:
     """Return the mean over assets of the correlation of |return| and the move of the table."""
     n, mean = check.one(
         f"""
-        with moves as (
-            select asset_id, date + ({shift}) as date, ln(value / lag(value) over by_asset) as move,
-                date - lag(date) over by_asset as days
-            from (
-                select asset_id, date, sum(value) as value from {name}
-                where reason is null and value > 0 group by asset_id, date
-            )
-            window by_asset as (partition by asset_id order by date)
-        ),
-        pairs as (
-            select asset_id, moves.move, abs(ln(closes.value / closes.before)) as size
-            from moves inner join closes using (asset_id, date)
-            where moves.days = 1 and closes.days = 1
+        with pairs as (
+            select moves.asset_id, moves.move, abs(ln(closes.value / closes.before)) as size
+            from moves inner join closes
+                on moves.asset_id = closes.asset_id and moves.date + ({shift}) = closes.date
+            where closes.days = 1
         ),
         assets as (
             select asset_id, corr(move, size) as correlation, count(*) as n
