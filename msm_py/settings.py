@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from msm_py import machine
 from msm_py.errors import MsmError
 
 ENVIRONMENT_VARIABLE = "MSM_PROJECT_DIR"
@@ -107,21 +106,15 @@ def cache_bytes() -> int:
     return int(gigabytes * 1e9)
 
 
-MEMORY_BYTES: Final = 2 * 10**9
-
-
 def duckdb_limits() -> dict[str, str]:
-    """Return DuckDB's options ``memory_limit`` and, where given, ``threads``.
+    """Return DuckDB's options ``threads`` and ``memory_limit`` where they are given.
 
-    They are MSM_MEMORY_LIMIT and MSM_THREADS. DuckDB's own limit of memory is most of the
-    machine's, which it fills with what it read before: a large lake then takes three times as much
-    and no less time. Ours is 2 GB, or DuckDB's own, four fifths of the memory, where that is less.
+    They are MSM_THREADS and MSM_MEMORY_LIMIT. There is no memory limit of our own: some steps of a
+    query cannot go on with less than they need, so what is enough for one lake fails on another.
     """
-    limits = {"memory_limit": f"{min(MEMORY_BYTES, machine.memory_bytes() * 4 // 5)}B"}
-    for option in ("threads", "memory_limit"):
-        if given := os.environ.get(f"MSM_{option.upper()}"):
-            limits[option] = given
-    return limits
+    options = ("threads", "memory_limit")
+    given = {option: os.environ.get(f"MSM_{option.upper()}") for option in options}
+    return {option: value for option, value in given.items() if value}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from support.pipeline import ROOT
 
-from msm_py import machine
 from msm_py.errors import MsmError
 from msm_py.settings import duckdb_limits, project_dir
 
@@ -24,15 +23,12 @@ def test_project_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert project_dir() == tmp_path
 
 
-def test_duckdb_takes_two_gigabytes_and_no_more_than_most_of_a_machine(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_duckdb_is_limited_by_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MSM_THREADS", "MSM_MEMORY_LIMIT"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(machine, "memory_bytes", lambda: 64 * 10**9)
-    assert duckdb_limits() == {"memory_limit": "2000000000B"}
-    monkeypatch.setattr(machine, "memory_bytes", lambda: 10**9)
-    assert duckdb_limits() == {"memory_limit": "800000000B"}
-    monkeypatch.setenv("MSM_THREADS", "3")
+    assert duckdb_limits() == {}
+    monkeypatch.setenv("MSM_THREADS", "")
     monkeypatch.setenv("MSM_MEMORY_LIMIT", "8GB")
-    assert duckdb_limits() == {"memory_limit": "8GB", "threads": "3"}
+    assert duckdb_limits() == {"memory_limit": "8GB"}
+    monkeypatch.setenv("MSM_THREADS", "3")
+    assert duckdb_limits() == {"threads": "3", "memory_limit": "8GB"}
