@@ -27,7 +27,7 @@ _MOST_ASSETS: Final = 200  # those with most days are enough
 def alignment(check: Tables, name: str) -> list[Item]:
     """Shift a table by a day against prices, and say where another shift fits clearly better."""
     if name == "fact_marketcap":
-        _make_moves(check, f"select * from {name} where reason is null")
+        _make_moves(check, "value")
         differences = _fits(check, _difference)
         best = min(differences, key=lambda shift: (differences[shift], abs(shift)), default=0)
         is_wrong = best != 0 and differences[0] > _CLEARLY * differences[best]
@@ -38,13 +38,7 @@ def alignment(check: Tables, name: str) -> list[Item]:
             best if is_wrong else 0,
         )
     if name in ("fact_volume", "fact_open_interest"):
-        _make_moves(
-            check,
-            f"""
-            select asset_id, date, sum(value) as value from {name}
-            where reason is null and value > 0 group by asset_id, date
-            """,
-        )
+        _make_moves(check, "total")
         correlations = _fits(check, _correlation)
         best = max(correlations, key=lambda shift: (correlations[shift], -abs(shift)), default=0)
         is_wrong = (
@@ -61,16 +55,16 @@ def alignment(check: Tables, name: str) -> list[Item]:
     return []
 
 
-def _make_moves(check: Tables, rows: str) -> None:
-    """Make the table ``moves``: how a table's values move from one day to the next (logarithms)."""
+def _make_moves(check: Tables, value: str) -> None:
+    """Make the table ``moves``: how values move from one day to the next (logarithms)."""
     check.con.execute(
         f"""
         create or replace temp table moves as
         select asset_id, date, move
         from (
-            select asset_id, date, ln(value / lag(value) over by_asset) as move,
+            select asset_id, date, ln({value} / lag({value}) over by_asset) as move,
                 date - lag(date) over by_asset as days
-            from ({rows}) window by_asset as (partition by asset_id order by date)
+            from days where {value} > 0 window by_asset as (partition by asset_id order by date)
         )
         where days = 1
         """

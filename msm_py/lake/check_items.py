@@ -54,7 +54,9 @@ class Tables(Protocol):
     table with several, and reason, which says why a value is impossible (null when it is not); an
     absent one has no rows. ``closes`` has one row per asset and day with a usable close: asset_id,
     date, value, the value before, and the days since. ``caps`` has asset_id, date, value and
-    is_derived: market caps, and closes times supplies where there is none.
+    is_derived: market caps, and closes times supplies where there is none. ``days`` has the usable
+    rows of the fact table that is being checked, by asset_id and date: how many (n), the least
+    value and the total.
     """
 
     con: duckdb.DuckDBPyConnection

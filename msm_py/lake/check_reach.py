@@ -89,32 +89,30 @@ def reach(check: Tables, name: str) -> list[Item]:
     left_out = ", ".join(map(sql_text, sorted(excluded_assets(check) | set(MAJORS))))
     rows = check.rows(
         f"""
-        with sizes as (
-            select p.asset_id, p.date, max(m.value) as marketcap, max(v.value) as volume
-            from closes as p
-            left join caps as m on p.asset_id = m.asset_id and p.date = m.date
-            left join fact_volume as v
-                on p.asset_id = v.asset_id and p.date = v.date and v.reason is null
-            where p.asset_id not in ({left_out})
-            group by p.asset_id, p.date
+        with large as (
+            select asset_id, date from closes
+            semi join (select * from caps where value >= {LEAST_MARKETCAP_USD})
+                using (asset_id, date)
+            semi join (
+                select * from fact_volume where reason is null and value >= {LEAST_VOLUME_USD}
+            ) using (asset_id, date)
+            where asset_id not in ({left_out})
         ),
-        days as (
-            select date,
-                count(*) filter (
-                    marketcap >= {LEAST_MARKETCAP_USD} and volume >= {LEAST_VOLUME_USD}
-                ) as n
-            from sizes group by date
+        eligible as (
+            select alts.date, coalesce(large.n, 0) as n
+            from (select distinct date from closes where asset_id not in ({left_out})) as alts
+            left join (select date, count(*) as n from large group by date) as large using (date)
         )
-        select year(date), median(n) from days group by year(date) order by year(date)
+        select year(date), median(n) from eligible group by year(date) order by year(date)
         """
     )
     n_large, n_assets = check.one(
         f"""
         select count(*) filter (largest >= {LEAST_MARKETCAP_USD}), count(*) from (
-            select asset_id, max(m.value) as largest
+            select asset_id, largest
             from (select distinct asset_id from closes where asset_id not in ({left_out}))
-            left join caps as m using (asset_id)
-            group by asset_id
+            left join (select asset_id, max(value) as largest from caps group by asset_id)
+                using (asset_id)
         )
         """
     )

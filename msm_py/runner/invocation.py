@@ -379,12 +379,12 @@ def _invoke(arguments: list[str], progress: Progress | None) -> list[str]:
 
 def _called(arguments: list[str], tell: Callable[[Any], None] | None = None) -> Any:
     """Return what dbt says of a command."""
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-    from dbt.cli.main import dbtRunner
-
     here = Path.cwd()
-    gc.disable()  # saves a twelfth of a run: dbt keeps what it makes, there is little to collect
+    gc.disable()  # saves a tenth of a run: dbt keeps what it makes, there is little to collect
     try:
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+        from dbt.cli.main import dbtRunner
+
         with _noticing_interrupts() as interrupts, _silent_logging():
             result = dbtRunner(callbacks=[] if tell is None else [tell]).invoke(arguments)
         if interrupts:
