@@ -226,7 +226,8 @@ class _Check:
         self.con.execute(
             f"""
             create temp table {name} as
-            select asset_id::id as asset_id, date, {spec.value} as value, {", ".join(by)}, unusable as reason
+            select asset_id::id as asset_id, date, {spec.value} as value, {", ".join(by)},
+                unusable as reason
             from {SCHEMA}.{name}
             """
         )
