@@ -203,7 +203,7 @@ def reuse(bench: Bench) -> Iterator[str]:
     The jobs take turns, since a machine is not as fast in one minute as in the next; of each the
     one that took least CPU counts.
     """
-    bench.run("one-run", bench.lake, *WINDOW)  # dbt has parsed the project
+    bench.run("one-run", bench.lake, *WINDOW)  # so that dbt has parsed the project
     costs: dict[str, list[Cost]] = {}
     window = ["--lake", str(bench.lake), "--start", WINDOW[0], "--end", WINDOW[1]]
     run = ["-m", "msm_py.cli", "run"]
@@ -313,7 +313,7 @@ def big(bench: Bench) -> Iterator[str]:
     file.write_text(yaml.safe_dump(everything, sort_keys=False))
     begin, end = _last_years(2.5)
     words = ["run", str(file), "--lake", str(lake), "--start", begin, "--end", end]
-    bench.run("one-run", bench.lake, *WINDOW)  # dbt has parsed the project
+    bench.run("one-run", bench.lake, *WINDOW)  # so that dbt has parsed the project
     one = bench.run("later", bench.lake, *WINDOW)
     costs = {
         "10 years": bench.run("assets-5000", lake, *_last_years(10)),

@@ -3,7 +3,8 @@
 -- without persistence, positions, returns net of fees, Sharpe ratio and drawdown, forward returns
 -- by state and horizon. No funding, smoothing, gate, hold-out, inference, run folders or checks.
 --
--- Reads the warehouse of a sweep, attached as `warehouse`: z-scores and returns of the legs.
+-- Reads the warehouse of a sweep whose variants share features and legs, attached as `warehouse`:
+-- z-scores and returns of the legs.
 -- The number of variants is the variable `n_variants`.
 create temp table legs as
 select

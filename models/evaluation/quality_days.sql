@@ -252,6 +252,7 @@ limits as (
     select distinct max_abs_return_1d from panels
 ),
 
+-- of assets that are ever members, a few of all that a large lake has
 supplies as (
     select
         marketcaps.asset_id,
@@ -260,6 +261,7 @@ supplies as (
     from {{ ref('asset_marketcaps') }} as marketcaps
     inner join {{ ref('stg_prices') }} as prices
         on marketcaps.asset_id = prices.asset_id and marketcaps.date = prices.date
+    semi join members on marketcaps.asset_id = members.asset_id
     where
         not marketcaps.is_derived
         and marketcaps.date between

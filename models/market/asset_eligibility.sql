@@ -93,19 +93,28 @@ ranked as (
             and asset_days.max_abs_return_1d is not distinct from traded_volumes.max_abs_return_1d
 ),
 
--- the days on which an asset has an open perpetual where a universe asks for one
-open_days as (
+-- the perpetuals where a universe asks for one; many instruments of an asset are open alike
+perpetuals as (
     select distinct
         universes.universe_id,
-        asset_days.asset_id,
-        asset_days.date
+        listings.asset_id,
+        listings.listed,
+        listings.delisted
     from universes
     inner join listings on list_contains(universes.listed_on, listings.exchange)
+),
+
+open_days as (
+    select distinct
+        perpetuals.universe_id,
+        asset_days.asset_id,
+        asset_days.date
+    from perpetuals
     inner join asset_days
         on
-            listings.asset_id = asset_days.asset_id
-            and listings.listed <= asset_days.date
-            and (listings.delisted is null or listings.delisted > asset_days.date)
+            perpetuals.asset_id = asset_days.asset_id
+            and perpetuals.listed <= asset_days.date
+            and (perpetuals.delisted is null or perpetuals.delisted > asset_days.date)
 ),
 
 final as (

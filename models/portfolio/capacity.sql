@@ -34,7 +34,7 @@ both_legs as (
 leg_trades as (
     select
         trade_number,
-        participations_per_usd
+        list_transform(asset_trades, lambda x: x.participation_per_usd) as participations_per_usd
     from {{ ref('leg_trades') }}
 ),
 
@@ -50,7 +50,7 @@ trades as (
 participations as (
     select
         run_number,
-        count(*) as n_trades,
+        count(participation_per_usd) as n_trades,
         quantile_disc(participation_per_usd, 0.95) as most_per_usd
     from trades
     group by run_number

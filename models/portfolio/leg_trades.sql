@@ -118,14 +118,17 @@ aggregated as (
         coalesce({{ scaled_sum('case when impact is not null then trade end', 'scale') }}, 0)
             as turnover_with_impact,
         count(case when is_over_capacity then 1 end) as n_over_capacity,
-        list(participation_per_usd order by asset_id)
-        filter (where participation_per_usd is not null) as participations_per_usd,
-        list(
-            struct_pack(
-                asset_id := asset_id, turnover := trade, impact_cost := coalesce(trade * impact, 0)
-            )
-            order by asset_id
-        ) filter (where trade > 0) as asset_trades
+        -- by asset_id; sorted afterwards, since an aggregate in order takes three times as long
+        list_sort(
+            list(
+                struct_pack(
+                    asset_id := asset_id,
+                    turnover := trade,
+                    impact_cost := coalesce(trade * impact, 0),
+                    participation_per_usd := participation_per_usd
+                )
+            ) filter (where trade > 0)
+        ) as asset_trades
     from with_impact
     group by
         leg_id, date, exposure_before, exposure_after, capital_usd, impact_coefficient,

@@ -27,8 +27,7 @@ _MOST_ASSETS: Final = 200  # those with most days are enough
 def alignment(check: Tables, name: str) -> list[Item]:
     """Shift a table by a day against prices, and say where another shift fits clearly better."""
     if name == "fact_marketcap":
-        _make_moves(check, "value")
-        differences = _fits(check, _difference)
+        differences = _fits(check, "value", _difference)
         best = min(differences, key=lambda shift: (differences[shift], abs(shift)), default=0)
         is_wrong = best != 0 and differences[0] > _CLEARLY * differences[best]
         return _items(
@@ -38,8 +37,7 @@ def alignment(check: Tables, name: str) -> list[Item]:
             best if is_wrong else 0,
         )
     if name in ("fact_volume", "fact_open_interest"):
-        _make_moves(check, "total")
-        correlations = _fits(check, _correlation)
+        correlations = _fits(check, "total", _correlation)
         best = max(correlations, key=lambda shift: (correlations[shift], -abs(shift)), default=0)
         is_wrong = (
             best != 0
@@ -55,11 +53,17 @@ def alignment(check: Tables, name: str) -> list[Item]:
     return []
 
 
-def _make_moves(check: Tables, value: str) -> None:
-    """Make the table ``moves``: how values move from one day to the next (logarithms)."""
+def _fits(
+    check: Tables, value: str, measure: Callable[[Tables, int], float | None]
+) -> dict[int, float]:
+    """Return how well each shift fits; nothing when there is too little to tell by.
+
+    What is measured is the table ``moves``: how a column of ``days`` moves from one day to the next
+    (logarithms).
+    """
     check.con.execute(
         f"""
-        create or replace temp table moves as
+        create temp table moves as
         select asset_id, date, move
         from (
             select asset_id, date, ln({value} / lag({value}) over by_asset) as move,
@@ -69,10 +73,6 @@ def _make_moves(check: Tables, value: str) -> None:
         where days = 1
         """
     )
-
-
-def _fits(check: Tables, measure: Callable[[Tables, int], float | None]) -> dict[int, float]:
-    """Return how well each shift fits; nothing when there is too little to tell by."""
     found = {shift: measure(check, shift) for shift in SHIFTS}
     check.con.execute("drop table moves")
     known = {shift: fit for shift, fit in found.items() if fit is not None}

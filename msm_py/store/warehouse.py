@@ -500,7 +500,7 @@ def _update(
 ) -> _Updated:
     """Bring a file up to date, or fill a new one, and write beside it what changed as Parquet."""
     with duckdb.connect(file, config=_WRITING) as con:
-        # by one thread rows go to the file once, by several in pieces that are put together later
+        # by one thread rows go to the file in one go, by several in pieces to be put together later
         con.execute("set threads = 1")
         if anew:  # else all is as it was published, by this layout
             con.execute("begin")  # some hundred comments are one change, not a change each

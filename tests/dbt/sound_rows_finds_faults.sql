@@ -15,6 +15,7 @@
      {'grain': ['id', 'date'], 'dense_along': 'date', 'spine': spine}, 1),
     ('a hole', hole, {'grain': ['id', 'date'], 'dense_along': 'date'}, 1),
     ('a key twice', twice, {'grain': ['id', 'date']}, 1),
+    ('a key twice, once with a fault', twice, {'grain': ['id', 'date'], 'holds': ['id > 1']}, 3),
     ('a missing value', good, {'grain': ['id', 'date'], 'not_null': ['x']}, 1),
     ('a broken promise', good, {'grain': ['id', 'date'], 'holds': ['x < 0.6', 'id > 1']}, 3),
 ] -%}

@@ -140,7 +140,8 @@ class Reading:
             changed = changed.replace('"asset_id"', "trade.asset_id")
             return (
                 f"list_sort(list_transform({name}, lambda trade: struct_pack(asset_id := {changed},"
-                f" turnover := trade.turnover, impact_cost := trade.impact_cost))) as {name}"
+                f" turnover := trade.turnover, impact_cost := trade.impact_cost,"
+                f" participation_per_usd := trade.participation_per_usd))) as {name}"
             )
         return dated_tables.renamed(name, self.ids if name.endswith("_id") else {})
 

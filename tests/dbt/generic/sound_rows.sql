@@ -2,7 +2,8 @@
 {#- What a model promises of its rows, in one query: one row per `grain`; a value in every column of
     `not_null` (those of the grain unless given); every condition of `holds` true or unknown; and no
     hole along the date column `dense_along` for what the rest of the grain names, from the first to
-    the last day of the relation `spine` if one is given. Yields the offending keys and why. -#}
+    the last day of the relation `spine` if one is given. Yields the offending keys and why, a row
+    for every key that is there twice and for every row with a fault. -#}
 {%- if grain is string -%}
 {{ exceptions.raise_compiler_error("sound_rows: grain must be a list, not '" ~ grain ~ "'") }}
 {%- endif -%}
