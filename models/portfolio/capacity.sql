@@ -34,7 +34,8 @@ both_legs as (
 leg_trades as (
     select
         trade_number,
-        list_transform(asset_trades, lambda x: x.participation_per_usd) as participations_per_usd
+        list_transform(asset_trades, lambda trade: trade['participation_per_usd'])
+            as participations_per_usd
     from {{ ref('leg_trades') }}
 ),
 
