@@ -292,7 +292,7 @@ def _duplicates(check: _Check, name: str) -> list[Item]:
         select
             coalesce(sum(n - 1) filter (where not disagree), 0)::bigint,
             count(*) filter (where disagree),
-            any_value(label) filter (where disagree)
+            min(label) filter (where disagree)
         from (
             select concat_ws(', ', {key}) as label, count(*) as n, {disagree} as disagree
             from {source} group by {key} having count(*) > 1
