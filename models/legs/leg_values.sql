@@ -29,39 +29,60 @@ held_days as (
 priced as (
     select
         held_days.*,
-        asset_days.close,
-        min(case when asset_days.close is null then held_days.date end) over holding
-            as exit_date
+        asset_days.close
     from held_days
     left join asset_days
         on
             held_days.asset_id = asset_days.asset_id
             and held_days.date = asset_days.date
             and held_days.max_abs_return_1d is not distinct from asset_days.max_abs_return_1d
-    window holding as (
-        partition by held_days.leg_id, held_days.trade_date, held_days.asset_id
-        order by held_days.date
-        rows between unbounded preceding and current row
-    )
+),
+
+-- few leave: joined, where windows would sort all rows
+exits as (
+    select
+        leg_id,
+        trade_date,
+        asset_id,
+        min(date) as exit_date
+    from priced
+    where close is null
+    group by leg_id, trade_date, asset_id
+),
+
+frozen as (
+    select
+        exits.*,
+        priced.close as last_close
+    from exits
+    left join priced
+        on
+            exits.leg_id = priced.leg_id
+            and exits.trade_date = priced.trade_date
+            and exits.asset_id = priced.asset_id
+            and exits.exit_date - 1 = priced.date
 ),
 
 final as (
     select
-        leg_id,
-        max_abs_return_1d,
-        trade_date,
-        next_trade_date,
-        date,
-        asset_id,
-        weight,
-        exit_date,
-        exit_date is null as is_held,
-        last_value(case when exit_date is null then close end ignore nulls) over (
-            partition by leg_id, trade_date, asset_id
-            order by date
-            rows between unbounded preceding and current row
-        ) / entry_close as ratio
+        priced.leg_id,
+        priced.max_abs_return_1d,
+        priced.trade_date,
+        priced.next_trade_date,
+        priced.date,
+        priced.asset_id,
+        priced.weight,
+        frozen.exit_date,
+        frozen.exit_date is null as is_held,
+        case when frozen.exit_date is null then priced.close else frozen.last_close end
+        / priced.entry_close as ratio
     from priced
+    left join frozen
+        on
+            priced.leg_id = frozen.leg_id
+            and priced.trade_date = frozen.trade_date
+            and priced.asset_id = frozen.asset_id
+            and priced.date >= frozen.exit_date
 )
 
 select * from final
