@@ -18,7 +18,7 @@ _ROWS: Final = (
         "sweeps",
         "5 universes x 10 short legs x 20 weights",
     ),
-    ("one experiment on a generated lake of 5,000 assets and 10 years", "big", "10 years"),
+    ("the first one on a generated lake of 5,000 assets and 10 years", "big", "10 years"),
 )
 """A job, the section of the page, and how its row there begins."""
 
