@@ -22,12 +22,13 @@ def memory_bytes(cgroup: Path = CGROUP, own_groups: Path = OWN_GROUPS) -> int:
     >>> memory_bytes() > 0
     True
     """
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    granted = []
     for group in _groups("memory", cgroup, own_groups):
         for name in ("memory.max", "memory.limit_in_bytes"):  # cgroups 2 and 1
             with suppress(OSError, ValueError):  # not there, or "max": no limit
-                found.append(int((group / name).read_text()))
-    return min(limit for limit in found if limit > 0)
+                granted.append(int((group / name).read_text()))
+    there_is = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([there_is, *(limit for limit in granted if limit > 0)])
 
 
 def n_cores(cgroup: Path = CGROUP, own_groups: Path = OWN_GROUPS) -> int:

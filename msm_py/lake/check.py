@@ -641,7 +641,7 @@ def _flags(check: _Check, name: str) -> list[Item]:
     counts = check.one(
         "select "
         + ", ".join(f"count(*) filter ({flag})" for flag in there)
-        + f" from {SCHEMA}.{name}"
+        + f" from {SCHEMA}.{name} where unusable is null"
     )
     detail = ", ".join(f"{n} {flag}" for flag, n in zip(there, counts, strict=True))
     missing = [flag for flag in flags if flag not in there]

@@ -297,5 +297,8 @@ def _flagged(check: Tables) -> set[str]:
         return set()
     return {
         row[0]
-        for row in check.rows(f"select asset_id from {SCHEMA}.dim_asset where {' or '.join(flags)}")
+        for row in check.rows(
+            f"select asset_id from {SCHEMA}.dim_asset "
+            f"where unusable is null and ({' or '.join(flags)})"
+        )
     }

@@ -119,6 +119,14 @@ def test_clean_lake_has_nothing_but_ok(maker: Maker) -> None:
     assert {table for table, _ in items} == set(TABLES)
 
 
+def test_a_flagged_row_without_an_id_flags_nothing(maker: Maker) -> None:
+    maker.check()
+    dim = {"asset_id": [*maker.assets, None], "is_stable": [*(False for _ in maker.assets), True]}
+    pq.write_table(pa.table(dim), maker.folder / "dim_asset.parquet")
+    items = by_check(check_lake(open_lake(maker.folder)))
+    assert items["dim_asset", "flags"].detail.startswith("0 is_stable")
+
+
 def test_absent_optional_tables_are_reported(maker: Maker) -> None:
     maker.check()
     for name in ("fact_funding", "fact_open_interest", "dim_asset"):
