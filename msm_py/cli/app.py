@@ -47,7 +47,7 @@ def main() -> None:
     except MsmError as error:
         tell_in_red("error:", str(error))
         sys.exit(1)
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):  # the latter before typer listens
         _tell_interrupted()
     except Exception as error:
         told = _unwritten(error)

@@ -379,14 +379,15 @@ def _invoke(arguments: list[str], progress: Progress | None) -> list[str]:
 
 def _called(arguments: list[str], tell: Callable[[Any], None] | None = None) -> Any:
     """Return what dbt says of a command."""
-    with _collector_at_rest():
+    with _collector_at_rest(), _noticing_interrupts() as interrupts:
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 
         here = Path.cwd()
         try:
-            with _noticing_interrupts() as interrupts, _silent_logging():
-                result = dbtRunner(callbacks=[] if tell is None else [tell]).invoke(arguments)
+            if not interrupts:  # what is imported may keep a Ctrl-C to itself, too
+                with _silent_logging():
+                    result = dbtRunner(callbacks=[] if tell is None else [tell]).invoke(arguments)
             if interrupts:
                 raise Interrupted
         finally:
